@@ -1,0 +1,49 @@
+"""The work that is measured: append only, fixed seeds, so that results of different days can be compared."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastctc import Alphabet
+
+Floats = NDArray[np.float32]
+
+# Frames and classes: a handwritten line, an utterance, a long sequence.
+SIZES = {"100x80": (100, 80), "371x29": (371, 29), "1000x32": (1000, 32)}
+
+
+def alphabet(n_classes: int) -> Alphabet:
+    """A blank space, then as many printable characters as there are classes left; the blank is the last class."""
+    return Alphabet([" "] + [chr(33 + i) for i in range(n_classes - 2)])
+
+
+def peaky(n_frames: int, n_classes: int, seed: int = 1) -> Floats:
+    """Log probabilities as a trained network makes them: the mean of the frames' maxima is about 0.87.
+
+    A hidden path of characters and blanks; most frames are sure of it, some waver between it and a few rivals.
+    """
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(0.0, 2.0, (n_frames, n_classes))
+    path = np.full(n_frames, n_classes - 1)
+    t = 0
+    while t < n_frames:
+        length = int(rng.integers(1, 3))
+        path[t : t + length] = rng.integers(n_classes - 1)
+        t += length + int(rng.integers(0, 3))
+    sure = rng.gamma(3.0, 4.5, n_frames)
+    scores[np.arange(n_frames), path] += sure
+    return log_softmax(scores)
+
+
+def flat(n_frames: int, n_classes: int, seed: int = 1) -> Floats:
+    """The same network at more than twice the temperature: unsure of every frame."""
+    return log_softmax(peaky(n_frames, n_classes, seed) / 2.5)
+
+
+def batch(size: int = 64, n_frames: int = 100, n_classes: int = 80) -> Floats:
+    """Different lines of equal length."""
+    return np.stack([peaky(n_frames, n_classes, seed) for seed in range(1, size + 1)])
+
+
+def log_softmax(scores: NDArray[np.floating]) -> Floats:
+    scores = scores - scores.max(axis=1, keepdims=True)
+    return (scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))).astype(np.float32)

@@ -1,0 +1,25 @@
+"""fastctc: the output of CTC-trained networks, turned into text; fast, exact, with true probabilities."""
+
+from fastctc.alphabet import Alphabet
+from fastctc.decoders import BeamSearch, BestPath
+from fastctc.hypothesis import Hypothesis, Segment
+from fastctc.loss import Alignment, ctc_loss, forced_align, log_probability, posteriors
+from fastctc.metrics import cer, edit_distance, wer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Alignment",
+    "Alphabet",
+    "BeamSearch",
+    "BestPath",
+    "Hypothesis",
+    "Segment",
+    "cer",
+    "ctc_loss",
+    "edit_distance",
+    "forced_align",
+    "log_probability",
+    "posteriors",
+    "wer",
+]

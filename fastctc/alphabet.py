@@ -1,0 +1,216 @@
+"""Alphabet: which class of a network means which character."""
+
+from codecs import charmap_decode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """The characters of a CTC-trained network and the place of the blank among its classes.
+
+    Parameters
+    ----------
+    characters : str or sequence of str
+        The characters in the order of the network's classes, without the blank. A character is any Unicode string of
+        length 1 or more, so that pieces of words (BPE) are characters too.
+    blank : int, default -1
+        The class that is the blank, counted among all ``len(characters) + 1`` classes; negative numbers count from
+        the end. -1, the last class, is TensorFlow's habit, 0 is PyTorch's.
+    word_characters : str or iterable of str, optional
+        The characters that words are made of; everything else stands between words. By default all characters that
+        are not white space.
+    word_begin : str, optional
+        For pieces: the mark that opens a word, as ``"▁"`` in ``"▁the"``. In texts it reads as a blank space, and the
+        first one is dropped.
+
+    Raises
+    ------
+    ValueError
+        For an empty alphabet, an empty or duplicate character, a blank that is no class, word characters that are
+        not in the alphabet.
+
+    Examples
+    --------
+    >>> alphabet = Alphabet("ab ", blank=0)
+    >>> alphabet.n_classes, alphabet.encode("b a"), alphabet.decode([2, 3, 1])
+    (4, (2, 3, 1), 'b a')
+    >>> Alphabet(["▁the", "▁c", "at"], word_begin="▁").decode([0, 1, 2])
+    'the cat'
+    """
+
+    characters: Sequence[str]
+    blank: int = -1
+    word_characters: Iterable[str] | None = None
+    word_begin: str | None = None
+
+    def __post_init__(self) -> None:
+        characters = tuple(self.characters)
+        if not characters:
+            raise ValueError("characters must hold at least one character, got an empty alphabet")
+        for index, character in enumerate(characters):
+            if not isinstance(character, str):
+                raise TypeError(f"characters must be strings, got {character!r} at position {index}")
+            if not character:
+                raise ValueError(
+                    f"characters must be strings of length 1 or more, got an empty one at position {index} "
+                    "(the blank is not listed: name its class with blank=)"
+                )
+        if len(set(characters)) < len(characters):
+            twice = next(c for index, c in enumerate(characters) if c in characters[:index])
+            places = [index for index, c in enumerate(characters) if c == twice]
+            raise ValueError(f"characters must be unique, got {twice!r} at positions {places}")
+        n_classes = len(characters) + 1
+        if not -n_classes <= self.blank < n_classes:
+            raise ValueError(f"blank must be a class, -{n_classes} to {n_classes - 1}, got {self.blank}")
+        object.__setattr__(self, "characters", characters)
+        object.__setattr__(self, "blank", self.blank % n_classes)
+        if self.word_characters is not None:
+            words = frozenset(self.word_characters)
+            if unknown := words - set(characters):
+                raise ValueError(f"word_characters must be characters of the alphabet, got also {sorted(unknown)}")
+            object.__setattr__(self, "word_characters", words)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes of the network: the characters and the blank."""
+        return len(self.characters) + 1
+
+    @cached_property
+    def _symbols(self) -> tuple[str, ...]:
+        """Character of each class, the empty string for the blank."""
+        return (*self.characters[: self.blank], "", *self.characters[self.blank :])
+
+    @cached_property
+    def _table(self) -> str | None:
+        """For small alphabets of single characters, the table with which a codec reads bytes as labels."""
+        if self._longest > 1 or self.n_classes > 256 or self.word_begin is not None:
+            return None
+        return "".join(symbol or "\ufffe" for symbol in self._symbols)
+
+    @cached_property
+    def _classes(self) -> dict[str, int]:
+        return {symbol: label for label, symbol in enumerate(self._symbols) if symbol}
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self.characters))
+
+    @cached_property
+    def is_word(self) -> tuple[bool, ...]:
+        """For each class, whether its character is part of words."""
+        if self.word_characters is not None:
+            return tuple(symbol in self.word_characters for symbol in self._symbols)
+        return tuple(bool(symbol) and not symbol.isspace() for symbol in self._symbols)
+
+    def decode(self, labels: Iterable[int]) -> str:
+        """Text of a sequence of labels (class indices without blanks).
+
+        >>> Alphabet("ab").decode((1, 0, 0))
+        'baa'
+        """
+        if self._table is not None:
+            text: str = charmap_decode(bytes(labels), "strict", self._table)[0]
+            return text
+        symbols = self._symbols
+        text = "".join([symbols[label] for label in labels])
+        if self.word_begin is not None:
+            text = text.replace(self.word_begin, " ").removeprefix(" ")
+        return text
+
+    def encode(self, text: str | Sequence[str]) -> tuple[int, ...]:
+        """Labels of a text; of several pieces that fit, the longest is taken. A sequence of characters is taken as is.
+
+        Raises
+        ------
+        ValueError
+            For a character that is not in the alphabet.
+
+        >>> Alphabet("ab").encode("baa")
+        (1, 0, 0)
+        """
+        classes = self._classes
+        if isinstance(text, str) and (self._longest > 1 or self.word_begin is not None):
+            text = self._split(text)
+        try:
+            return tuple([classes[character] for character in text])
+        except KeyError as error:
+            place = list(text).index(error.args[0])
+            raise ValueError(
+                f"a text must consist of the alphabet's characters, got {error.args[0]!r} at position {place}"
+            ) from None
+
+    def _split(self, text: str) -> list[str]:
+        """Greedy, longest-first split into characters; what fits nowhere stays and is refused by encode()."""
+        if self.word_begin is not None and text:
+            text = self.word_begin + text.replace(" ", self.word_begin)
+        pieces, start = [], 0
+        while start < len(text):
+            end = min(start + self._longest, len(text))
+            while end > start + 1 and text[start:end] not in self._classes:
+                end -= 1
+            pieces.append(text[start:end])
+            start = end
+        return pieces
+
+    def words(self, labels: Sequence[int]) -> list[tuple[int, int]]:
+        """Where words stand in a sequence of labels: (start, stop) pairs of positions.
+
+        >>> Alphabet("ab ").words((0, 1, 2, 2, 1))
+        [(0, 2), (4, 5)]
+        """
+        is_word, found, start = self.is_word, [], -1
+        begins = [False] * len(labels)
+        if self.word_begin is not None:
+            begins = [self._symbols[label].startswith(self.word_begin) for label in labels]
+        for position, label in enumerate(labels):
+            if start >= 0 and (not is_word[label] or begins[position]):
+                found.append((start, position))
+                start = -1
+            if start < 0 and is_word[label]:
+                start = position
+        if start >= 0:
+            found.append((start, len(labels)))
+        return found
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], blank: int = -1, **fields: str) -> "Alphabet":
+        """Read an alphabet from a UTF-8 file.
+
+        A file of one line holds the characters one after the other, a file of several lines holds one character a
+        line; ``.json`` holds a list of characters, or an object that maps characters to consecutive numbers.
+
+        Raises
+        ------
+        OSError, ValueError
+            If the file cannot be read, or does not hold an alphabet.
+        """
+        path = Path(path)
+        try:
+            content = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: an alphabet must be UTF-8 text, got {error}") from None
+        characters: Sequence[str]
+        if path.suffix == ".json":
+            import json  # here, because few programs need it and `import fastctc` is to be quick
+
+            try:
+                loaded = json.loads(content)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}: not JSON: {error}") from None
+            if isinstance(loaded, dict) and sorted(loaded.values(), key=repr) == sorted(range(len(loaded)), key=repr):
+                characters = sorted(loaded, key=loaded.__getitem__)
+            elif isinstance(loaded, list):
+                characters = loaded
+            else:
+                raise ValueError(f"{path}: must be a list of characters or map characters to the numbers 0, 1, 2, …")
+        else:
+            lines = content.removesuffix("\n").split("\n")
+            characters = lines[0] if len(lines) == 1 else lines
+        try:
+            return cls(characters, blank, **fields)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from None

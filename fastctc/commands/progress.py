@@ -1,0 +1,51 @@
+"""How far long work has come, in one line of a terminal."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EVERY = 0.2  # seconds between two looks
+
+
+class Progress:
+    """A line on standard error, if that is a terminal: done of total, rate, time left."""
+
+    def __init__(self, total: int, unit: str) -> None:
+        self.total = total
+        self.unit = unit
+        self.done = 0
+        self.started = self.shown = time.monotonic()
+        self.visible = False
+        self.wanted = sys.stderr.isatty()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hide()
+
+    def step(self) -> None:
+        self.done += 1
+        now = time.monotonic()
+        if self.wanted and now - self.shown > EVERY:
+            self.shown = now
+            self._show(now - self.started)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Out of the way of what is printed meanwhile."""
+        self._hide()
+        yield
+
+    def _show(self, seconds: float) -> None:
+        rate = self.done / seconds
+        left = (self.total - self.done) / rate
+        line = f"{self.done} of {self.total} {self.unit}, {rate:.0f} a second, {left:.0f} s left"
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+        self.visible = True
+
+    def _hide(self) -> None:
+        if self.visible:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self.visible = False

@@ -1,0 +1,1 @@
+"""The algorithms of fastctc.reference in Cython: same names, same signatures, same results, without the GIL."""

@@ -1,0 +1,6 @@
+from typing import Any
+
+def beam_search(probs: Any, blank: int, beam_width: int, n_best: int) -> list[tuple[tuple[int, ...], float]]: ...
+def beam_search_batch(
+    batch: Any, blank: int, beam_width: int, n_best: int
+) -> list[list[tuple[tuple[int, ...], float]]]: ...

@@ -1,0 +1,3 @@
+from typing import Any
+
+def best_path(log_probs: Any, blank: int) -> tuple[tuple[int, ...], tuple[int, ...], float]: ...

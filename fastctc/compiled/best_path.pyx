@@ -1,0 +1,60 @@
+"""Twin of fastctc.reference.best_path: a vectorised argmax of all rows, then one pass over the winners."""
+
+from cpython.long cimport PyLong_FromLong
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from libc.stdint cimport int32_t
+
+ctypedef fused real:
+    float
+    double
+
+cdef extern from *:
+    """
+    #include "rows.h"
+    #define argmax_float(...) CHOOSE(argmax_rows_f, __VA_ARGS__)
+    #define argmax_double(...) CHOOSE(argmax_rows_d, __VA_ARGS__)
+    """
+    double argmax_float(const float *, Py_ssize_t, Py_ssize_t, int32_t *) noexcept nogil
+    double argmax_double(const double *, Py_ssize_t, Py_ssize_t, int32_t *) noexcept nogil
+
+
+cdef tuple as_tuple(const int32_t *numbers, Py_ssize_t n):
+    cdef tuple result = PyTuple_New(n)
+    cdef Py_ssize_t i
+    for i in range(n):
+        number = PyLong_FromLong(numbers[i])
+        Py_INCREF(number)  # PyTuple_SET_ITEM takes a reference over
+        PyTuple_SET_ITEM(result, i, number)
+    return result
+
+
+def best_path(const real[:, ::1] log_probs, int blank) -> tuple:
+    cdef Py_ssize_t n = log_probs.shape[0], width = log_probs.shape[1], t, found = 0
+    if n == 0:
+        return (), (), 0.0
+    if width == 0:
+        raise ValueError("log_probs must have at least one class, got 0")
+    cdef int32_t *best = <int32_t *> PyMem_Malloc(2 * n * sizeof(int32_t))
+    if best is NULL:
+        raise MemoryError()
+    cdef int32_t *first = best + n
+    cdef int32_t previous = blank, label
+    cdef double score
+    with nogil:
+        if real is float:
+            score = argmax_float(&log_probs[0, 0], n, width, best)
+        else:
+            score = argmax_double(&log_probs[0, 0], n, width, best)
+        for t in range(n):  # labels overwrite the winners already read
+            label = best[t]
+            if label != previous and label != blank:
+                best[found] = label
+                first[found] = <int32_t> t
+                found += 1
+            previous = label
+    try:
+        return as_tuple(best, found), as_tuple(first, found), score
+    finally:
+        PyMem_Free(best)

@@ -1,0 +1,3 @@
+from typing import Any
+
+def first_bad_row(log_probs: Any) -> int: ...

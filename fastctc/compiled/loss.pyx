@@ -1,0 +1,718 @@
+"""Twin of fastctc.reference.loss.
+
+Sums run in linear double precision, rescaled by powers of two, because exp and log cost fifty times an addition.
+States far behind the best one may then vanish; what they could still have contributed to the result is bounded, and
+where the bound does not rule it out, the same sweep is repeated with logarithms.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport INFINITY, exp, floor, frexp, ilogb, ldexp, log
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
+
+import numpy as np
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <string.h>
+    /* 2**n, 0 below the normal numbers. ldexp is a call of a library, and this a shift. */
+    static inline double power_of_two(int n)
+    {
+        double result;
+        uint64_t bits = n < -1022 ? 0 : (uint64_t)(n > 1023 ? 2046 : n + 1023) << 52;
+        memcpy(&result, &bits, sizeof result);
+        return result;
+    }
+    """
+    double power_of_two(int) noexcept nogil
+
+cdef double LN2 = 0.693147180559945309417
+cdef int VANISHING = -900  # exponent below which a sum counts as lost
+cdef double TINY = ldexp(1.0, VANISHING)
+cdef double SMALLEST = ldexp(1.0, -1020)
+cdef int SLACK = 100  # 2^60 for the result's digits, 2^40 for the number of states that may be lost
+cdef int NEVER = -(1 << 30)
+cdef Py_ssize_t SIGNAL_WORK = 1 << 24  # states between two looks for Ctrl-C
+
+# The lattice of a text of L labels: blanks 0..L and labels 1..L, label i standing between blanks i - 1 and i. (Label 0
+# is a place that stays empty.) Symbols are the distinct classes of the text; the blank is symbol 0.
+cdef struct Lattice:
+    const double *frames
+    Py_ssize_t n_frames
+    Py_ssize_t width
+    Py_ssize_t n_labels
+    Py_ssize_t n_symbols
+    bint is_log
+    bint mirrored       # time and labels run backwards
+    int *classes        # class of each symbol
+    int *symbol         # symbol of labels 1..L; symbol[0] = 0
+    double *step        # 1.0 where label i may follow label i - 1 without a blank, else 0.0
+    double *work        # memory of a sweep
+    int *lost           # for each frame, the exponent at which something was lost, or NEVER
+
+# What a sweep leaves behind for the states it was asked for: value * 2**exponent, frame by frame.
+cdef struct Trace:
+    Py_ssize_t n
+    Py_ssize_t *states  # 2 i: blank i; 2 i - 1: label i
+    double *values
+    int *exponents
+
+
+cdef class _Problem:
+    """Checked arguments, and the memory of everything that is done with them."""
+    cdef Lattice lattice
+    cdef Trace ahead
+    cdef Trace back
+    cdef Py_ssize_t *spans
+    cdef Py_ssize_t n_spans
+    cdef double *span_sums      # logarithm of the probability of everything that could stand in a span's place
+    cdef double *row_sums
+    cdef unsigned char *ways
+    cdef Py_ssize_t *first
+    cdef Py_ssize_t *last
+    cdef double total
+    cdef object kept            # the arrays whose memory is in use
+
+    def __cinit__(self, const double[:, ::1] frames, labels, int blank, bint is_log):
+        cdef Lattice *g = &self.lattice
+        cdef Py_ssize_t i, n, n_frames = frames.shape[0], width = frames.shape[1]
+        cdef int label
+        cdef int *number
+        cdef tuple given = tuple(labels)
+        if not 0 <= blank < width:
+            raise ValueError(f"blank must be a class, 0 to {width - 1}, got {blank}")
+        self.kept = frames
+        n = len(given)
+        number = <int *> malloc((2 * width + n + 1 + n_frames) * sizeof(int))
+        g.classes = number  # owned through this pointer
+        g.step = <double *> malloc((n + 1) * sizeof(double))
+        g.work = <double *> malloc((5 * (n + 1) + width) * sizeof(double))
+        if number is NULL or g.step is NULL or g.work is NULL:
+            raise MemoryError()
+        g.symbol = number + 2 * width
+        g.lost = number + 2 * width + n + 1
+        number = number + width
+        for i in range(width):
+            number[i] = -1
+        number[blank] = 0
+        g.classes[0] = blank
+        g.symbol[0] = 0
+        g.n_symbols = 1
+        for i in range(n):
+            label = given[i]
+            if not 0 <= label < width or label == blank:
+                raise ValueError(f"labels must be classes, 0 to {width - 1}, other than the blank {blank}, got {label}")
+            if number[label] < 0:
+                number[label] = <int> g.n_symbols
+                g.classes[g.n_symbols] = label
+                g.n_symbols += 1
+            g.symbol[i + 1] = number[label]
+        g.frames = &frames[0, 0] if n_frames else NULL
+        g.n_frames = n_frames
+        g.width = width
+        g.n_labels = n
+        g.is_log = is_log
+        g.mirrored = False
+        find_steps(g)
+
+    cdef int trace(self, Trace *trace, Py_ssize_t n) except -1:
+        trace.states = <Py_ssize_t *> calloc(n + 1, sizeof(Py_ssize_t))
+        trace.values = <double *> calloc(n * self.lattice.n_frames + 1, sizeof(double))
+        trace.exponents = <int *> calloc(n * self.lattice.n_frames + 1, sizeof(int))
+        if trace.states is NULL or trace.values is NULL or trace.exponents is NULL:
+            raise MemoryError()
+        trace.n = n
+        return 0
+
+    cdef int align(self) except -1:
+        """Make room for the best path."""
+        cdef Py_ssize_t n = self.lattice.n_labels
+        self.ways = <unsigned char *> malloc(self.lattice.n_frames * 2 * (n + 1) + 1)
+        self.first = <Py_ssize_t *> malloc(2 * (n + 1) * sizeof(Py_ssize_t))
+        if self.ways is NULL or self.first is NULL:
+            raise MemoryError()
+        self.last = self.first + n + 1
+        return 0
+
+    cdef int add_spans(self, spans) except -1:
+        """Note the spans, and the states on which their probabilities depend."""
+        cdef Py_ssize_t n = self.lattice.n_labels, start, stop, k
+        cdef list pairs = [(first, last) for first, last in spans]
+        self.n_spans = len(pairs)
+        if self.n_spans == 0:
+            return 0
+        self.spans = <Py_ssize_t *> malloc(2 * self.n_spans * sizeof(Py_ssize_t))
+        self.span_sums = <double *> malloc((self.n_spans + self.lattice.n_frames) * sizeof(double))
+        if self.spans is NULL or self.span_sums is NULL:
+            raise MemoryError()
+        self.row_sums = self.span_sums + self.n_spans
+        self.trace(&self.ahead, 2 * self.n_spans)
+        self.trace(&self.back, self.n_spans)
+        for k, (start, stop) in enumerate(pairs):
+            if not 0 <= start <= stop <= n:
+                raise ValueError(f"spans must lie within the {n} labels, got ({start}, {stop})")
+            self.spans[2 * k] = start
+            self.spans[2 * k + 1] = stop
+            # The blank and the label before the last label of what precedes, and the first label of what follows.
+            self.ahead.states[2 * k] = max(2 * start - 2, 0)
+            self.ahead.states[2 * k + 1] = max(2 * start - 3, 0)
+            self.back.states[k] = 2 * (n - stop) - 1 if stop < n else 0
+        return 0
+
+    cdef tuple positions(self, const Py_ssize_t *numbers):
+        cdef Py_ssize_t i
+        if self.total == -INFINITY:
+            return ()
+        return tuple([numbers[i] for i in range(1, self.lattice.n_labels + 1)])
+
+    cdef tuple probabilities(self):
+        cdef Py_ssize_t k
+        if self.total == -INFINITY:
+            return (0.0,) * self.n_spans
+        return tuple([exp(min(0.0, self.total - self.span_sums[k])) for k in range(self.n_spans)])
+
+    def __dealloc__(self):
+        free(self.lattice.classes)
+        free(self.lattice.step)
+        free(self.lattice.work)
+        free(self.ahead.states)
+        free(self.ahead.values)
+        free(self.ahead.exponents)
+        free(self.back.states)
+        free(self.back.values)
+        free(self.back.exponents)
+        free(self.spans)
+        free(self.span_sums)
+        free(self.ways)
+        free(self.first)
+
+
+cdef void find_steps(Lattice *g) noexcept nogil:
+    cdef Py_ssize_t i
+    g.step[0] = 0.0
+    for i in range(1, g.n_labels + 1):
+        g.step[i] = 1.0 if i > 1 and g.symbol[i] != g.symbol[i - 1] else 0.0
+
+
+cdef void mirror(Lattice *g) noexcept nogil:
+    cdef Py_ssize_t i, n = g.n_labels
+    for i in range(1, n // 2 + 1):
+        g.symbol[i], g.symbol[n + 1 - i] = g.symbol[n + 1 - i], g.symbol[i]
+    g.mirrored = not g.mirrored
+    find_steps(g)
+
+
+cdef inline const double *row_of(const Lattice *g, Py_ssize_t t) noexcept nogil:
+    return g.frames + (g.n_frames - 1 - t if g.mirrored else t) * g.width
+
+
+cdef inline double load_linear(const Lattice *g, Py_ssize_t t, double *q) noexcept nogil:
+    """Probabilities of the symbols; returns the least that is not 0, or 0 if one was too small for a double."""
+    cdef const double *row = row_of(g, t)
+    cdef Py_ssize_t k
+    cdef double least = 1.0, x
+    for k in range(g.n_symbols):
+        x = row[g.classes[k]]
+        if g.is_log:
+            q[k] = exp(x)
+            if q[k] < least and x > -INFINITY:
+                least = q[k]
+        else:
+            q[k] = x
+            if x < least and x > 0.0:
+                least = x
+    return least
+
+
+cdef inline void load_log(const Lattice *g, Py_ssize_t t, double *q) noexcept nogil:
+    cdef const double *row = row_of(g, t)
+    cdef Py_ssize_t k
+    for k in range(g.n_symbols):
+        q[k] = row[g.classes[k]] if g.is_log else log(row[g.classes[k]])
+
+
+cdef inline Py_ssize_t first_live(const Lattice *g, Py_ssize_t t, bint whole) noexcept nogil:
+    """First blank from which the end can still be reached after frame t."""
+    cdef Py_ssize_t first = g.n_labels - (g.n_frames - 1 - t)
+    return 0 if whole or first < 0 else first
+
+
+cdef double rescale(double *blanks, double *labels, Py_ssize_t low, Py_ssize_t high, int *exponent) noexcept nogil:
+    """Bring the greatest sum near 1; returns the least that is not 0."""
+    cdef double top = 0.0, least = INFINITY, factor
+    cdef Py_ssize_t i
+    cdef int shift
+    for i in range(low, high + 1):
+        top = max(top, max(blanks[i], labels[i]))
+        if 0.0 < blanks[i] < least:
+            least = blanks[i]
+        if 0.0 < labels[i] < least:
+            least = labels[i]
+    if top == 0.0:
+        return least
+    shift = ilogb(top)
+    exponent[0] += shift
+    factor = ldexp(1.0, -shift)
+    for i in range(low, high + 1):
+        blanks[i] *= factor
+        labels[i] *= factor
+    return least * factor
+
+
+cdef double sweep_linear(Lattice *g, Trace *trace, bint *certain) except? -2.0 nogil:
+    """Log probability of the text. ``certain`` tells whether states that vanished may be neglected."""
+    cdef Py_ssize_t n = g.n_labels, t, i, low, high, w, s, worked = 0
+    cdef double *blanks = g.work
+    cdef double *labels = blanks + n + 1
+    cdef double *new_blanks = labels + n + 1
+    cdef double *new_labels = new_blanks + n + 1
+    cdef double *y = new_labels + n + 1
+    cdef double *q = y + n + 1
+    cdef double blank, value
+    cdef double least = 1.0  # lower bound of all sums that are not 0
+    cdef int exponent = 0
+    cdef bint any_lost = False
+    memset(g.work, 0, 4 * (n + 1) * sizeof(double))
+    blanks[0] = 1.0  # before the first frame
+    for t in range(g.n_frames):
+        low = first_live(g, t, trace.n > 0)
+        high = min(n, t + 1)
+        value = load_linear(g, t, q)
+        blank = q[0]
+        g.lost[t] = NEVER
+        if least * value < SMALLEST:
+            least = rescale(blanks, labels, max(low - 1, 0), min(high, t), &exponent)
+            if least * value < SMALLEST:
+                g.lost[t] = exponent
+                any_lost = True
+        least *= value
+        for i in range(max(low, 1), high + 1):
+            y[i] = q[g.symbol[i]]
+        for i in range(low, high + 1):
+            new_blanks[i] = (blanks[i] + labels[i]) * blank
+        for i in range(max(low, 1), high + 1):
+            new_labels[i] = (labels[i] + blanks[i - 1] + g.step[i] * labels[i - 1]) * y[i]
+        blanks, new_blanks = new_blanks, blanks
+        labels, new_labels = new_labels, labels
+        for w in range(trace.n):
+            s = trace.states[w]
+            trace.values[w * g.n_frames + t] = labels[(s + 1) // 2] if s & 1 else blanks[s // 2]
+            trace.exponents[w * g.n_frames + t] = exponent
+        worked += high - low + 1
+        if worked > SIGNAL_WORK:
+            worked = 0
+            with gil:
+                PyErr_CheckSignals()
+    value = blanks[n] + labels[n]
+    certain[0] = not any_lost or (value > 0.0 and exponent + ilogb(value) > most_lost(g) + SLACK)
+    return log(value) + exponent * LN2
+
+
+cdef int most_lost(const Lattice *g) noexcept nogil:
+    """Exponent of what a vanished state may at most have contributed to the result.
+
+    A state passes its probability on to three states at most, of different symbols; so the three greatest of each
+    later frame bound what became of it.
+    """
+    cdef Py_ssize_t n = g.n_labels, t, k
+    cdef double *q = g.work + 5 * (n + 1)
+    cdef double a, b, c, passed = 1.0
+    cdef int exponent = 0, worst = NEVER
+    for t in range(g.n_frames - 1, -1, -1):
+        if g.lost[t] != NEVER:
+            worst = max(worst, g.lost[t] + exponent + ilogb(passed) + 1)
+        load_linear(g, t, q)
+        a = b = c = TINY
+        for k in range(g.n_symbols):
+            if q[k] > a:
+                a, b, c = q[k], a, b
+            elif q[k] > b:
+                b, c = q[k], b
+            elif q[k] > c:
+                c = q[k]
+        passed *= a + b + c
+        if passed < 1e-15:
+            exponent += ilogb(passed)
+            passed = ldexp(passed, -ilogb(passed))
+    return worst + VANISHING
+
+
+cdef inline double log_sum(double a, double b, double c) noexcept nogil:
+    cdef double top = max(a, max(b, c))
+    if top == -INFINITY:
+        return top
+    return top + log(exp(a - top) + exp(b - top) + exp(c - top))
+
+
+cdef double sweep_log(Lattice *g, Trace *trace) except? -2.0 nogil:
+    """The same with logarithms: nothing vanishes."""
+    cdef Py_ssize_t n = g.n_labels, t, i, low, high, w, s, worked = 0
+    cdef double *blanks = g.work
+    cdef double *labels = blanks + n + 1
+    cdef double *new_blanks = labels + n + 1
+    cdef double *new_labels = new_blanks + n + 1
+    cdef double *q = new_labels + 2 * (n + 1)
+    cdef double value, scaled
+    for i in range(4 * (n + 1)):
+        blanks[i] = -INFINITY
+    blanks[0] = 0.0
+    for t in range(g.n_frames):
+        load_log(g, t, q)
+        low = first_live(g, t, trace.n > 0)
+        high = min(n, t + 1)
+        for i in range(low, high + 1):
+            new_blanks[i] = q[0] + log_sum(blanks[i], labels[i], -INFINITY)
+        for i in range(max(low, 1), high + 1):
+            new_labels[i] = q[g.symbol[i]] + log_sum(
+                labels[i], blanks[i - 1], labels[i - 1] if g.step[i] > 0.0 else -INFINITY
+            )
+        blanks, new_blanks = new_blanks, blanks
+        labels, new_labels = new_labels, labels
+        for w in range(trace.n):
+            s = trace.states[w]
+            value = labels[(s + 1) // 2] if s & 1 else blanks[s // 2]
+            scaled = 0.0 if value == -INFINITY else floor(value / LN2)
+            trace.values[w * g.n_frames + t] = exp(value - scaled * LN2)
+            trace.exponents[w * g.n_frames + t] = <int> scaled
+        worked += 16 * (high - low + 1)
+        if worked > SIGNAL_WORK:
+            worked = 0
+            with gil:
+                PyErr_CheckSignals()
+    return log_sum(blanks[n], labels[n], -INFINITY)
+
+
+cdef double sweep(Lattice *g, Trace *trace) except? -2.0 nogil:
+    cdef bint certain = False
+    cdef double result
+    if g.n_frames == 0:
+        return -INFINITY if g.n_labels else 0.0
+    result = sweep_linear(g, trace, &certain)
+    return result if certain else sweep_log(g, trace)
+
+
+# A number of any magnitude, value * 2**exponent.
+cdef struct Wide:
+    double value
+    int exponent
+
+
+cdef inline Wide wide(double value, int exponent) noexcept nogil:
+    cdef Wide result
+    cdef int shift = 0
+    result.value = value
+    result.exponent = exponent if value != 0.0 else NEVER
+    if value < 1e-90 or value > 1e90:
+        result.value = frexp(value, &shift)
+        result.exponent += shift
+    return result
+
+
+cdef inline Wide add(Wide a, Wide b) noexcept nogil:
+    if a.exponent < b.exponent:
+        return wide(b.value + a.value * power_of_two(a.exponent - b.exponent), b.exponent)
+    return wide(a.value + b.value * power_of_two(b.exponent - a.exponent), a.exponent)
+
+
+cdef inline Wide times(Wide a, double b, int exponent) noexcept nogil:
+    cdef Wide factor = wide(b, exponent)
+    return wide(a.value * factor.value, a.exponent + factor.exponent if b != 0.0 else NEVER)
+
+
+cdef double row_sum(const Lattice *g, Py_ssize_t t, Py_ssize_t but) noexcept nogil:
+    """Sum of a frame's probabilities, without a class's."""
+    cdef const double *row = g.frames + t * g.width
+    cdef double a = 0.0, b = 0.0, c = 0.0, d = 0.0
+    cdef Py_ssize_t k = 0
+    if g.is_log or but >= 0:
+        for k in range(g.width):
+            if k != but:
+                a += exp(row[k]) if g.is_log else row[k]
+        return a
+    while k + 4 <= g.width:
+        a += row[k]
+        b += row[k + 1]
+        c += row[k + 2]
+        d += row[k + 3]
+        k += 4
+    while k < g.width:
+        a += row[k]
+        k += 1
+    return (a + b) + (c + d)
+
+
+cdef inline double probability_of(const Lattice *g, Py_ssize_t t, Py_ssize_t label) noexcept nogil:
+    cdef double x = g.frames[t * g.width + g.classes[g.symbol[label]]]
+    return exp(x) if g.is_log else x
+
+
+cdef double all_between(
+    const Lattice *g, const double *sums, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t k, const Trace *ahead,
+    const Trace *back
+) noexcept nogil:
+    """Log probability of all texts that begin with labels[:start] and end with labels[stop:], as in the reference."""
+    cdef Py_ssize_t n = g.n_labels, n_frames = g.n_frames, t
+    cdef const double *blank = ahead.values + 2 * k * n_frames
+    cdef const double *label = blank + n_frames
+    cdef const int *blank_exponent = ahead.exponents + 2 * k * n_frames
+    cdef const int *label_exponent = blank_exponent + n_frames
+    cdef const double *rest = back.values + k * n_frames
+    cdef const int *rest_exponent = back.exponents + k * n_frames
+    cdef bint differ = start == 0 or stop == n or g.symbol[start] != g.symbol[stop + 1]
+    cdef Wide nothing = wide(0.0, 0)
+    cdef Wide recent = wide(1.0 if start == 0 else 0.0, 0), complete = recent, earlier = nothing, ways, ends = nothing
+    cdef double apart, p
+    for t in range(n_frames):
+        if stop < n:
+            ways = recent if differ else nothing
+            if earlier.value > 0.0:
+                p = probability_of(g, t - 1, stop + 1)
+                # A difference would lose the digits of a small remainder.
+                apart = sums[t - 1] - p if p < 0.5 * sums[t - 1] else row_sum(g, t - 1, g.classes[g.symbol[stop + 1]])
+                ways = add(ways, times(earlier, apart, 0))
+            p = rest[n_frames - 1 - t]
+            if ways.value > 0.0 and p > 0.0:
+                ends = add(ends, times(ways, p, rest_exponent[n_frames - 1 - t]))
+        earlier = complete
+        recent = nothing
+        if start > 0:
+            p = probability_of(g, t, start)
+            if t == 0:
+                if start == 1:
+                    recent = wide(p, 0)
+            else:
+                recent = wide(blank[t - 1], blank_exponent[t - 1])
+                if g.step[start] > 0.0:
+                    recent = add(recent, wide(label[t - 1], label_exponent[t - 1]))
+                recent = times(recent, p, 0)
+        complete = times(complete, sums[t], 0)
+        if recent.value > 0.0:
+            complete = add(complete, recent)
+    ways = ends if stop < n else complete
+    return log(ways.value) + LN2 * ways.exponent
+
+
+cdef int find_spans(Lattice *g, Trace *ahead, Trace *back, double *row_sums, const Py_ssize_t *spans,
+                    Py_ssize_t n_spans, double *span_sums) except -1 nogil:
+    """The sums over what could stand in the place of each span; ``ahead`` has been swept."""
+    cdef Py_ssize_t t, k
+    mirror(g)
+    sweep(g, back)
+    mirror(g)
+    for t in range(g.n_frames):
+        row_sums[t] = row_sum(g, t, -1)
+    for k in range(n_spans):
+        span_sums[k] = all_between(g, row_sums, spans[2 * k], spans[2 * k + 1], k, ahead, back)
+    return 0
+
+
+cdef double best_way(Lattice *g, unsigned char *ways, Py_ssize_t *first, Py_ssize_t *last) except? -2.0 nogil:
+    """Log probability of the best path, and the frames of its labels.
+
+    ``ways`` keeps, for blanks 0..n and then labels 0..n of each frame, the number of states stepped over.
+    """
+    cdef Py_ssize_t n = g.n_labels, t, i, low, high, worked = 0
+    cdef double *blanks = g.work
+    cdef double *labels = blanks + n + 1
+    cdef double *new_blanks = labels + n + 1
+    cdef double *new_labels = new_blanks + n + 1
+    cdef double *y = new_labels + n + 1
+    cdef double *q = y + n + 1
+    cdef double stay, one, two, blank
+    cdef unsigned char *way = ways
+    cdef unsigned char step
+    cdef bint in_blank
+    if g.n_frames == 0:
+        return -INFINITY if n else 0.0
+    for i in range(4 * (n + 1)):
+        blanks[i] = -INFINITY
+    blanks[0] = 0.0
+    for t in range(g.n_frames):
+        load_log(g, t, q)
+        blank = q[0]
+        low = first_live(g, t, False)
+        high = min(n, t + 1)
+        for i in range(max(low, 1), high + 1):
+            y[i] = q[g.symbol[i]]
+        for i in range(low, high + 1):
+            stay = blanks[i]
+            one = labels[i]
+            way[i] = one > stay
+            new_blanks[i] = (one if one > stay else stay) + blank
+        for i in range(max(low, 1), high + 1):
+            stay = labels[i]
+            one = blanks[i - 1]
+            two = labels[i - 1] if g.step[i] > 0.0 else -INFINITY
+            step = one > stay
+            stay = one if one > stay else stay
+            step = 2 if two > stay else step
+            stay = two if two > stay else stay
+            way[n + 1 + i] = step
+            new_labels[i] = stay + y[i]
+        way += 2 * (n + 1)
+        blanks, new_blanks = new_blanks, blanks
+        labels, new_labels = new_labels, labels
+        worked += high - low + 1
+        if worked > SIGNAL_WORK:
+            worked = 0
+            with gil:
+                PyErr_CheckSignals()
+    in_blank = n == 0 or blanks[n] > labels[n]
+    stay = blanks[n] if in_blank else labels[n]
+    if stay == -INFINITY:
+        return stay
+    i = n
+    if not in_blank:
+        last[i] = g.n_frames - 1
+    for t in range(g.n_frames - 1, -1, -1):
+        way -= 2 * (n + 1)
+        if in_blank:
+            if way[i]:
+                in_blank = False
+                last[i] = t - 1
+        else:
+            first[i] = t
+            step = way[n + 1 + i]
+            if step:
+                i -= 1
+                in_blank = step == 1
+                if not in_blank:
+                    last[i] = t - 1
+    return stay
+
+
+def log_probability(const double[:, ::1] frames, labels, int blank, bint is_log) -> float:
+    cdef _Problem problem = _Problem(frames, labels, blank, is_log)
+    cdef double total
+    with nogil:
+        total = sweep(&problem.lattice, &problem.ahead)
+    return total
+
+
+def posteriors(const double[:, ::1] frames, labels, int blank, bint is_log):
+    cdef _Problem problem = _Problem(frames, labels, blank, is_log)
+    cdef Lattice *g = &problem.lattice
+    cdef Trace *ahead = &problem.ahead
+    cdef Trace *back = &problem.back
+    cdef Py_ssize_t t, i, n = g.n_labels, n_frames = g.n_frames
+    cdef double a, b, total
+    result = np.zeros((n_frames, n))
+    cdef double[:, ::1] out = result
+    problem.trace(ahead, n)
+    problem.trace(back, n)
+    for i in range(n):
+        ahead.states[i] = 2 * i + 1
+        back.states[i] = 2 * (n - i) - 1
+    cdef double *q = g.work + 5 * (n + 1)
+    with nogil:
+        total = sweep(g, ahead)
+        if total > -INFINITY:
+            mirror(g)
+            sweep(g, back)
+            mirror(g)
+            for t in range(n_frames):
+                load_log(g, t, q)
+                for i in range(n):
+                    a = ahead.values[i * n_frames + t]
+                    b = back.values[i * n_frames + n_frames - 1 - t]
+                    if a > 0.0 and b > 0.0:
+                        out[t, i] = exp(
+                            log(a) + log(b) - q[g.symbol[i + 1]] - total
+                            + LN2 * (
+                                <double> ahead.exponents[i * n_frames + t]
+                                + back.exponents[i * n_frames + n_frames - 1 - t]
+                            )
+                        )
+    return result
+
+
+def span_probabilities(const double[:, ::1] frames, labels, int blank, bint is_log, spans) -> tuple:
+    cdef _Problem problem = _Problem(frames, labels, blank, is_log)
+    cdef double total
+    problem.add_spans(spans)
+    with nogil:
+        total = sweep(&problem.lattice, &problem.ahead)
+        if total > -INFINITY:
+            find_spans(&problem.lattice, &problem.ahead, &problem.back, problem.row_sums, problem.spans,
+                       problem.n_spans, problem.span_sums)
+    problem.total = total
+    return problem.probabilities()
+
+
+def forced_align(const double[:, ::1] frames, labels, int blank, bint is_log) -> tuple:
+    cdef _Problem problem = _Problem(frames, labels, blank, is_log)
+    cdef double total
+    problem.align()
+    with nogil:
+        total = best_way(&problem.lattice, problem.ways, problem.first, problem.last)
+    problem.total = total
+    return total, problem.positions(problem.first), problem.positions(problem.last)
+
+
+# What annotate() needs of a problem when the GIL is gone.
+cdef struct Task:
+    Lattice *lattice
+    Lattice *logs
+    Trace *ahead
+    Trace *back
+    const Py_ssize_t *spans
+    Py_ssize_t n_spans
+    double *span_sums
+    double *row_sums
+    unsigned char *ways
+    Py_ssize_t *first
+    Py_ssize_t *last
+    double total
+
+
+cdef int run(Task *task) except -1 nogil:
+    task.total = sweep(task.lattice, task.ahead)
+    best_way(task.logs, task.ways, task.first, task.last)
+    if task.n_spans and task.total > -INFINITY:
+        find_spans(task.lattice, task.ahead, task.back, task.row_sums, task.spans, task.n_spans, task.span_sums)
+    return 0
+
+
+def annotate(batch, int blank) -> list:
+    cdef list items = list(batch), problems = [], result = []
+    cdef Py_ssize_t i, n = len(items)
+    cdef _Problem problem, logs
+    cdef Task *tasks = <Task *> calloc(n + 1, sizeof(Task))
+    if tasks is NULL:
+        raise MemoryError()
+    try:
+        for i in range(n):
+            probs, log_probs, labels, spans = items[i]
+            problem = logs = _Problem(probs, labels, blank, False)
+            if log_probs is not None:
+                logs = _Problem(log_probs, labels, blank, True)
+                if logs.lattice.n_frames != problem.lattice.n_frames:
+                    raise ValueError("probabilities and their logarithms must have equally many frames")
+            problem.align()
+            problem.add_spans(spans)
+            problems.append((problem, logs))
+            tasks[i].lattice = &problem.lattice
+            tasks[i].logs = &logs.lattice
+            tasks[i].ahead = &problem.ahead
+            tasks[i].back = &problem.back
+            tasks[i].spans = problem.spans
+            tasks[i].n_spans = problem.n_spans
+            tasks[i].span_sums = problem.span_sums
+            tasks[i].row_sums = problem.row_sums
+            tasks[i].ways = problem.ways
+            tasks[i].first = problem.first
+            tasks[i].last = problem.last
+        with nogil:
+            for i in range(n):
+                run(&tasks[i])
+        for i in range(n):
+            problem = problems[i][0]
+            problem.total = tasks[i].total
+            result.append((
+                problem.total, problem.positions(problem.first), problem.positions(problem.last),
+                problem.probabilities()
+            ))
+        return result
+    finally:
+        free(tasks)

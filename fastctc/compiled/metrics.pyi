@@ -1,0 +1,3 @@
+from collections.abc import Hashable, Sequence
+
+def edit_distance(first: Sequence[Hashable], second: Sequence[Hashable]) -> int: ...

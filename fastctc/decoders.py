@@ -1,0 +1,202 @@
+"""The decoders: configured once, then used on any number of sequences.
+
+A decoder is a frozen dataclass: it pickles, it is shared by threads, and it holds no pool and no buffer.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from fastctc import backends
+from fastctc.alphabet import Alphabet
+from fastctc.frames import Frames, as_batch, as_frames
+from fastctc.hypothesis import Finding, Hypothesis, hypotheses
+
+PART = 8  # sequences decoded at a stretch: enough to outweigh handing them to a thread, few enough for the cache
+
+
+@dataclass(frozen=True)
+class Decoder(ABC):
+    """What all decoders share."""
+
+    alphabet: Alphabet
+
+    def decode(self, log_probs: Any = None, *, probs: Any = None, logits: Any = None) -> list[Hypothesis]:
+        """Decode one sequence.
+
+        Parameters
+        ----------
+        log_probs : array-like (frames, classes), float32 or float64
+            Natural log probabilities. -inf is allowed. NumPy arrays, and whatever converts to them, are read without
+            a copy where they are contiguous.
+        probs, logits : array-like (frames, classes)
+            The same as probabilities, or as raw scores before the softmax; give exactly one of the three.
+
+        Returns
+        -------
+        list of Hypothesis
+            Best first. Zero frames give the empty text.
+
+        Raises
+        ------
+        ValueError
+            For a wrong rank or number of classes, NaN, +inf, a value above log 1, a frame that is no distribution.
+        """
+        return self._decode([as_frames(self.alphabet.n_classes, log_probs, probs, logits)])[0]
+
+    def decode_batch(
+        self,
+        log_probs: Any = None,
+        lengths: Sequence[int] | None = None,
+        threads: int | None = None,
+        *,
+        probs: Any = None,
+        logits: Any = None,
+    ) -> list[list[Hypothesis]]:
+        """Decode many sequences.
+
+        Parameters
+        ----------
+        log_probs : array-like (batch, frames, classes), or a sequence of (frames, classes)
+            Natural log probabilities.
+        lengths : sequence of int, optional
+            How many frames of each sequence count; what follows is not looked at.
+        threads : int, default 1
+            Number of threads that share the work. The compiled code does not hold the GIL.
+        probs, logits
+            As in :meth:`decode`.
+
+        Returns
+        -------
+        list of lists of Hypothesis
+            One list a sequence, in their order.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`decode`, with the number of the sequence; for lengths out of range and threads below 1.
+        """
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, got {threads}")
+        batch = as_batch(self.alphabet.n_classes, log_probs, probs, logits, lengths)
+        parts = [batch[start : start + PART] for start in range(0, len(batch), PART)]
+        if threads is None or threads == 1 or len(parts) < 2:
+            return [found for part in parts for found in self._decode(part)]
+        from concurrent.futures import ThreadPoolExecutor  # not at the top, so that `import fastctc` is quick
+
+        pool = ThreadPoolExecutor(threads)
+        try:
+            return [found for part in pool.map(self._decode, parts) for found in part]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    @abstractmethod
+    def _decode(self, batch: list[Frames]) -> list[list[Hypothesis]]: ...
+
+
+@dataclass(frozen=True)
+class BestPath(Decoder):
+    """Best path (greedy) decoding: the best class of each frame, repeats merged, blanks dropped.
+
+    The text of the most probable path, which need not be the most probable text. Takes O(T C) time for T frames of C
+    classes. Of equal classes in a frame the first is taken.
+
+    Parameters
+    ----------
+    alphabet : Alphabet
+    exact : bool, default True
+        Whether to compute ``log_prob``, ``words`` and ``confidence``, which cost several times the decoding.
+    backend : str, default "compiled"
+        "reference" runs the plain Python specification.
+
+    References
+    ----------
+    A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist Temporal Classification, ICML 2006.
+
+    Examples
+    --------
+    >>> from fastctc import Alphabet, BestPath
+    >>> BestPath(Alphabet("ab")).decode(probs=[[0.4, 0, 0.6], [0.4, 0, 0.6]])[0].text
+    ''
+    """
+
+    _: KW_ONLY
+    exact: bool = True
+    backend: str = "compiled"
+
+    def _decode(self, batch: list[Frames]) -> list[list[Hypothesis]]:
+        best_path, blank = backends.load(self.backend, "best_path").best_path, self.alphabet.blank
+        findings = [
+            Finding(frames, frames.probs() if self.exact else None, *best_path(frames.log_probs(), blank))
+            for frames in batch
+        ]
+        return [[one] for one in hypotheses(self.alphabet, findings, self.exact, self.backend)]
+
+
+@dataclass(frozen=True)
+class BeamSearch(Decoder):
+    """Prefix beam search: the most probable texts, summed over the paths that a beam of prefixes keeps.
+
+    Per frame the beam_width most probable prefixes survive. Work is spent only on what may survive, so that the time
+    is O(T (B log B + C)) for peaky frames of C classes and a beam width of B, and O(T B C) at worst; memory is O(T B).
+
+    Parameters
+    ----------
+    alphabet : Alphabet
+    beam_width : int, default 25
+        How many prefixes survive a frame.
+    n_best : int, default 1
+        How many hypotheses to return; fewer come back where fewer texts are possible.
+    exact : bool, default True
+        Whether to compute ``log_prob`` (the true one: a beam's own sum, its ``score``, is a lower bound),
+        ``timesteps``, ``words`` and ``confidence`` of the hypotheses returned.
+    backend : str, default "compiled"
+        "reference" runs the plain Python specification.
+
+    Raises
+    ------
+    ValueError
+        For a beam width below 1, and n_best not between 1 and the beam width.
+
+    Notes
+    -----
+    Ties are broken by the labels: of equal hypotheses the one that comes first in lexicographic order is kept.
+
+    References
+    ----------
+    A. Graves: Supervised Sequence Labelling with Recurrent Neural Networks, 2012, section 7.5.
+    A. Y. Hannun, A. L. Maas, D. Jurafsky, A. Y. Ng: First-Pass Large Vocabulary Continuous Speech Recognition using
+    Bi-Directional Recurrent DNNs, 2014.
+
+    Examples
+    --------
+    >>> from fastctc import Alphabet, BeamSearch
+    >>> best = BeamSearch(Alphabet("ab")).decode(probs=[[0.4, 0, 0.6], [0.4, 0, 0.6]])[0]
+    >>> best.text, best.confidence, best.timesteps
+    ('a', 0.64, (1,))
+    """
+
+    beam_width: int = 25
+    _: KW_ONLY
+    n_best: int = 1
+    exact: bool = True
+    backend: str = "compiled"
+
+    def __post_init__(self) -> None:
+        if self.beam_width < 1:
+            raise ValueError(f"beam_width must be 1 or more, got {self.beam_width}")
+        if not 1 <= self.n_best <= self.beam_width:
+            raise ValueError(f"n_best must be 1 to beam_width, which is {self.beam_width}, got {self.n_best}")
+
+    def _decode(self, batch: list[Frames]) -> list[list[Hypothesis]]:
+        search = backends.load(self.backend, "beam_search").beam_search_batch
+        probs = [frames.probs() for frames in batch]
+        found = search(probs, self.alphabet.blank, self.beam_width, self.n_best)
+        findings = [
+            Finding(frames, p, labels, (), score)
+            for frames, p, beams in zip(batch, probs, found, strict=True)
+            for labels, score in beams
+        ]
+        flat = iter(hypotheses(self.alphabet, findings, self.exact, self.backend))
+        return [[next(flat) for _ in beams] for beams in found]

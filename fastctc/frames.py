@@ -1,0 +1,203 @@
+"""Frames: the output of a network, checked, whatever form it came in."""
+
+from collections.abc import Iterator, Sequence
+from operator import index
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastctc import backends
+
+HIGHEST = 1e-3  # probabilities may exceed 1, and their logarithms 0, by the rounding of half precision
+SUM = (0.5, 1.5)  # what a frame's probabilities may sum to; quantised and truncated outputs stray from 1
+
+Floats = NDArray[np.floating[Any]]
+
+
+class Frames(NamedTuple):
+    """One sequence: (frames, classes), C-contiguous, float32 or float64, probabilities or their logarithms."""
+
+    values: Floats
+    is_log: bool
+
+    def doubles(self) -> NDArray[np.float64]:
+        return self.values.astype(np.float64, copy=False)
+
+    def probs(self) -> NDArray[np.float64]:
+        return np.exp(self.values, dtype=np.float64) if self.is_log else self.doubles()
+
+    def log_probs(self) -> Floats:
+        if self.is_log:
+            return self.values
+        with np.errstate(divide="ignore"):
+            return np.log(self.values)
+
+
+def as_frames(n_classes: int, log_probs: Any, probs: Any, logits: Any) -> Frames:
+    """Check one sequence, given as exactly one of the three."""
+    if _is_plain(log_probs) and log_probs.ndim == 2 and probs is None and logits is None:
+        return _checked("log_probs", log_probs, n_classes)  # the usual case, without its microseconds of questions
+    name, value = _the_one(log_probs, probs, logits)
+    return _checked(name, _as_floats(name, value), n_classes)
+
+
+def as_batch(n_classes: int, log_probs: Any, probs: Any, logits: Any, lengths: Any) -> list[Frames]:
+    """Check a batch: (batch, frames, classes), or a sequence of (frames, classes) of any lengths."""
+    name, value = _the_one(log_probs, probs, logits)
+    if not isinstance(value, list | tuple | Iterator):
+        value = _as_floats(name, value)
+        if value.ndim != 3:
+            raise ValueError(
+                f"{name} must be (batch, frames, classes) or a list of (frames, classes), got {_form(value)}"
+            )
+        if name == "log_probs" and lengths is None and value.shape[2] == n_classes and value.size:
+            together = np.ascontiguousarray(value)
+            if _first_bad_row(together.reshape(-1, n_classes)) < 0:
+                return [Frames(values, True) for values in together]
+    sequences = list(value)
+    if lengths is not None:
+        lengths = _as_lengths(lengths, len(sequences))
+    batch = []
+    for number, sequence in enumerate(sequences):
+        try:
+            values = _as_floats(name, sequence)
+            if lengths is not None and values.ndim == 2:
+                if lengths[number] > len(values):
+                    raise ValueError(
+                        f"lengths must be at most the number of frames {len(values)}, got {lengths[number]}"
+                    )
+                values = values[: lengths[number]]
+            batch.append(_checked(name, values, n_classes))
+        except ValueError as error:
+            raise ValueError(f"sequence {number} of the batch: {error}") from None
+    return batch
+
+
+def _the_one(log_probs: Any, probs: Any, logits: Any) -> tuple[str, Any]:
+    given = [
+        (name, value)
+        for name, value in (("log_probs", log_probs), ("probs", probs), ("logits", logits))
+        if value is not None
+    ]
+    if len(given) != 1:
+        names = " and ".join(name for name, _ in given) or "none"
+        raise TypeError(f"exactly one of log_probs, probs and logits must be given, got {names}")
+    return given[0]
+
+
+def _as_floats(name: str, value: Any) -> Floats:
+    if hasattr(value, "detach"):  # a torch tensor that asks for its gradient has no __array__
+        value = value.detach()
+        if "bfloat16" in str(value.dtype):
+            value = value.float()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from None
+    if array.dtype != np.float32 and array.dtype != np.float64:
+        if array.dtype.name in ("float16", "bfloat16"):
+            array = array.astype(np.float32)
+        elif array.dtype.kind in "fiub" or (array.dtype.kind == "O" and array.size == 0):
+            array = array.astype(np.float64)
+        else:
+            raise ValueError(f"{name} must be real numbers, got dtype {array.dtype}")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
+def _checked(name: str, values: Floats, n_classes: int) -> Frames:
+    if values.ndim != 2:
+        if values.shape == (0,):
+            values = values.reshape(0, n_classes)
+        else:
+            raise ValueError(f"{name} must be (frames, classes), got {_form(values)}")
+    if values.shape[1] != n_classes:
+        raise ValueError(
+            f"{name} must have {n_classes} classes, the alphabet's {n_classes - 1} characters and the blank, "
+            f"got {values.shape[1]} (shape {values.shape})"
+        )
+    if not values.flags.c_contiguous:
+        values = np.ascontiguousarray(values)
+    if name == "probs":
+        _check_probs(values)
+        return Frames(values, False)
+    if name == "logits":
+        values = _log_softmax(values)
+    bad = _first_bad_row(values)
+    if bad >= 0:
+        raise ValueError(_what_is_wrong(values[bad], bad))
+    return Frames(values, True)
+
+
+def _first_bad_row(values: Floats) -> int:
+    row: int = backends.load("compiled", "frames").first_bad_row(values)
+    return row
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value) is np.ndarray and value.dtype in (np.float32, np.float64)  # equality asks for the byte order too
+
+
+def _check_probs(values: Floats) -> None:
+    with np.errstate(invalid="ignore"):
+        wrong = ~((values >= 0) & (values <= 1 + HIGHEST))
+        sums = values.sum(axis=1, dtype=np.float64)
+    if wrong.any():
+        frame, label = (int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"probs must lie between 0 and 1, got {values[frame, label]} in frame {frame}, class {label}"
+            " (pass log probabilities without a name, raw scores as logits=)"
+        )
+    if ((sums <= SUM[0]) | (sums >= SUM[1])).any():
+        frame = int(np.argmax((sums <= SUM[0]) | (sums >= SUM[1])))
+        raise ValueError(f"probs of a frame must sum to 1, got a sum of {sums[frame]:.4g} in frame {frame}")
+
+
+def _log_softmax(values: Floats) -> Floats:
+    wrong = np.isnan(values) | np.isposinf(values)
+    if wrong.any():
+        frame, label = (int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(f"logits must be finite or -inf, got {values[frame, label]} in frame {frame}, class {label}")
+    scores = values.astype(np.float64)
+    top = scores.max(axis=1, keepdims=True)
+    if np.isneginf(top).any():
+        raise ValueError(f"logits of a frame must not all be -inf, got so in frame {int(np.argmin(top))}")
+    scores -= top
+    scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return scores
+
+
+def _what_is_wrong(row: Floats, frame: int) -> str:
+    if np.isnan(row).any():
+        return f"log_probs must not hold NaN, got NaN in frame {frame}, class {int(np.argmax(np.isnan(row)))}"
+    label = int(np.argmax(row))
+    if row[label] > HIGHEST:
+        return (
+            f"log_probs must be at most 0, got {row[label]:.6g} in frame {frame}, class {label}"
+            " (pass raw scores as logits=, probabilities as probs=)"
+        )
+    total = np.exp(row, dtype=np.float64).sum()
+    return (
+        f"log_probs must be a distribution: the probabilities of a frame must sum to 1, got a sum of {total:.4g} in "
+        f"frame {frame} (pass raw scores as logits=)"
+    )
+
+
+def _as_lengths(lengths: Any, n: int) -> Sequence[int]:
+    if hasattr(lengths, "tolist"):
+        lengths = lengths.tolist()
+    try:
+        lengths = [index(length) for length in lengths]
+    except TypeError:
+        raise TypeError(f"lengths must be integers, one a sequence, got {lengths!r}") from None
+    if len(lengths) != n:
+        raise ValueError(f"lengths must be {n} numbers, one a sequence, got {len(lengths)}")
+    if any(length < 0 for length in lengths):
+        raise ValueError(f"lengths must not be negative, got {min(lengths)}")
+    return list(lengths)
+
+
+def _form(array: Floats) -> str:
+    return f"{array.ndim} dimensions, shape {array.shape}"

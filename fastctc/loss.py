@@ -1,0 +1,267 @@
+"""Loss, probability, posteriors and alignment of a given text.
+
+All of them are exact for any number of frames, and computed in double precision.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastctc import backends
+from fastctc.alphabet import Alphabet
+from fastctc.frames import Frames, as_batch, as_frames
+from fastctc.hypothesis import Segment, segments
+
+Text = str | Sequence[int]
+
+
+class Alignment(NamedTuple):
+    """Where the characters and words of a text stand in the frames, on its most probable path."""
+
+    text: str
+    log_prob: float  # natural logarithm of the probability of that path
+    characters: tuple[Segment, ...]
+    words: tuple[Segment, ...]
+
+
+def log_probability(
+    log_probs: Any = None,
+    text: Text = "",
+    alphabet: Alphabet | None = None,
+    *,
+    probs: Any = None,
+    logits: Any = None,
+) -> float:
+    """Natural logarithm of P(text | frames), summed over all paths by the forward algorithm.
+
+    Parameters
+    ----------
+    log_probs : array-like (frames, classes)
+        Natural log probabilities; or ``probs``, or ``logits``, by name.
+    text : str or sequence of int
+        The text, or its labels.
+    alphabet : Alphabet
+
+    Returns
+    -------
+    float
+        -inf for a text that is impossible, as is one that needs more frames than there are.
+
+    Raises
+    ------
+    ValueError
+        For frames that decoders refuse too, and for a character that is not in the alphabet.
+
+    Notes
+    -----
+    Takes O(T L) time for T frames and L labels, and O(L) memory.
+
+    References
+    ----------
+    A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist Temporal Classification, ICML 2006.
+
+    Examples
+    --------
+    >>> from math import exp
+    >>> from fastctc import Alphabet, log_probability
+    >>> exp(log_probability(probs=[[0.4, 0, 0.6], [0.4, 0, 0.6]], text="a", alphabet=Alphabet("ab")))
+    0.64
+    """
+    alphabet = _given(alphabet)
+    frames = as_frames(alphabet.n_classes, log_probs, probs, logits)
+    return _log_probability(frames, _labels(alphabet, text), alphabet.blank)
+
+
+def ctc_loss(
+    log_probs: Any = None,
+    texts: Text | Sequence[Text] = "",
+    alphabet: Alphabet | None = None,
+    lengths: Sequence[int] | None = None,
+    threads: int | None = None,
+    *,
+    probs: Any = None,
+    logits: Any = None,
+) -> float | NDArray[np.float64]:
+    """CTC loss, -log P(text | frames): of one text, or of each text of a batch.
+
+    Parameters
+    ----------
+    log_probs : array-like (frames, classes), or (batch, frames, classes), or a list of (frames, classes)
+        Natural log probabilities; or ``probs``, or ``logits``, by name.
+    texts : str or sequence of int, or a list of them
+        The text, or its labels; a list of them for a batch.
+    alphabet : Alphabet
+    lengths : sequence of int, optional
+        How many frames of each sequence of a batch count.
+    threads : int, default 1
+        Number of threads that share a batch.
+
+    Returns
+    -------
+    float, or array (batch,) of float64
+        In nats. inf for a text that is impossible, as is one that needs more frames than there are.
+
+    Raises
+    ------
+    ValueError
+        As :func:`log_probability`, and for unequally many sequences and texts.
+
+    Examples
+    --------
+    >>> from fastctc import Alphabet, ctc_loss
+    >>> frames = [[0.4, 0, 0.6], [0.4, 0, 0.6]]
+    >>> ctc_loss(probs=frames, texts="a", alphabet=Alphabet("ab"))
+    0.4462871026284195
+    >>> ctc_loss(probs=[frames, frames], texts=["a", "aa"], alphabet=Alphabet("ab"))
+    array([0.4462871 ,        inf])
+    """
+    alphabet = _given(alphabet)
+    if _is_one(texts):
+        if lengths is not None:
+            raise ValueError("lengths go with a batch of sequences and a list of texts, got a single text")
+        return -log_probability(log_probs, texts, alphabet, probs=probs, logits=logits)  # type: ignore[arg-type]
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be 1 or more, got {threads}")
+    batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths)
+    if len(batch) != len(texts):
+        raise ValueError(f"there must be one text a sequence, got {len(batch)} sequences and {len(texts)} texts")
+    pairs = [(frames, _labels(alphabet, text)) for frames, text in zip(batch, texts, strict=True)]  # type: ignore[arg-type]
+
+    def loss(part: list[tuple[Frames, tuple[int, ...]]]) -> list[float]:
+        return [-_log_probability(frames, labels, alphabet.blank) for frames, labels in part]
+
+    if threads is None or threads == 1:
+        return np.array(loss(pairs))
+    from concurrent.futures import ThreadPoolExecutor  # not at the top, so that `import fastctc` is quick
+
+    size = max(1, len(pairs) // (4 * threads))
+    pool = ThreadPoolExecutor(threads)
+    try:
+        parts = pool.map(loss, [pairs[start : start + size] for start in range(0, len(pairs), size)])
+        return np.array([value for part in parts for value in part])
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def posteriors(
+    log_probs: Any = None,
+    text: Text = "",
+    alphabet: Alphabet | None = None,
+    *,
+    probs: Any = None,
+    logits: Any = None,
+) -> NDArray[np.float64]:
+    """Probability of each label of a text in each frame, given the text (forward-backward algorithm).
+
+    Parameters as in :func:`log_probability`.
+
+    Returns
+    -------
+    array (frames, labels) of float64
+        Rows sum to the probability that the frame shows any label; the rest is the blank.
+
+    Raises
+    ------
+    ValueError
+        As :func:`log_probability`, and for a text whose probability is 0.
+
+    Notes
+    -----
+    Takes O(T L) time and memory for T frames and L labels.
+
+    Examples
+    --------
+    >>> from fastctc import Alphabet, posteriors
+    >>> posteriors(probs=[[0.4, 0, 0.6], [0.4, 0, 0.6]], text="a", alphabet=Alphabet("ab")).round(3)
+    array([[0.625],
+           [0.625]])
+    """
+    alphabet = _given(alphabet)
+    frames = as_frames(alphabet.n_classes, log_probs, probs, logits)
+    labels = _labels(alphabet, text)
+    _refuse_impossible(frames, labels, alphabet)
+    result: NDArray[np.float64] = backends.load("compiled", "loss").posteriors(
+        frames.doubles(), labels, alphabet.blank, frames.is_log
+    )
+    return result
+
+
+def forced_align(
+    log_probs: Any = None,
+    text: Text = "",
+    alphabet: Alphabet | None = None,
+    *,
+    probs: Any = None,
+    logits: Any = None,
+) -> Alignment:
+    """Align a given text: the most probable path that reads as the text, and the frames of its characters and words.
+
+    Parameters as in :func:`log_probability`.
+
+    Returns
+    -------
+    Alignment
+        ``characters`` and ``words``, each with text, first and last frame, and posterior probability.
+
+    Raises
+    ------
+    ValueError
+        As :func:`log_probability`, and for a text whose probability is 0.
+
+    Notes
+    -----
+    Takes O(T L) time and memory (one byte a state) for T frames and L labels. Of equally probable paths the one is
+    taken that stays longest in what comes first, seen from the end.
+
+    Examples
+    --------
+    >>> from fastctc import Alphabet, forced_align
+    >>> aligned = forced_align(probs=[[0.1, 0, 0.9], [0.9, 0, 0.1], [0, 0.8, 0.2]], text="ab", alphabet=Alphabet("ab"))
+    >>> [(character.text, character.first, character.last) for character in aligned.characters]
+    [('a', 1, 1), ('b', 2, 2)]
+    """
+    alphabet = _given(alphabet)
+    frames = as_frames(alphabet.n_classes, log_probs, probs, logits)
+    labels = _labels(alphabet, text)
+    _refuse_impossible(frames, labels, alphabet)
+    loss = backends.load("compiled", "loss")
+    score, first, last = loss.forced_align(frames.doubles(), labels, alphabet.blank, frames.is_log)
+    spans = [(i, i + 1) for i in range(len(labels))] + alphabet.words(labels)
+    probabilities = loss.span_probabilities(frames.probs(), labels, alphabet.blank, False, spans)
+    found = segments(alphabet, labels, spans, first, last, probabilities)
+    return Alignment(alphabet.decode(labels), score, found[: len(labels)], found[len(labels) :])
+
+
+def _given(alphabet: Alphabet | None) -> Alphabet:
+    if alphabet is None:
+        raise TypeError("alphabet must be given")
+    return alphabet
+
+
+def _is_one(texts: Text | Sequence[Text]) -> bool:
+    return isinstance(texts, str) or (len(texts) > 0 and isinstance(texts[0], int | np.integer))
+
+
+def _labels(alphabet: Alphabet, text: Text) -> tuple[int, ...]:
+    if isinstance(text, str):
+        return alphabet.encode(text)
+    return tuple(int(label) for label in text)
+
+
+def _log_probability(frames: Frames, labels: tuple[int, ...], blank: int) -> float:
+    result: float = backends.load("compiled", "loss").log_probability(frames.doubles(), labels, blank, frames.is_log)
+    return result
+
+
+def _refuse_impossible(frames: Frames, labels: tuple[int, ...], alphabet: Alphabet) -> None:
+    needed = len(labels) + sum(a == b for a, b in pairwise(labels))
+    if needed > len(frames.values):
+        raise ValueError(
+            f"the text needs at least {needed} frames (one a character, and a blank between equal neighbours), "
+            f"got {len(frames.values)}: its probability is 0"
+        )
+    if _log_probability(frames, labels, alphabet.blank) == float("-inf"):
+        raise ValueError("the text has probability 0: every path that reads so meets a class of probability 0")

@@ -1,0 +1,73 @@
+"""Shared by all tests: where the real data lies, and matrices made at random."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+settings.register_profile("fastctc", deadline=None, derandomize=True, max_examples=200)
+settings.load_profile("fastctc")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real data beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("the real data (../shared/data) is not there")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def real(shared):
+    """name -> (log_probs as float32, alphabet), of the real networks' outputs."""
+    from fastctc import Alphabet
+
+    table = json.loads((shared / "frames" / "frames.json").read_text(encoding="utf-8"))
+    return {
+        name: (np.load(shared / "frames" / f"{name}.npy"), Alphabet(entry["alphabet"], entry["blank"]))
+        for name, entry in table.items()
+    }
+
+
+@pytest.fixture(params=["compiled", "reference"])
+def backend(request):
+    return request.param
+
+
+# Probabilities that meet each other: zeros, ties, and powers of two, so that sums are exact and ties stay ties.
+ENTRIES = st.sampled_from([0.0, 0.0, 0.125, 0.25, 0.25, 0.5, 1.0]) | st.floats(1e-9, 1.0)
+
+
+@st.composite
+def matrices(draw, max_frames=5, max_classes=4):
+    """(probabilities as lists, blank): rows need not sum to 1, but are not all zeros."""
+    n_classes = draw(st.integers(1, max_classes))
+    row = st.lists(ENTRIES, min_size=n_classes, max_size=n_classes).filter(any)
+    return draw(st.lists(row, max_size=max_frames)), draw(st.integers(0, n_classes - 1))
+
+
+def as_array(rows, n_classes):
+    return np.array(rows, dtype=np.float64).reshape(len(rows), n_classes)
+
+
+def width(rows, blank):
+    """Number of classes, also of a matrix without rows."""
+    return len(rows[0]) if rows else blank + 1
+
+
+def logs(array):
+    with np.errstate(divide="ignore"):
+        return np.log(array)
+
+
+def peaky(rng, n_frames, n_classes, dtype=np.float64):
+    """Log probabilities with a few sharp peaks and long tails."""
+    scores = rng.normal(0, 3, (n_frames, n_classes))
+    scores[np.arange(n_frames), rng.integers(n_classes, size=n_frames)] += rng.gamma(2, 4, n_frames)
+    scores -= scores.max(axis=1, keepdims=True)
+    return (scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))).astype(dtype)

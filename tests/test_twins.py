@@ -1,0 +1,218 @@
+"""The compiled modules against the reference: results to the last digit that arithmetic leaves, and exceptions."""
+
+import inspect
+from importlib import import_module
+from math import inf
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import as_array, logs, matrices, peaky, width
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastctc
+from fastctc import backends
+
+ROOT = Path(fastctc.__file__).parent
+MODULES = sorted(path.stem for path in (ROOT / "reference").glob("[!_]*.py"))
+
+
+def twins(module):
+    return backends.load("reference", module), backends.load("compiled", module)
+
+
+def test_every_module_has_its_twin():
+    assert sorted(path.stem for path in (ROOT / "compiled").glob("*.pyx")) == MODULES
+    assert sorted(path.stem for path in (ROOT / "compiled").glob("*.pyi")) == MODULES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_compiled_module_is_compiled(module):
+    loaded = backends.load("compiled", module)
+    assert not loaded.__file__.endswith(".py")
+    assert loaded is import_module(f"fastctc.compiled.{module}")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_names_and_parameters_are_the_same(module):
+    reference, compiled = twins(module)
+    for name, function in inspect.getmembers(reference, inspect.isfunction):
+        if not name.startswith("_") and function.__module__ == reference.__name__:
+            assert list(inspect.signature(getattr(compiled, name)).parameters) == list(
+                inspect.signature(function).parameters
+            )
+
+
+@given(matrices(max_frames=12, max_classes=8))
+def test_best_path(case):
+    rows, blank = case
+    reference, compiled = twins("best_path")
+    array = logs(as_array(rows, width(rows, blank)))
+    for dtype in (np.float32, np.float64):
+        values = array.astype(dtype)
+        labels, timesteps, score = reference.best_path(values, blank)
+        assert compiled.best_path(values, blank) == (labels, timesteps, pytest.approx(score, rel=1e-12))
+
+
+@pytest.mark.parametrize("n_classes", [*range(1, 20), 31, 32, 33, 80, 257, 1000])
+def test_best_path_and_rows_of_any_width(n_classes):
+    rng = np.random.default_rng(n_classes)
+    best_path, frames = twins("best_path"), twins("frames")
+    for dtype in (np.float32, np.float64):
+        values = peaky(rng, 40, n_classes, dtype)
+        values[::3] = np.round(values[::3])  # ties
+        a, b = (m.best_path(values, n_classes - 1) for m in best_path)
+        assert a[:2] == b[:2]
+        assert a[2] == pytest.approx(b[2], rel=1e-12)
+        for change in (0.0, 1.0, np.nan, inf, -inf, -0.3, 0.3):
+            changed = values.copy()
+            changed[20:] += change
+            a, b = (m.first_bad_row(changed) for m in frames)
+            assert a == b
+
+
+@given(matrices(max_frames=10, max_classes=5), st.integers(1, 12))
+def test_beam_search(case, beam_width):
+    rows, blank = case
+    reference, compiled = twins("beam_search")
+    expected = reference.beam_search(rows, blank, beam_width, beam_width)
+    found = compiled.beam_search(as_array(rows, width(rows, blank)), blank, beam_width, beam_width)
+    assert [labels for labels, _ in found] == [labels for labels, _ in expected]
+    assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+@pytest.mark.parametrize("beam_width", [1, 2, 3, 7, 20, 50])
+def test_beam_search_where_everything_ties(n_classes, beam_width):
+    reference, compiled = twins("beam_search")
+    probs = np.full((14, n_classes), 1 / 4)
+    expected = reference.beam_search(probs, 0, beam_width, beam_width)
+    assert compiled.beam_search(probs, 0, beam_width, beam_width) == expected
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "n_classes", "beam_width"), [(60, 80, 10), (60, 30, 25), (40, 12, 100), (300, 8, 4)]
+)
+@pytest.mark.parametrize("temperature", [1.0, 3.0, 30.0])
+def test_beam_search_of_real_size(n_frames, n_classes, beam_width, temperature):
+    rng = np.random.default_rng(7)
+    reference, compiled = twins("beam_search")
+    probs = np.exp(peaky(rng, n_frames, n_classes) / temperature)
+    probs /= probs.sum(axis=1, keepdims=True)
+    expected = reference.beam_search(probs, 3, beam_width, beam_width)
+    found = compiled.beam_search(probs, 3, beam_width, beam_width)
+    assert [labels for labels, _ in found] == [labels for labels, _ in expected]
+    assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-9)
+
+
+def test_a_batch_is_its_sequences():
+    rng = np.random.default_rng(3)
+    for module in twins("beam_search"):
+        batch = [np.exp(peaky(rng, n, 6)) for n in (5, 0, 9)]
+        assert module.beam_search_batch(batch, 5, 4, 2) == [module.beam_search(probs, 5, 4, 2) for probs in batch]
+    for module in twins("loss"):
+        frames = np.exp(peaky(rng, 9, 6))
+        items = [(frames, None, (0, 1), [(0, 1)]), (frames, np.log(frames), (2, 2), []), (frames, None, (), [])]
+        for item, result in zip(items, module.annotate(items, 5), strict=True):
+            assert result == module.annotate([item], 5)[0]
+
+
+@st.composite
+def texts(draw, **sizes):
+    rows, blank = draw(matrices(**sizes))
+    characters = [c for c in range(width(rows, blank)) if c != blank]
+    labels = draw(st.lists(st.sampled_from(characters), max_size=8)) if characters else []
+    return rows, tuple(labels), blank
+
+
+@given(texts(max_frames=12, max_classes=6), st.booleans(), st.sampled_from([1.0, 1e-100, 1e-200]))
+def test_loss(case, is_log, factor):
+    rows, labels, blank = case
+    frames = as_array(rows, width(rows, blank)) * factor
+    frames = logs(frames) if is_log else frames
+    spans = [(i, j) for i in range(len(labels) + 1) for j in range(i, len(labels) + 1)]
+    reference, compiled = twins("loss")
+    arguments = (frames, labels, blank, is_log)
+    assert compiled.log_probability(*arguments) == pytest.approx(reference.log_probability(*arguments), rel=1e-9)
+    (a, *first), (b, *second) = reference.forced_align(*arguments), compiled.forced_align(*arguments)
+    assert b == pytest.approx(a, rel=1e-9)
+    assert second == first
+    expected = np.array(reference.posteriors(*arguments)).reshape(len(rows), len(labels))
+    np.testing.assert_allclose(compiled.posteriors(*arguments), expected, atol=1e-9)
+    expected = reference.span_probabilities(*arguments, spans)
+    np.testing.assert_allclose(compiled.span_probabilities(*arguments, spans), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("is_log", [False, True])
+def test_a_very_improbable_text_keeps_its_probability(is_log):
+    """The sums vanish in linear arithmetic: 400 labels of a billionth each."""
+    probs = np.full((450, 4), 1e-9)
+    probs[:, 3] = 1 - 3e-9
+    frames = np.log(probs) if is_log else probs
+    reference, compiled = twins("loss")
+    for labels in ((0, 1, 2) * 133, (0, 1, 2) * 20):
+        expected = reference.log_probability(frames, labels, 3, is_log)
+        assert compiled.log_probability(frames, labels, 3, is_log) == pytest.approx(expected, rel=1e-12)
+        assert expected < -350
+    labels = (0, 1, 2) * 133
+    np.testing.assert_allclose(
+        compiled.posteriors(frames, labels, 3, is_log), reference.posteriors(frames, labels, 3, is_log), atol=1e-9
+    )
+
+
+def test_log_probabilities_below_any_double():
+    frames = np.array([[-2000.0, 0.0, -800.0], [0.0, -3000.0, -1e30]])
+    reference, compiled = twins("loss")
+    for labels in ((), (0,), (1,), (0, 1), (1, 0)):
+        expected = reference.log_probability(frames, labels, 2, True)
+        assert compiled.log_probability(frames, labels, 2, True) == pytest.approx(expected, rel=1e-12)
+
+
+@given(st.text("abc", max_size=12), st.text("abc", max_size=12))
+def test_edit_distance(first, second):
+    reference, compiled = twins("metrics")
+    for a, b in ((first, second), (list(first), tuple(second))):
+        assert compiled.edit_distance(a, b) == reference.edit_distance(a, b)
+
+
+def test_what_compiled_modules_refuse():
+    """Whatever they are called with, the process survives and the caller learns what was wrong."""
+    probs = np.full((3, 4), 0.25)
+    beam_search, loss = backends.load("compiled", "beam_search"), backends.load("compiled", "loss")
+    for blank, beam_width in ((4, 2), (-1, 2), (0, 0), (0, -3), (0, 1 << 60)):
+        with pytest.raises(ValueError, match="must be"):
+            beam_search.beam_search(probs, blank, beam_width, 1)
+    for labels, blank in (((4,), 3), ((-1,), 3), ((3,), 3), ((0,), 4), ((0,), -1)):
+        for function in (loss.log_probability, loss.forced_align, loss.posteriors):
+            with pytest.raises(ValueError, match="must be"):
+                function(probs, labels, blank, False)
+        with pytest.raises(ValueError, match="must be"):
+            loss.annotate([(probs, None, labels, [])], blank)
+    for span in ((-1, 1), (0, 2), (1, 0)):
+        with pytest.raises(ValueError, match="spans must lie"):
+            loss.span_probabilities(probs, (0,), 3, False, [span])
+    with pytest.raises(ValueError, match="equally many frames"):
+        loss.annotate([(probs, probs[:2], (0,), [])], 3)
+    with pytest.raises(ValueError, match="at least one class"):
+        backends.load("compiled", "best_path").best_path(np.empty((3, 0)), 0)
+    for wrong in (probs[:, ::2], probs[0], probs.astype(np.int64), "text", None):
+        with pytest.raises((ValueError, TypeError)):
+            beam_search.beam_search(wrong, 0, 1, 1)
+        with pytest.raises((ValueError, TypeError)):
+            loss.log_probability(wrong, (), 0, False)
+
+
+class Liar:
+    """A sequence that is longer than it says."""
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        return iter(range(100_000))
+
+
+def test_a_sequence_that_lies_about_its_length_does_no_harm():
+    for module in twins("metrics")[1:]:
+        assert module.edit_distance(Liar(), "") == 100_000
