@@ -116,7 +116,7 @@ def ctc_loss(
     >>> ctc_loss(probs=frames, texts="a", alphabet=Alphabet("ab"))
     0.4462871026284195
     >>> ctc_loss(probs=[frames, frames], texts=["a", "aa"], alphabet=Alphabet("ab"))
-    array([0.4462871 ,        inf])
+    array([0.4462871,       inf])
     """
     alphabet = _given(alphabet)
     if _is_one(texts):

@@ -1,8 +1,7 @@
 """Twin of fastctc.reference.loss.
 
 Sums run in linear double precision, rescaled by powers of two, because exp and log cost fifty times an addition.
-States far behind the best one may then vanish; what they could still have contributed to the result is bounded, and
-where the bound does not rule it out, the same sweep is repeated with logarithms.
+Where a sum vanishes all the same, the sweep is repeated with logarithms.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -28,11 +27,11 @@ cdef extern from *:
     double power_of_two(int) noexcept nogil
 
 cdef double LN2 = 0.693147180559945309417
-cdef int VANISHING = -900  # exponent below which a sum counts as lost
-cdef double TINY = ldexp(1.0, VANISHING)
-cdef double SMALLEST = ldexp(1.0, -1020)
-cdef int SLACK = 100  # 2^60 for the result's digits, 2^40 for the number of states that may be lost
-cdef int NEVER = -(1 << 30)
+cdef double SMALLEST = ldexp(1.0, -1020)  # sums below lose digits
+cdef double MASKED = -1e5  # log probabilities below are meant as -inf
+cdef int NEVER = -(1 << 30)  # the exponent of 0
+cdef enum:
+    BLOCK = 8  # labels that share an exponent
 cdef Py_ssize_t SIGNAL_WORK = 1 << 24  # states between two looks for Ctrl-C
 
 # The lattice of a text of L labels: blanks 0..L and labels 1..L, label i standing between blanks i - 1 and i. (Label 0
@@ -49,7 +48,7 @@ cdef struct Lattice:
     int *symbol         # symbol of labels 1..L; symbol[0] = 0
     double *step        # 1.0 where label i may follow label i - 1 without a blank, else 0.0
     double *work        # memory of a sweep
-    int *lost           # for each frame, the exponent at which something was lost, or NEVER
+    int *exponents      # of the blocks of a sweep
 
 # What a sweep leaves behind for the states it was asked for: value * 2**exponent, frame by frame.
 cdef struct Trace:
@@ -76,7 +75,7 @@ cdef class _Problem:
 
     def __cinit__(self, const double[:, ::1] frames, labels, int blank, bint is_log):
         cdef Lattice *g = &self.lattice
-        cdef Py_ssize_t i, n, n_frames = frames.shape[0], width = frames.shape[1]
+        cdef Py_ssize_t i, n, n_blocks, n_frames = frames.shape[0], width = frames.shape[1]
         cdef int label
         cdef int *number
         cdef tuple given = tuple(labels)
@@ -84,14 +83,15 @@ cdef class _Problem:
             raise ValueError(f"blank must be a class, 0 to {width - 1}, got {blank}")
         self.kept = frames
         n = len(given)
-        number = <int *> malloc((2 * width + n + 1 + n_frames) * sizeof(int))
+        n_blocks = n // BLOCK + 1
+        number = <int *> malloc((2 * width + n + 1 + n_blocks) * sizeof(int))
         g.classes = number  # owned through this pointer
-        g.step = <double *> malloc((n + 1) * sizeof(double))
-        g.work = <double *> malloc((5 * (n + 1) + width) * sizeof(double))
+        g.step = <double *> calloc(n_blocks * BLOCK, sizeof(double))
+        g.work = <double *> malloc((5 * (n_blocks * BLOCK + 1) + 1 + n_blocks + width) * sizeof(double))
         if number is NULL or g.step is NULL or g.work is NULL:
             raise MemoryError()
         g.symbol = number + 2 * width
-        g.lost = number + 2 * width + n + 1
+        g.exponents = number + 2 * width + n + 1
         number = number + width
         for i in range(width):
             number[i] = -1
@@ -207,21 +207,24 @@ cdef inline const double *row_of(const Lattice *g, Py_ssize_t t) noexcept nogil:
     return g.frames + (g.n_frames - 1 - t if g.mirrored else t) * g.width
 
 
-cdef inline double load_linear(const Lattice *g, Py_ssize_t t, double *q) noexcept nogil:
-    """Probabilities of the symbols; returns the least that is not 0, or 0 if one was too small for a double."""
+cdef inline double load_linear(const Lattice *g, Py_ssize_t t, double *q, double *growth) noexcept nogil:
+    """Probabilities of the symbols; returns the least that is not 0, or 0 if one is too small for a double."""
     cdef const double *row = row_of(g, t)
     cdef Py_ssize_t k
-    cdef double least = 1.0, x
+    cdef double least = 1.0, total = 0.0, x
     for k in range(g.n_symbols):
         x = row[g.classes[k]]
         if g.is_log:
             q[k] = exp(x)
-            if q[k] < least and x > -INFINITY:
+            if q[k] < least and x > MASKED:
                 least = q[k]
         else:
             q[k] = x
             if x < least and x > 0.0:
                 least = x
+        total += q[k]
+    if total > 1.0:
+        growth[0] += (total - 1.0) / LN2  # log2(1 + x) is at most x / ln 2
     return least
 
 
@@ -230,6 +233,8 @@ cdef inline void load_log(const Lattice *g, Py_ssize_t t, double *q) noexcept no
     cdef Py_ssize_t k
     for k in range(g.n_symbols):
         q[k] = row[g.classes[k]] if g.is_log else log(row[g.classes[k]])
+        if q[k] < MASKED:
+            q[k] = -INFINITY
 
 
 cdef inline Py_ssize_t first_live(const Lattice *g, Py_ssize_t t, bint whole) noexcept nogil:
@@ -238,104 +243,178 @@ cdef inline Py_ssize_t first_live(const Lattice *g, Py_ssize_t t, bint whole) no
     return 0 if whole or first < 0 else first
 
 
-cdef double rescale(double *blanks, double *labels, Py_ssize_t low, Py_ssize_t high, int *exponent) noexcept nogil:
-    """Bring the greatest sum near 1; returns the least that is not 0."""
+cdef double rescale(double *blanks, double *labels, int *exponent) noexcept nogil:
+    """Bring the greatest sum of a block near 1; returns the least that is not 0, or infinity."""
     cdef double top = 0.0, least = INFINITY, factor
-    cdef Py_ssize_t i
+    cdef Py_ssize_t k
     cdef int shift
-    for i in range(low, high + 1):
-        top = max(top, max(blanks[i], labels[i]))
-        if 0.0 < blanks[i] < least:
-            least = blanks[i]
-        if 0.0 < labels[i] < least:
-            least = labels[i]
+    for k in range(BLOCK):
+        top = max(top, max(blanks[k], labels[k]))
+        if 0.0 < blanks[k] < least:
+            least = blanks[k]
+        if 0.0 < labels[k] < least:
+            least = labels[k]
     if top == 0.0:
         return least
     shift = ilogb(top)
     exponent[0] += shift
     factor = ldexp(1.0, -shift)
-    for i in range(low, high + 1):
-        blanks[i] *= factor
-        labels[i] *= factor
+    for k in range(BLOCK):
+        blanks[k] *= factor
+        labels[k] *= factor
     return least * factor
 
 
+cdef double drop(double *blanks, double *labels, double limit) noexcept nogil:
+    """Make zeros of a block's sums below a limit; returns the least that is left, or infinity."""
+    cdef double least = INFINITY
+    cdef Py_ssize_t k
+    for k in range(BLOCK):
+        if blanks[k] < limit:
+            blanks[k] = 0.0
+        elif blanks[k] < least:
+            least = blanks[k]
+        if labels[k] < limit:
+            labels[k] = 0.0
+        elif labels[k] < least:
+            least = labels[k]
+    return least
+
+
+cdef inline void bring(
+    double *number, double factor, double limit, int exponent, double *least, int *worst
+) noexcept nogil:
+    """Scale a sum that comes into a block; below the limit it vanishes."""
+    if number[0] > 0.0:
+        number[0] *= factor
+        if number[0] < limit:
+            worst[0] = max(worst[0], exponent + ilogb(limit) + 1)
+            number[0] = 0.0
+        elif number[0] < least[0]:
+            least[0] = number[0]
+
+
+cdef inline void take_over(
+    double *blank, double *label, int exponent, double *blanks, double *labels, int *own, double *least, int *worst
+) noexcept nogil:
+    """Bring what the last blank and label of the block before hand over to the scale of a block.
+
+    ``least`` bounds all sums of the block that are not 0, and includes the two afterwards.
+    """
+    cdef double greatest = max(blank[0], label[0]), factor
+    cdef int shift
+    cdef Py_ssize_t k
+    if greatest == 0.0:
+        return
+    if least[0] == INFINITY:  # the block is empty
+        own[0] = exponent
+    if exponent > own[0] and exponent + ilogb(greatest) > own[0] + 100:  # it may outweigh the block
+        least[0] = rescale(blanks, labels, own)
+        shift = exponent + ilogb(greatest) - own[0]
+        if shift > 0:
+            factor = power_of_two(-shift)
+            for k in range(BLOCK):
+                blanks[k] *= factor
+                labels[k] *= factor
+            own[0] += shift
+            least[0] *= factor
+            if least[0] < SMALLEST:
+                worst[0] = max(worst[0], own[0] - 1020)
+                least[0] = drop(blanks, labels, SMALLEST)
+    factor = power_of_two(exponent - own[0])
+    bring(blank, factor, SMALLEST, own[0], least, worst)
+    bring(label, factor, SMALLEST, own[0], least, worst)
+
+
 cdef double sweep_linear(Lattice *g, Trace *trace, bint *certain) except? -2.0 nogil:
-    """Log probability of the text. ``certain`` tells whether states that vanished may be neglected."""
-    cdef Py_ssize_t n = g.n_labels, t, i, low, high, w, s, worked = 0
-    cdef double *blanks = g.work
-    cdef double *labels = blanks + n + 1
-    cdef double *new_blanks = labels + n + 1
-    cdef double *new_labels = new_blanks + n + 1
-    cdef double *y = new_labels + n + 1
-    cdef double *q = y + n + 1
-    cdef double blank, value
-    cdef double least = 1.0  # lower bound of all sums that are not 0
-    cdef int exponent = 0
-    cdef bint any_lost = False
-    memset(g.work, 0, 4 * (n + 1) * sizeof(double))
+    """Log probability of the text; ``certain`` tells whether what vanished on the way may be neglected.
+
+    Sums of states far apart differ by more than a double holds. So each block of states has an exponent of its own,
+    and what still vanishes is so small that the result is not touched by it; ``worst`` is there to prove that.
+    """
+    cdef Py_ssize_t n = g.n_labels, n_blocks = n // BLOCK + 1, t, b, k, i, first, low, high, w, s, worked = 0
+    cdef Py_ssize_t room = n_blocks * BLOCK + 1
+    cdef double *blanks = g.work + 1  # one place before the first block hands over nothing
+    cdef double *labels = blanks + room
+    cdef double *new_blanks = labels + room
+    cdef double *new_labels = new_blanks + room
+    cdef double *y = new_labels + room
+    cdef double *least = y + room
+    cdef double *q = least + n_blocks
+    cdef double *step = g.step
+    cdef int *exponents = g.exponents
+    cdef double *block_blanks
+    cdef double *block_labels
+    cdef double blank, smallest, total, limit
+    cdef int worst = NEVER  # exponent of the greatest sum that vanished
+    cdef double growth = 0.0  # exponent by which a sum may have grown at most, where probabilities sum to more than 1
+    cdef bint lost = False, regular
+    memset(g.work, 0, 5 * room * sizeof(double))
+    for b in range(n_blocks):
+        exponents[b] = 0
+        least[b] = INFINITY
     blanks[0] = 1.0  # before the first frame
+    least[0] = 1.0
     for t in range(g.n_frames):
-        low = first_live(g, t, trace.n > 0)
-        high = min(n, t + 1)
-        value = load_linear(g, t, q)
+        first = first_live(g, t, trace.n > 0)
+        low = first // BLOCK
+        high = min(n, t + 1) // BLOCK
+        smallest = load_linear(g, t, q, &growth)
+        if smallest < SMALLEST:
+            lost = True
+            smallest = SMALLEST
         blank = q[0]
-        g.lost[t] = NEVER
-        if least * value < SMALLEST:
-            least = rescale(blanks, labels, max(low - 1, 0), min(high, t), &exponent)
-            if least * value < SMALLEST:
-                g.lost[t] = exponent
-                any_lost = True
-        least *= value
-        for i in range(max(low, 1), high + 1):
+        regular = t & 63 == 63  # sums may grow, too
+        for i in range(low * BLOCK, min(n, high * BLOCK + BLOCK - 1) + 1):
             y[i] = q[g.symbol[i]]
-        for i in range(low, high + 1):
-            new_blanks[i] = (blanks[i] + labels[i]) * blank
-        for i in range(max(low, 1), high + 1):
-            new_labels[i] = (labels[i] + blanks[i - 1] + g.step[i] * labels[i - 1]) * y[i]
+        y[0] = 0.0
+        for b in range(low, high + 1):
+            block_blanks = blanks + b * BLOCK
+            block_labels = labels + b * BLOCK
+            # Sums from which the end is out of reach may vanish.
+            for i in range(low * BLOCK - 1, first - 1 if b == low else 0):
+                blanks[i] = 0.0
+                labels[i] = 0.0
+            if b:
+                take_over(
+                    block_blanks - 1, block_labels - 1, exponents[b - 1], block_blanks, block_labels, &exponents[b],
+                    &least[b], &worst
+                )
+            if least[b] * smallest < SMALLEST or regular:
+                k = exponents[b]
+                least[b] = rescale(block_blanks, block_labels, &exponents[b])
+                total = power_of_two(<int> (k - exponents[b]))
+                limit = SMALLEST / smallest
+                if least[b] < limit:
+                    worst = max(worst, exponents[b] + ilogb(limit) + 1)
+                    least[b] = drop(block_blanks, block_labels, limit)
+                bring(block_blanks - 1, total, limit, exponents[b], &least[b], &worst)
+                bring(block_labels - 1, total, limit, exponents[b], &least[b], &worst)
+            least[b] *= smallest
+            for k in range(BLOCK):
+                new_blanks[b * BLOCK + k] = (block_blanks[k] + block_labels[k]) * blank
+            for k in range(BLOCK):
+                new_labels[b * BLOCK + k] = (
+                    block_labels[k] + block_blanks[k - 1] + step[b * BLOCK + k] * block_labels[k - 1]
+                ) * y[b * BLOCK + k]
         blanks, new_blanks = new_blanks, blanks
         labels, new_labels = new_labels, labels
         for w in range(trace.n):
             s = trace.states[w]
-            trace.values[w * g.n_frames + t] = labels[(s + 1) // 2] if s & 1 else blanks[s // 2]
-            trace.exponents[w * g.n_frames + t] = exponent
+            i = (s + 1) // 2
+            trace.values[w * g.n_frames + t] = labels[i] if s & 1 else blanks[i]
+            trace.exponents[w * g.n_frames + t] = exponents[i // BLOCK]
         worked += high - low + 1
-        if worked > SIGNAL_WORK:
+        if worked > SIGNAL_WORK // BLOCK:
             worked = 0
             with gil:
                 PyErr_CheckSignals()
-    value = blanks[n] + labels[n]
-    certain[0] = not any_lost or (value > 0.0 and exponent + ilogb(value) > most_lost(g) + SLACK)
-    return log(value) + exponent * LN2
-
-
-cdef int most_lost(const Lattice *g) noexcept nogil:
-    """Exponent of what a vanished state may at most have contributed to the result.
-
-    A state passes its probability on to three states at most, of different symbols; so the three greatest of each
-    later frame bound what became of it.
-    """
-    cdef Py_ssize_t n = g.n_labels, t, k
-    cdef double *q = g.work + 5 * (n + 1)
-    cdef double a, b, c, passed = 1.0
-    cdef int exponent = 0, worst = NEVER
-    for t in range(g.n_frames - 1, -1, -1):
-        if g.lost[t] != NEVER:
-            worst = max(worst, g.lost[t] + exponent + ilogb(passed) + 1)
-        load_linear(g, t, q)
-        a = b = c = TINY
-        for k in range(g.n_symbols):
-            if q[k] > a:
-                a, b, c = q[k], a, b
-            elif q[k] > b:
-                b, c = q[k], b
-            elif q[k] > c:
-                c = q[k]
-        passed *= a + b + c
-        if passed < 1e-15:
-            exponent += ilogb(passed)
-            passed = ldexp(passed, -ilogb(passed))
-    return worst + VANISHING
+    total = blanks[n] + labels[n]
+    # At most 2**40 states were lost, and 2**60 spares every digit of the result.
+    certain[0] = not lost and total < INFINITY and (
+        worst == NEVER or (total > 0.0 and exponents[n // BLOCK] + ilogb(total) > worst + growth + 100)
+    )
+    return log(total) + exponents[n // BLOCK] * LN2
 
 
 cdef inline double log_sum(double a, double b, double c) noexcept nogil:
@@ -352,7 +431,7 @@ cdef double sweep_log(Lattice *g, Trace *trace) except? -2.0 nogil:
     cdef double *labels = blanks + n + 1
     cdef double *new_blanks = labels + n + 1
     cdef double *new_labels = new_blanks + n + 1
-    cdef double *q = new_labels + 2 * (n + 1)
+    cdef double *q = new_labels + n + 1
     cdef double value, scaled
     for i in range(4 * (n + 1)):
         blanks[i] = -INFINITY
@@ -604,7 +683,7 @@ def posteriors(const double[:, ::1] frames, labels, int blank, bint is_log):
     for i in range(n):
         ahead.states[i] = 2 * i + 1
         back.states[i] = 2 * (n - i) - 1
-    cdef double *q = g.work + 5 * (n + 1)
+    cdef double *q = g.work  # free after the sweeps
     with nogil:
         total = sweep(g, ahead)
         if total > -INFINITY:

@@ -9,6 +9,8 @@ path stays, goes one state on, or skips the blank between two labels that differ
 from collections.abc import Sequence
 from math import exp, inf, log
 
+MASKED = -1e5  # log probabilities below are meant as -inf
+
 Frames = Sequence[Sequence[float]]
 Labels = Sequence[int]
 Table = list[list[float]]
@@ -168,7 +170,8 @@ def _backward(y: Table, labels: Labels) -> Table:
 
 
 def _log(x: float, is_log: bool) -> float:
-    return float(x) if is_log else log(x) if x > 0 else -inf
+    x = float(x) if is_log else log(x) if x > 0 else -inf
+    return x if x >= MASKED else -inf
 
 
 def _log_sum(logs: Sequence[float]) -> float:

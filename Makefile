@@ -1,0 +1,53 @@
+# make demo    set everything up and decode the example frames
+# make test    set everything up and run all tests
+# make bench   measure this commit with asv and publish the dashboard to .asv/html
+# make peers   measure fastctc beside the decoders it is compared with
+# make clean   remove what these made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml setup.py $(wildcard fastctc/compiled/*.pyx fastctc/compiled/*.pxd fastctc/compiled/*.h)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test bench peers clean
+
+demo: $(VENV)/core
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/dev
+	$(BIN)/asv machine --yes
+	$(BIN)/asv run --show-stderr HEAD^!
+	$(BIN)/asv publish
+	@echo "The dashboard is in .asv/html: $(BIN)/asv preview shows it."
+
+peers: $(VENV)/peers
+	$(BIN)/python -m bench.peers
+
+$(VENV)/pip:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("fastctc needs Python 3.11 or later, this is %d.%d: make PYTHON=python3.12" % v[:2])'
+	@echo "Making a virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/core: $(VENV)/pip $(SOURCES)
+	@echo "Compiling and installing fastctc (under a minute) ..."
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/core
+	@echo "Installing what tests and benchmarks need ..."
+	@$(PIP) install --group dev
+	@touch $@
+
+$(VENV)/peers: $(VENV)/core
+	@echo "Installing the decoders to compare with (several hundred MB) ..."
+	@$(PIP) install --group peers
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .asv build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so

@@ -1,0 +1,80 @@
+"""Best path and beam search: time, memory, and the score that is found."""
+
+import numpy as np
+
+from bench import workloads
+from fastctc import BeamSearch, BestPath
+
+BACKENDS = ["reference", "compiled"]
+FRAMES = {"peaky": workloads.peaky, "flat": workloads.flat}
+
+
+class BestPathOne:
+    """One sequence; numpy.argmax over the same array is the yardstick."""
+
+    params = (list(workloads.SIZES), [*BACKENDS, "numpy.argmax"])
+    param_names = ("frames x classes", "backend")
+
+    def setup(self, size, backend):
+        self.frames = workloads.peaky(*workloads.SIZES[size])
+        self.decode = BestPath(workloads.alphabet(self.frames.shape[1]), exact=False, backend=backend).decode
+        if backend == "numpy.argmax":
+            self.decode = lambda frames: np.argmax(frames, axis=1)
+
+    def time_decode(self, *_):
+        self.decode(self.frames)
+
+
+class BestPathBatch:
+    """Lines of 100 frames and 80 classes."""
+
+    params = ([1, 8, 64], [*BACKENDS, "numpy.argmax"])
+    param_names = ("batch", "backend")
+
+    def setup(self, size, backend):
+        self.frames = workloads.batch(size)
+        self.decode = BestPath(workloads.alphabet(80), exact=False, backend=backend).decode_batch
+        if backend == "numpy.argmax":
+            self.decode = lambda frames: np.argmax(frames, axis=2)
+
+    def time_decode(self, *_):
+        self.decode(self.frames)
+
+
+class BeamSearchWidth:
+    """A line of 100 frames and 80 classes; ``exact`` adds the true probability, alignment and words of the result."""
+
+    params = ([10, 25, 100], BACKENDS, ["peaky", "flat"], [False, True])
+    param_names = ("beam width", "backend", "frames", "exact")
+
+    def setup(self, beam_width, backend, kind, exact):
+        if backend == "reference" and beam_width > 10:
+            raise NotImplementedError("the reference takes seconds")
+        self.frames = FRAMES[kind](100, 80)
+        self.decoder = BeamSearch(workloads.alphabet(80), beam_width, exact=exact, backend=backend)
+
+    def time_decode(self, *_):
+        self.decoder.decode(self.frames)
+
+    def track_score(self, *_):
+        return self.decoder.decode(self.frames)[0].score
+
+
+BeamSearchWidth.track_score.unit = "nats"
+
+
+class BeamSearchLength:
+    """The memory grows with frames times beam width, not with the classes."""
+
+    params = ([1000, 4000, 16000], [32, 512])
+    param_names = ("frames", "classes")
+
+    def setup(self, n_frames, n_classes):
+        self.frames = workloads.peaky(n_frames, n_classes)
+        self.decoder = BeamSearch(workloads.alphabet(n_classes), 25, exact=False)
+
+    def time_decode(self, *_):
+        self.decoder.decode(self.frames)
+
+    def peakmem_decode(self, *_):
+        self.decoder.decode(self.frames)

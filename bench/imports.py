@@ -1,0 +1,9 @@
+"""How long a program waits for its imports."""
+
+
+class Import:
+    def timeraw_fastctc(self):
+        return "import fastctc"
+
+    def timeraw_numpy(self):
+        return "import numpy"

@@ -1,0 +1,31 @@
+"""Probability and alignment of a given text."""
+
+import numpy as np
+
+from bench import workloads
+from fastctc import BestPath, backends
+
+
+class Text:
+    """The text of a line or of a long sequence, as best path reads it."""
+
+    params = (["100x80", "1000x32"], ["reference", "compiled"])
+    param_names = ("frames x classes", "backend")
+
+    def setup(self, size, backend):
+        if backend == "reference" and size != "100x80":
+            raise NotImplementedError("the reference takes seconds")
+        n_frames, n_classes = workloads.SIZES[size]
+        self.frames = workloads.peaky(n_frames, n_classes).astype(np.float64)
+        self.labels = BestPath(workloads.alphabet(n_classes), exact=False).decode(self.frames)[0].labels
+        self.blank = n_classes - 1
+        self.loss = backends.load(backend, "loss")
+
+    def time_log_probability(self, *_):
+        self.loss.log_probability(self.frames, self.labels, self.blank, True)
+
+    def time_forced_align(self, *_):
+        self.loss.forced_align(self.frames, self.labels, self.blank, True)
+
+    def time_posteriors(self, *_):
+        self.loss.posteriors(self.frames, self.labels, self.blank, True)

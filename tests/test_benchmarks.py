@@ -1,0 +1,49 @@
+"""Every benchmark of bench/ runs once, so that none rots; with --benchmark-enable each one is timed."""
+
+import importlib
+import inspect
+import itertools
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def cases(prefix):
+    return list(found(prefix))
+
+
+def found(prefix):
+    for path in sorted((ROOT / "bench").glob("[!_]*.py")):
+        module = importlib.import_module(f"bench.{path.stem}")
+        for name, cls in inspect.getmembers(module, inspect.isclass):
+            if cls.__module__ != module.__name__:
+                continue
+            for method in sorted(m for m in dir(cls) if m.startswith(prefix)):
+                for values in itertools.product(*getattr(cls, "params", ())):
+                    yield pytest.param(cls, method, values, id=f"{path.stem}.{name}.{method}{list(values)}")
+
+
+def ready(cls, values):
+    instance = cls()
+    try:
+        getattr(instance, "setup", lambda *_: None)(*values)
+    except NotImplementedError as reason:
+        pytest.skip(str(reason))
+    return instance
+
+
+@pytest.mark.parametrize(("cls", "method", "values"), cases("time_"))
+def test_time(cls, method, values, benchmark):
+    benchmark(getattr(ready(cls, values), method), *values)
+
+
+@pytest.mark.parametrize(("cls", "method", "values"), [*cases("track_"), *cases("peakmem_")])
+def test_quality(cls, method, values):
+    getattr(ready(cls, values), method)(*values)
+
+
+@pytest.mark.parametrize(("cls", "method", "values"), cases("timeraw_"))
+def test_raw(cls, method, values):
+    compile(getattr(cls(), method)(*values), method, "exec")

@@ -1,0 +1,195 @@
+import io
+import json
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+from conftest import logs, peaky
+
+import fastctc
+from fastctc.__main__ import main
+from fastctc.matrices import read_matrices
+
+A = logs(np.array([[0.4, 0.0, 0.6], [0.4, 0.0, 0.6]]))
+B = logs(np.array([[0.1, 0.9, 0.0], [0.0, 0.1, 0.9]]))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.save(tmp_path / "a.npy", A.astype(np.float32))
+    (tmp_path / "deeper").mkdir()
+    np.savez(tmp_path / "deeper" / "b.npz", one=B, two=np.stack([A, B]))
+    np.savetxt(tmp_path / "c.csv", A, delimiter=";")
+    (tmp_path / "notes.txt").write_text("not a matrix")
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    status = main(["decode", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out.splitlines(), captured.err
+
+
+def test_folders_files_and_stacks(folder, capsys):
+    for threads in (1, 2, 7):
+        status, out, err = run(capsys, folder, folder / "a.npy", "--chars", "ab", "--threads", threads)
+        assert (status, err) == (0, "")
+        names = [line.split("\t")[0].removeprefix(f"{folder}/") for line in out]
+        b = "deeper/b.npz"
+        assert names == ["a.npy", "c.csv", f"{b}[one]", f"{b}[two:0]", f"{b}[two:1]", "a.npy"]
+        assert [line.split("\t")[2] for line in out] == ["a", "a", "b", "a", "b", "a"]
+
+
+def test_json_is_complete_and_valid(folder, capsys):
+    _, out, _ = run(capsys, folder / "a.npy", "--chars", "ab", "--json", "--n-best", 2, "--beam-width", 3)
+    result = json.loads(out[0])
+    assert result["name"].endswith("a.npy")
+    best, second = result["hypotheses"]
+    assert best["text"] == "a"
+    assert best["confidence"] == pytest.approx(0.64)
+    assert best["words"] == [{"text": "a", "first": 1, "last": 1, "probability": pytest.approx(0.64)}]
+    assert second["text"] == ""
+    assert set(best) == set(fastctc.Hypothesis._fields)
+
+
+def test_options_reach_the_decoder(folder, capsys):
+    assert run(capsys, folder / "a.npy", "--chars", "ab", "--decoder", "best-path")[1][0].split("\t")[2] == ""
+    np.save(folder / "p.npy", np.exp(A)[:, [2, 0, 1]])
+    assert run(capsys, folder / "p.npy", "--chars", "ab", "--probs", "--blank", 0)[1][0].split("\t")[2] == "a"
+    np.save(folder / "l.npy", np.array([[4.0, 1.0, 5.0]]))
+    (folder / "alphabet").write_text("x\ny\n")
+    assert run(capsys, folder / "l.npy", "--alphabet", folder / "alphabet", "--logits")[1][0].split("\t")[2] == ""
+    _, out, _ = run(capsys, folder / "a.npy", "--chars", "ab", "--n-best", 5)
+    assert [line.split("\t")[1:] for line in out] == [["-0.4463", "a"], ["-1.0217", ""]]
+
+
+def test_broken_files_do_not_stop_the_others(folder, capsys):
+    (folder / "a0.npy").write_bytes(b"\x93NUMPY\x01\x00 garbage")
+    (folder / "a1.npz").write_bytes(b"PK\x03\x04 garbage")
+    (folder / "a2.csv").write_text("1;2\n3\n")
+    (folder / "a3.csv").write_text("1;x;3\n")
+    (folder / "a4.csv").write_bytes(b"\xff\xfe\x00\x01")
+    (folder / "a5.csv").write_text("")
+    np.save(folder / "a6.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(folder / "a7.npy", np.zeros((2, 5)))
+    np.save(folder / "a8.npy", np.zeros(3))
+    status, out, err = run(capsys, folder, folder / "missing.npy", "--chars", "ab")
+    assert status == 1
+    assert len(out) == 5
+    for name in [f"a{i}." for i in range(9)]:
+        assert sum(f"/{name}" in line for line in err.splitlines()) == 1, name
+    assert "missing.npy: No such file or directory" in err
+    assert "a2.csv: line 2: must have 2 columns like the first, got 1" in err
+    assert "a7.npy: log_probs must have 3 classes" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["x.npy"],
+        ["x.npy", "--chars", "ab", "--beam-width", "0"],
+        ["x.npy", "--chars", "aa"],
+        ["x.npy", "--chars", "ab", "--blank", "9"],
+        ["x.npy", "--chars", "ab", "--probs", "--logits"],
+        ["x.npy", "--chars", "ab", "--threads", "0"],
+        ["x.npy", "--chars", "ab", "--decoder", "best-path", "--n-best", "2"],
+        ["x.npy", "--alphabet", "no such file"],
+        ["x.npy", "--chars", "ab", "--decoder", "magic"],
+    ],
+)
+def test_usage_errors_are_2(arguments, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(["decode", *arguments])
+    assert error.value.code == 2
+    assert "usage: fastctc decode" in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_said_to_be_empty(tmp_path, capsys):
+    status, out, err = run(capsys, tmp_path, "--chars", "ab")
+    assert (status, out) == (1, [])
+    assert "no .npy, .npz or .csv file" in err
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "csv"])
+def test_standard_input(kind, capsys, monkeypatch):
+    stream = io.BytesIO()
+    if kind == "csv":
+        np.savetxt(stream, A, delimiter=",")
+    else:
+        (np.save if kind == "npy" else np.savez)(stream, A)
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(stream.getvalue())))
+    status, out, _ = run(capsys, "-", "--chars", "ab")
+    assert status == 0
+    assert out[0].startswith("standard input")
+    assert out[0].endswith("\ta")
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes"),
+    [
+        ("1;2;3;\n4;5;6;\n", [(2, 3)]),
+        ("1,2,3\n4,5,6", [(2, 3)]),
+        ("1, 2, 3,\r\n4, 5, 6,\r\n", [(2, 3)]),
+        (" 1 2 3 \n", [(1, 3)]),
+        ("1\t2\t\n", [(1, 2)]),
+        ("-inf 2 3\n4 nan 6\n", [(2, 3)]),
+        ("\ufeff1;2\n\n\n3;4\n;;\n5;6\n", [(1, 2), (1, 2), (1, 2)]),
+    ],
+)
+def test_tables(tmp_path, text, shapes):
+    path = tmp_path / "x.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert [matrix.values.shape for matrix in read_matrices(str(path))] == shapes
+
+
+def test_results_come_in_input_order(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        np.save(tmp_path / f"{i:02}.npy", peaky(rng, 20 if i % 7 else 2000, 3))
+    process = subprocess.run(
+        [sys.executable, "-m", "fastctc", "decode", str(tmp_path), "--chars", "ab", "--threads", "3"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = [line.split("\t")[0] for line in process.stdout.splitlines()]
+    assert names == [str(tmp_path / f"{i:02}.npy") for i in range(60)]
+
+
+def test_a_closed_pipe_is_no_accident(tmp_path):
+    np.save(tmp_path / "a.npy", np.stack([A] * 5000))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastctc", "decode", str(tmp_path), "--chars", "ab"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert err == b""
+    assert process.returncode == 1
+
+
+def test_version_and_help(capsys):
+    for option in ("--version", "--help"):
+        with pytest.raises(SystemExit) as error:
+            main([option])
+        assert error.value.code == 0
+    out = capsys.readouterr().out
+    assert f"fastctc {fastctc.__version__}" in out
+    assert "decode" in out
+
+
+def test_real_files(shared, capsys):
+    frames = shared / "frames"
+    table = json.loads((frames / "frames.json").read_text(encoding="utf-8"))
+    chars = table["iam_line"]["alphabet"]
+    for name, option in (("iam_line.npy", []), ("iam_line.csv", ["--logits"])):
+        for decoder, text in (("best-path", "fomly"), ("beam-search", "fomcly")):
+            status, out, _ = run(capsys, frames / name, "--chars", chars, "--decoder", decoder, *option)
+            assert status == 0
+            assert out[0].split("\t")[2] == f"the fak friend of the {text} hae tC"

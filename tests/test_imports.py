@@ -1,0 +1,58 @@
+"""Who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastctc
+
+ROOT = Path(fastctc.__file__).parent
+HEAVY = {"tensorflow", "keras", "torch", "jax", "pyopencl", "matplotlib", "dask", "distributed", "PIL"}
+# Each part of the package and the parts it may know.
+ALLOWED = {
+    "alphabet": set(),
+    "backends": {"reference", "compiled"},
+    "frames": {"backends"},
+    "hypothesis": {"alphabet", "backends", "frames"},
+    "decoders": {"alphabet", "backends", "frames", "hypothesis"},
+    "loss": {"alphabet", "backends", "frames", "hypothesis"},
+    "metrics": {"backends"},
+    "matrices": set(),
+    "reference": set(),
+    "compiled": set(),
+}
+
+
+def imports(path):
+    """(module, whether at the top of the file) of every import."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node in tree.body) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{node.module}.{alias.name}", node in tree.body) for alias in node.names)
+
+
+@pytest.mark.parametrize("part", sorted(ALLOWED))
+def test_parts_know_only_what_they_may(part):
+    files = sorted((ROOT / part).rglob("*.py")) if (ROOT / part).is_dir() else [ROOT / f"{part}.py"]
+    assert files
+    for file in files:
+        known = {name.split(".")[1] for name, _ in imports(file) if name.startswith("fastctc.")}
+        assert known <= ALLOWED[part], file
+
+
+def test_heavy_packages_are_imported_inside_functions():
+    for file in ROOT.rglob("*.py"):
+        for name, at_top in imports(file):
+            assert not (at_top and name.split(".")[0] in HEAVY), file
+
+
+def test_import_fastctc_brings_numpy_and_nothing_else():
+    script = "import sys; before = set(sys.modules); import fastctc; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    packages = {name.split(".")[0] for name in done.stdout.split()}
+    assert {name for name in packages - sys.stdlib_module_names if not name.startswith("_")} == {"fastctc", "numpy"}

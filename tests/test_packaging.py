@@ -1,0 +1,90 @@
+"""The wheel and the sdist, built and used as somebody else would."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from test_twins import MODULES
+
+ROOT = Path(__file__).parents[1]
+WRITES_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}  # where it is off, setuptools warns
+
+
+def run(*command, cwd, **environment):
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A folder with the sdist and with the wheel that is built from it, and what the build said."""
+    source = tmp_path_factory.mktemp("source")
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in files.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    out = tmp_path_factory.mktemp("dist")
+    said = run(
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--outdir",
+        str(out),
+        str(source),
+        cwd=source,
+        **WRITES_BYTECODE,
+    )
+    return out, said
+
+
+def test_the_build_has_no_warning(built):
+    _, said = built
+    doubtful = [line for line in said.splitlines() if "warning" in line.lower() or "performance hint" in line.lower()]
+    assert doubtful == []
+
+
+def test_the_sdist_holds_sources_and_nothing_made_from_them(built):
+    with tarfile.open(next(built[0].glob("*.tar.gz"))) as archive:
+        names = [name.partition("/")[2] for name in archive.getnames()]
+    for module in MODULES:
+        assert f"fastctc/compiled/{module}.pyx" in names
+        assert f"fastctc/reference/{module}.py" in names
+    for name in ("fastctc/compiled/rows.h", "fastctc/py.typed", "setup.py", "pyproject.toml", "LICENSE", "README.md"):
+        assert name in names
+    assert not [name for name in names if name.endswith((".c", ".so"))]
+
+
+def test_the_wheel_works_elsewhere(built, tmp_path):
+    wheel = next(built[0].glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "site")
+    for module in MODULES:
+        assert f"fastctc/compiled/{module}.pyi" in names
+    assert "fastctc/py.typed" in names
+    assert not [name for name in names if name.endswith(".c") or name.startswith(("tests", "bench", "examples"))]
+    script = (
+        "import fastctc; from fastctc.compiled import beam_search as b; print(fastctc.__file__, b.__file__); "
+        "print(fastctc.BeamSearch(fastctc.Alphabet('ab')).decode(probs=[[.4, 0, .6]] * 2)[0].text)"
+    )
+    said = run(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
+    files, text = said.splitlines()
+    assert all(Path(file).is_relative_to(tmp_path) for file in files.split())
+    assert text == "a"
+    said = run(sys.executable, "-m", "fastctc", "--version", cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
+    assert said.startswith("fastctc ")

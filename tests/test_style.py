@@ -1,0 +1,50 @@
+"""The linters have nothing to say, and the stubs say what the compiled modules are."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_twins import MODULES
+
+ROOT = Path(__file__).parents[1]
+TOOLS = Path(sys.executable).parent
+
+
+def run(*command):
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ruff", "check", "--no-cache", "."),
+        ("ruff", "format", "--no-cache", "--check", "."),
+        ("cython-lint", "fastctc"),
+    ],
+    ids=" ".join,
+)
+def test_linters(command, monkeypatch):
+    monkeypatch.setenv("PATH", str(TOOLS), prepend=":")  # cython-lint looks for pycodestyle there
+    tool = shutil.which(command[0])
+    assert tool is not None, f"{command[0]} is missing: install the group lint"
+    run(tool, *command[1:])
+
+
+def test_types(tmp_path):
+    run(sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path))
+
+
+def test_stubs(tmp_path):
+    modules = [f"fastctc.compiled.{name}" for name in MODULES]
+    # From elsewhere, so that no cache is left behind in the checkout.
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", *modules, "--mypy-config-file", str(ROOT / "pyproject.toml")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
