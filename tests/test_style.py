@@ -1,5 +1,6 @@
 """The linters have nothing to say, and the stubs say what the compiled modules are."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def test_stubs(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mypy.stubtest", *modules, "--mypy-config-file", str(ROOT / "pyproject.toml")],
         cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
