@@ -36,7 +36,7 @@ $(VENV)/pip:
 
 $(VENV)/core: $(VENV)/pip $(SOURCES)
 	@echo "Compiling and installing fastctc (under a minute) ..."
-	@$(PIP) install --editable . --config-settings editable_mode=compat
+	@$(PIP) --quiet install --editable .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/core
