@@ -6,12 +6,13 @@ A decoder is a frozen dataclass: it pickles, it is shared by threads, and it hol
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from math import nan
 from typing import Any
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.frames import Frames, as_batch, as_frames
-from fastctc.hypothesis import Finding, Hypothesis, hypotheses
+from fastctc.hypothesis import Hypothesis, hypotheses
 
 PART = 8  # sequences decoded at a stretch: enough to outweigh handing them to a thread, few enough for the cache
 
@@ -127,11 +128,16 @@ class BestPath(Decoder):
 
     def _decode(self, batch: list[Frames]) -> list[list[Hypothesis]]:
         best_path, blank = backends.load(self.backend, "best_path").best_path, self.alphabet.blank
-        findings = [
-            Finding(frames, frames.probs() if self.exact else None, *best_path(frames.log_probs(), blank))
-            for frames in batch
-        ]
-        return [[one] for one in hypotheses(self.alphabet, findings, self.exact, self.backend)]
+        decode, findings, plain = self.alphabet.decode, [], []
+        for frames in batch:
+            labels, timesteps, score, bad = best_path(frames.log_probs(), blank)
+            if bad >= 0 and frames.is_log:
+                frames.refuse(bad)
+            if self.exact:
+                findings.append((frames, frames.probs(), labels, timesteps, score))
+            else:
+                plain.append([Hypothesis(decode(labels), nan, score, labels, timesteps, (), nan)])
+        return plain or [[one] for one in hypotheses(self.alphabet, findings, self.backend)]
 
 
 @dataclass(frozen=True)
@@ -191,12 +197,18 @@ class BeamSearch(Decoder):
 
     def _decode(self, batch: list[Frames]) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
-        probs = [frames.probs() for frames in batch]
+        probs = [frames.checked().probs() for frames in batch]
         found = search(probs, self.alphabet.blank, self.beam_width, self.n_best)
+        if not self.exact:
+            decode = self.alphabet.decode
+            return [
+                [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score in beams]
+                for beams in found
+            ]
         findings = [
-            Finding(frames, p, labels, (), score)
+            (frames, p, labels, (), score)
             for frames, p, beams in zip(batch, probs, found, strict=True)
             for labels, score in beams
         ]
-        flat = iter(hypotheses(self.alphabet, findings, self.exact, self.backend))
+        flat = iter(hypotheses(self.alphabet, findings, self.backend))
         return [[next(flat) for _ in beams] for beams in found]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,27 @@ Floats = NDArray[np.floating[Any]]
 
 
 class Frames(NamedTuple):
-    """One sequence: (frames, classes), C-contiguous, float32 or float64, probabilities or their logarithms."""
+    """One sequence: (frames, classes), C-contiguous, float32 or float64, probabilities or their logarithms.
+
+    Its form has been checked. Whether log probabilities are distributions :meth:`checked` tells: it costs a pass over
+    them, which best path decoding has to make anyway.
+    """
 
     values: Floats
     is_log: bool
+    number: int = -1  # which sequence of a batch, for messages
+
+    def checked(self) -> "Frames":
+        if self.is_log:
+            bad = backends.load("compiled", "frames").first_bad_row(self.values)
+            if bad >= 0:
+                self.refuse(bad)
+        return self
+
+    def refuse(self, bad: int) -> NoReturn:
+        """Say what is wrong with a frame."""
+        which = f"sequence {self.number} of the batch: " if self.number >= 0 else ""
+        raise ValueError(which + _what_is_wrong(self.values[bad], bad))
 
     def doubles(self) -> NDArray[np.float64]:
         return self.values.astype(np.float64, copy=False)
@@ -35,15 +52,17 @@ class Frames(NamedTuple):
 
 
 def as_frames(n_classes: int, log_probs: Any, probs: Any, logits: Any) -> Frames:
-    """Check one sequence, given as exactly one of the three."""
-    if _is_plain(log_probs) and log_probs.ndim == 2 and probs is None and logits is None:
-        return _checked("log_probs", log_probs, n_classes)  # the usual case, without its microseconds of questions
+    """One sequence, given as exactly one of the three."""
+    if _is_plain(log_probs, n_classes, 2) and probs is None and logits is None:
+        return Frames(log_probs, True)  # the usual case, without its microseconds of questions
     name, value = _the_one(log_probs, probs, logits)
-    return _checked(name, _as_floats(name, value), n_classes)
+    return _formed(name, _as_floats(name, value), n_classes)
 
 
 def as_batch(n_classes: int, log_probs: Any, probs: Any, logits: Any, lengths: Any) -> list[Frames]:
-    """Check a batch: (batch, frames, classes), or a sequence of (frames, classes) of any lengths."""
+    """A batch: (batch, frames, classes), or a sequence of (frames, classes) of any lengths."""
+    if _is_plain(log_probs, n_classes, 3) and probs is None and logits is None and lengths is None:
+        return [Frames(values, True, number) for number, values in enumerate(log_probs)]
     name, value = _the_one(log_probs, probs, logits)
     if not isinstance(value, list | tuple | Iterator):
         value = _as_floats(name, value)
@@ -51,10 +70,6 @@ def as_batch(n_classes: int, log_probs: Any, probs: Any, logits: Any, lengths: A
             raise ValueError(
                 f"{name} must be (batch, frames, classes) or a list of (frames, classes), got {_form(value)}"
             )
-        if name == "log_probs" and lengths is None and value.shape[2] == n_classes and value.size:
-            together = np.ascontiguousarray(value)
-            if _first_bad_row(together.reshape(-1, n_classes)) < 0:
-                return [Frames(values, True) for values in together]
     sequences = list(value)
     if lengths is not None:
         lengths = _as_lengths(lengths, len(sequences))
@@ -68,7 +83,7 @@ def as_batch(n_classes: int, log_probs: Any, probs: Any, logits: Any, lengths: A
                         f"lengths must be at most the number of frames {len(values)}, got {lengths[number]}"
                     )
                 values = values[: lengths[number]]
-            batch.append(_checked(name, values, n_classes))
+            batch.append(_formed(name, values, n_classes)._replace(number=number))
         except ValueError as error:
             raise ValueError(f"sequence {number} of the batch: {error}") from None
     return batch
@@ -107,7 +122,7 @@ def _as_floats(name: str, value: Any) -> Floats:
     return array
 
 
-def _checked(name: str, values: Floats, n_classes: int) -> Frames:
+def _formed(name: str, values: Floats, n_classes: int) -> Frames:
     if values.ndim != 2:
         if values.shape == (0,):
             values = values.reshape(0, n_classes)
@@ -118,26 +133,23 @@ def _checked(name: str, values: Floats, n_classes: int) -> Frames:
             f"{name} must have {n_classes} classes, the alphabet's {n_classes - 1} characters and the blank, "
             f"got {values.shape[1]} (shape {values.shape})"
         )
-    if not values.flags.c_contiguous:
-        values = np.ascontiguousarray(values)
+    values = np.ascontiguousarray(values)
     if name == "probs":
         _check_probs(values)
         return Frames(values, False)
-    if name == "logits":
-        values = _log_softmax(values)
-    bad = _first_bad_row(values)
-    if bad >= 0:
-        raise ValueError(_what_is_wrong(values[bad], bad))
-    return Frames(values, True)
+    return Frames(_log_softmax(values) if name == "logits" else values, True)
 
 
-def _first_bad_row(values: Floats) -> int:
-    row: int = backends.load("compiled", "frames").first_bad_row(values)
-    return row
-
-
-def _is_plain(value: Any) -> bool:
-    return type(value) is np.ndarray and value.dtype in (np.float32, np.float64)  # equality asks for the byte order too
+def _is_plain(value: Any, n_classes: int, n_dimensions: int) -> bool:
+    """Whether nothing has to be asked or converted."""
+    return (
+        type(value) is np.ndarray
+        and value.dtype.char in "fd"
+        and value.dtype.isnative
+        and value.ndim == n_dimensions
+        and value.shape[-1] == n_classes
+        and value.flags.c_contiguous
+    )
 
 
 def _check_probs(values: Floats) -> None:

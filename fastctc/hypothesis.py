@@ -1,6 +1,6 @@
 """Hypothesis: what a decoder found, with its true probability."""
 
-from math import exp, nan
+from math import exp
 from typing import Any, NamedTuple
 
 from fastctc import backends
@@ -38,33 +38,29 @@ class Hypothesis(NamedTuple):
     lm_log_prob: float | None = None  # what the language model gave, if there was one
 
 
-class Finding(NamedTuple):
-    """What a search returns, before the exact algorithms have looked at it."""
-
-    frames: Frames
-    probs: Any  # the frames as probabilities
-    labels: tuple[int, ...]
-    timesteps: tuple[int, ...]  # empty if the search does not know them
-    score: float
+# What a search returns, before the exact algorithms have looked at it: the frames, the frames as probabilities, the
+# labels, their first frames if known, the score.
+Finding = tuple[Frames, Any, tuple[int, ...], tuple[int, ...], float]
 
 
-def hypotheses(alphabet: Alphabet, findings: list[Finding], exact: bool, backend: str) -> list[Hypothesis]:
+def hypotheses(alphabet: Alphabet, findings: list[Finding], backend: str) -> list[Hypothesis]:
     """Everything that the frames tell about the labels found."""
-    if not exact:
-        return [Hypothesis(alphabet.decode(f.labels), nan, f.score, f.labels, f.timesteps, (), nan) for f in findings]
-    places = [alphabet.words(f.labels) for f in findings]
+    places = [alphabet.words(labels) for _, _, labels, _, _ in findings]
     notes = backends.load(backend, "loss").annotate(
         [
-            (f.probs, f.frames.doubles() if f.frames.is_log else None, f.labels, spans)
-            for f, spans in zip(findings, places, strict=True)
+            (probs, frames.doubles() if frames.is_log else None, labels, spans)
+            for (frames, probs, labels, _, _), spans in zip(findings, places, strict=True)
         ],
         alphabet.blank,
     )
     result = []
-    for f, spans, (log_prob, first, last, probabilities) in zip(findings, places, notes, strict=True):
-        words = segments(alphabet, f.labels, spans, first, last, probabilities)
-        text = alphabet.decode(f.labels)
-        result.append(Hypothesis(text, log_prob, f.score, f.labels, first, words, min(1.0, exp(log_prob))))
+    for (_, _, labels, _, score), spans, (log_prob, first, last, probabilities) in zip(
+        findings, places, notes, strict=True
+    ):
+        words = segments(alphabet, labels, spans, first, last, probabilities)
+        result.append(
+            Hypothesis(alphabet.decode(labels), log_prob, score, labels, first, words, min(1.0, exp(log_prob)))
+        )
     return result
 
 

@@ -71,7 +71,7 @@ def log_probability(
     0.64
     """
     alphabet = _given(alphabet)
-    frames = as_frames(alphabet.n_classes, log_probs, probs, logits)
+    frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
     return _log_probability(frames, _labels(alphabet, text), alphabet.blank)
 
 
@@ -128,7 +128,7 @@ def ctc_loss(
     batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths)
     if len(batch) != len(texts):
         raise ValueError(f"there must be one text a sequence, got {len(batch)} sequences and {len(texts)} texts")
-    pairs = [(frames, _labels(alphabet, text)) for frames, text in zip(batch, texts, strict=True)]  # type: ignore[arg-type]
+    pairs = [(frames.checked(), _labels(alphabet, text)) for frames, text in zip(batch, texts, strict=True)]  # type: ignore[arg-type]
 
     def loss(part: list[tuple[Frames, tuple[int, ...]]]) -> list[float]:
         return [-_log_probability(frames, labels, alphabet.blank) for frames, labels in part]
@@ -180,7 +180,7 @@ def posteriors(
            [0.625]])
     """
     alphabet = _given(alphabet)
-    frames = as_frames(alphabet.n_classes, log_probs, probs, logits)
+    frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
     labels = _labels(alphabet, text)
     _refuse_impossible(frames, labels, alphabet)
     result: NDArray[np.float64] = backends.load("compiled", "loss").posteriors(
@@ -224,7 +224,7 @@ def forced_align(
     [('a', 1, 1), ('b', 2, 2)]
     """
     alphabet = _given(alphabet)
-    frames = as_frames(alphabet.n_classes, log_probs, probs, logits)
+    frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
     labels = _labels(alphabet, text)
     _refuse_impossible(frames, labels, alphabet)
     loss = backends.load("compiled", "loss")

@@ -19,7 +19,7 @@ def test_best_path_is_the_first_of_the_most_probable_paths(case):
     paths = dict(all_paths(rows, n_classes))
     best = tuple(row.index(max(row)) for row in rows)
     assert isclose(paths[best], max(paths.values()), rel_tol=1e-12)
-    labels, timesteps, score = best_path.best_path([[log(x) if x else -inf for x in row] for row in rows], blank)
+    labels, timesteps, score, _ = best_path.best_path([[log(x) if x else -inf for x in row] for row in rows], blank)
     assert labels == collapse(best, blank)
     assert isclose(exp(score), paths[best], rel_tol=1e-12)
     runs, start = [], 0

@@ -51,8 +51,8 @@ def test_best_path(case):
     array = logs(as_array(rows, width(rows, blank)))
     for dtype in (np.float32, np.float64):
         values = array.astype(dtype)
-        labels, timesteps, score = reference.best_path(values, blank)
-        assert compiled.best_path(values, blank) == (labels, timesteps, pytest.approx(score, rel=1e-12))
+        labels, timesteps, score, bad = reference.best_path(values, blank)
+        assert compiled.best_path(values, blank) == (labels, timesteps, pytest.approx(score, rel=1e-12), bad)
 
 
 @pytest.mark.parametrize("n_classes", [*range(1, 20), 31, 32, 33, 80, 257, 1000])
@@ -68,8 +68,10 @@ def test_best_path_and_rows_of_any_width(n_classes):
         for change in (0.0, 1.0, np.nan, inf, -inf, -0.3, 0.3):
             changed = values.copy()
             changed[20:] += change
-            a, b = (m.first_bad_row(changed) for m in frames)
-            assert a == b
+            changed[20 + n_classes % 7, n_classes // 2] += 3 * change
+            bad = frames[0].first_bad_row(changed)
+            assert frames[1].first_bad_row(changed) == bad
+            assert best_path[1].best_path(changed, 0)[3] == bad
 
 
 @given(matrices(max_frames=10, max_classes=5), st.integers(1, 12))

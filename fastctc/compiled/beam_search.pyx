@@ -96,8 +96,8 @@ cdef inline bint better(const Search *s, const Candidate *a, const Candidate *b)
 
 
 cdef void sort(const Search *s, Candidate *items, Py_ssize_t n) noexcept nogil:
-    """Best first. Runs of eight by insertion, then merged: beams of one frame are nearly in order."""
-    cdef Py_ssize_t start = 0, stop, i, j, k, middle, run = 8
+    """Best first. Runs of 32 by insertion, then merged: beams of one frame are nearly in order."""
+    cdef Py_ssize_t start = 0, stop, i, j, k, middle, run = 32
     cdef Candidate item
     cdef Candidate *source = items
     cdef Candidate *target = s.sorted

@@ -1,4 +1,4 @@
-"""Twin of fastctc.reference.best_path: a vectorised argmax of all rows, then one pass over the winners."""
+"""Twin of fastctc.reference.best_path: a vectorised scan of all rows, then one pass over the winners."""
 
 from cpython.long cimport PyLong_FromLong
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -13,11 +13,11 @@ ctypedef fused real:
 cdef extern from *:
     """
     #include "rows.h"
-    #define argmax_float(...) CHOOSE(argmax_rows_f, __VA_ARGS__)
-    #define argmax_double(...) CHOOSE(argmax_rows_d, __VA_ARGS__)
+    #define scan_float(...) CHOOSE(scan_rows_f, __VA_ARGS__)
+    #define scan_double(...) CHOOSE(scan_rows_d, __VA_ARGS__)
     """
-    double argmax_float(const float *, Py_ssize_t, Py_ssize_t, int32_t *) noexcept nogil
-    double argmax_double(const double *, Py_ssize_t, Py_ssize_t, int32_t *) noexcept nogil
+    Py_ssize_t scan_float(const float *, Py_ssize_t, Py_ssize_t, int32_t *, double *) noexcept nogil
+    Py_ssize_t scan_double(const double *, Py_ssize_t, Py_ssize_t, int32_t *, double *) noexcept nogil
 
 
 cdef tuple as_tuple(const int32_t *numbers, Py_ssize_t n):
@@ -33,7 +33,7 @@ cdef tuple as_tuple(const int32_t *numbers, Py_ssize_t n):
 def best_path(const real[:, ::1] log_probs, int blank) -> tuple:
     cdef Py_ssize_t n = log_probs.shape[0], width = log_probs.shape[1], t, found = 0
     if n == 0:
-        return (), (), 0.0
+        return (), (), 0.0, -1
     if width == 0:
         raise ValueError("log_probs must have at least one class, got 0")
     cdef int32_t *best = <int32_t *> PyMem_Malloc(2 * n * sizeof(int32_t))
@@ -42,11 +42,12 @@ def best_path(const real[:, ::1] log_probs, int blank) -> tuple:
     cdef int32_t *first = best + n
     cdef int32_t previous = blank, label
     cdef double score
+    cdef Py_ssize_t bad
     with nogil:
         if real is float:
-            score = argmax_float(&log_probs[0, 0], n, width, best)
+            bad = scan_float(&log_probs[0, 0], n, width, best, &score)
         else:
-            score = argmax_double(&log_probs[0, 0], n, width, best)
+            bad = scan_double(&log_probs[0, 0], n, width, best, &score)
         for t in range(n):  # labels overwrite the winners already read
             label = best[t]
             if label != previous and label != blank:
@@ -55,6 +56,6 @@ def best_path(const real[:, ::1] log_probs, int blank) -> tuple:
                 found += 1
             previous = label
     try:
-        return as_tuple(best, found), as_tuple(first, found), score
+        return as_tuple(best, found), as_tuple(first, found), score, bad
     finally:
         PyMem_Free(best)

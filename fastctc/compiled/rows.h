@@ -1,32 +1,35 @@
 /* Row scans in portable vectors (GCC, Clang), for the widest registers the processor has; plain loops elsewhere.
 
-   argmax_rows_f, argmax_rows_d:  index of the first greatest entry of each row, sum of the entries so found
-   suspect_row_f, suspect_row_d:  first row, from a given one on, that may not be the logarithm of a distribution
+   scan_rows_f, scan_rows_d:  the greatest entry of each row, and the first row that is no logarithm of a distribution
+   find_bad_f, find_bad_d:    only the latter
 
-   A plain loop does not vectorise here: an argmax is no reduction that compilers know. */
+   Plain loops do not vectorise here: an argmax is no reduction that compilers know, and exp is a call. */
 
 #ifndef FASTCTC_ROWS_H
 #define FASTCTC_ROWS_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b) JOIN_(a, b)
 
-/* Twice the step of exp()'s slope in the exponent field of a float, and its zero, tuned to a relative error of at
-   most 3 %: enough to tell a distribution from anything else, as the doubtful rows are summed exactly afterwards. */
+/* The slope of exp() in the exponent field of a float, and its zero, tuned to a relative error of at most 3 %: enough
+   to tell a distribution from anything else; doubtful rows are summed exactly. */
 #define EXP_SLOPE 12102203.2f
 #define EXP_ZERO 1064866805.0f
 #define EXP_LOWEST -80.0f
 #define SUM_SURELY_ABOVE 0.55f
 #define SUM_SURELY_BELOW 1.45f
 #define HIGHEST 1e-3f
+#define LEAST_SUM 0.5
+#define MOST_SUM 1.5
 
 #if defined(__GNUC__) && (defined(__clang__) || __GNUC__ >= 12)
 #define VECTORS 1
-#if defined(__x86_64__) && !defined(__AVX2__)
-#define DISPATCH 1
+#if defined(__x86_64__) && !defined(__clang__)
+#define DISPATCH 1  /* AVX2 where the processor has it */
 #endif
 #endif
 
@@ -35,17 +38,23 @@
 #define INDEX int32_t
 #define LANES 4
 #include "rows_template.h"
-#undef LANES
-#ifdef DISPATCH
 #undef SUFFIX
+#undef LANES
+
+#ifdef DISPATCH
 #define SUFFIX f_avx2
 #define LANES 8
 #define TARGET __attribute__((target("avx2")))
+#define MAX_INSTRUCTION __builtin_ia32_maxps256
+#define MAX_FLOATS_INSTRUCTION __builtin_ia32_maxps256
+#define SIGNS_INSTRUCTION __builtin_ia32_movmskps256
 #include "rows_template.h"
-#undef LANES
-#undef TARGET
-#endif
 #undef SUFFIX
+#undef LANES
+#undef MAX_INSTRUCTION
+#undef MAX_FLOATS_INSTRUCTION
+#undef SIGNS_INSTRUCTION
+#endif
 #undef REAL
 #undef INDEX
 
@@ -54,17 +63,23 @@
 #define INDEX int64_t
 #define LANES 2
 #include "rows_template.h"
-#undef LANES
-#ifdef DISPATCH
 #undef SUFFIX
+#undef LANES
+
+#ifdef DISPATCH
 #define SUFFIX d_avx2
 #define LANES 4
 #define TARGET __attribute__((target("avx2")))
+#define MAX_INSTRUCTION __builtin_ia32_maxpd256
+#define MAX_FLOATS_INSTRUCTION __builtin_ia32_maxps
+#define SIGNS_INSTRUCTION __builtin_ia32_movmskpd256
 #include "rows_template.h"
-#undef LANES
-#undef TARGET
-#endif
 #undef SUFFIX
+#undef LANES
+#undef MAX_INSTRUCTION
+#undef MAX_FLOATS_INSTRUCTION
+#undef SIGNS_INSTRUCTION
+#endif
 #undef REAL
 #undef INDEX
 

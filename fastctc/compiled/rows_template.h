@@ -32,91 +32,158 @@ typedef int32_t JOIN(ints, SUFFIX) __attribute__((vector_size(LANES * sizeof(flo
 #else
 #define FOLD(OP, v) OP(v, __builtin_shufflevector(v, v, 1, 0))
 #endif
-#define MAX_OF(a, b) { reals o = (b); indices more = o > a; a = SELECT(reals, more, (indices)o, (indices)a); }
-#define MIN_OF(a, b) { indices o = (b); indices less = o < a; a = SELECT(indices, less, o, a); }
 #define SUM_OF(a, b) a += (b);
+#ifdef MAX_INSTRUCTION
+#define MAX_OF(a, b) a = MAX_INSTRUCTION(a, b);
+#else
+#define MAX_OF(a, b) { reals o = (b); indices more = o > a; a = SELECT(reals, more, (indices)o, (indices)a); }
+#endif
+
+/* NaN stays what it is. */
+#ifdef MAX_FLOATS_INSTRUCTION
+#define NOT_BELOW_ZERO(y) y = MAX_FLOATS_INSTRUCTION((floats){0}, y);
+#else
+#define NOT_BELOW_ZERO(y) { ints low = y < 0.0f; y = (floats)(~low & (ints)y); }
+#endif
+
+#define KEEP_MOST(next, here, most, where)                                 \
+    {                                                                      \
+        indices more = next > most;                                        \
+        most = SELECT(reals, more, (indices)next, (indices)most);          \
+        where = SELECT(indices, more, here, where);                        \
+    }
+/* Adds exp(x), roughly. NaN and infinity become the one integer that is negative. */
+#define ADD_EXP(x, sums, signs)                                            \
+    {                                                                      \
+        floats y = __builtin_convertvector(x, floats) * EXP_SLOPE + EXP_ZERO; \
+        NOT_BELOW_ZERO(y)                                                  \
+        ints bits = __builtin_convertvector(y, ints);                      \
+        signs |= bits;                                                     \
+        sums += (floats)bits;                                              \
+    }
+#define IS_DOUBTFUL(top, sum) (!((top) <= HIGHEST) || !((sum) > SUM_SURELY_ABOVE && (sum) < SUM_SURELY_BELOW))
 
 #endif
 
-TARGET static inline double JOIN(argmax_rows, SUFFIX)(const REAL *rows, Py_ssize_t n, Py_ssize_t width, int32_t *best)
+/* Exactly: NaN, above log 1, or no distribution. */
+static inline int JOIN(is_bad, SUFFIX)(const REAL *row, Py_ssize_t width)
 {
     double sum = 0.0;
+    for (Py_ssize_t c = 0; c < width; c++) {
+        if (!(row[c] <= HIGHEST)) return 1;
+        sum += exp((double)row[c]);
+    }
+    return !(sum > LEAST_SUM && sum < MOST_SUM);
+}
+
+/* The index of the first greatest entry of each row goes to best, the sum of these entries to *total; returns the
+   first bad row, or -1. */
+TARGET static inline Py_ssize_t JOIN(scan_rows, SUFFIX)(
+    const REAL *rows, Py_ssize_t n, Py_ssize_t width, int32_t *best, double *total)
+{
+    Py_ssize_t bad = -1;
+    double sum_of_tops = 0.0;
 #ifdef VECTORS
-    indices lanes, none;
-    for (int k = 0; k < LANES; k++) { lanes[k] = k; none[k] = INT32_MAX; }
+    indices lanes;
+    floats lowest;
+    for (int k = 0; k < LANES; k++) { lanes[k] = k; lowest[k] = EXP_LOWEST; }
 #endif
     for (Py_ssize_t t = 0; t < n; t++, rows += width) {
         REAL top = rows[0];
         int32_t at = 0;
+        int doubtful = 1;
 #ifdef VECTORS
         if (width >= LANES) {
             reals most = LOAD(rows);
             indices where = lanes, here = lanes;
-            for (Py_ssize_t c = LANES; c < width; c += LANES) {
+            floats sums = {0};
+            ints signs = {0};
+            ADD_EXP(most, sums, signs)
+            Py_ssize_t c = LANES;
+            for (; c + LANES <= width; c += LANES) {
                 here += LANES;
-                if (c + LANES > width) {  /* the last, incomplete stretch: step back, see a few entries twice */
-                    here -= (INDEX)(c + LANES - width);
-                    c = width - LANES;
-                }
                 reals next = LOAD(rows + c);
-                indices more = next > most;
-                most = SELECT(reals, more, (indices)next, (indices)most);
-                where = SELECT(indices, more, here, where);
+                KEEP_MOST(next, here, most, where)
+                ADD_EXP(next, sums, signs)
+            }
+            if (c < width) {  /* the last, incomplete stretch: step back, and do not count a few entries twice */
+                here += (INDEX)(width - c);
+                reals next = LOAD(rows + width - LANES);
+                KEEP_MOST(next, here, most, where)
+                indices again = lanes < (INDEX)(c - (width - LANES));
+                next = SELECT(reals, again, (indices)__builtin_convertvector(lowest, reals), (indices)next);
+                ADD_EXP(next, sums, signs)
             }
             reals all = most;
             FOLD(MAX_OF, all)
-            indices equal = most == all;
-            where = SELECT(indices, equal, where, none);
-            FOLD(MIN_OF, where)
             top = all[0];
-            at = (int32_t)where[0];
+            INDEX places[LANES];
+            memcpy(places, &where, sizeof places);
+            at = INT32_MAX;
+#ifdef SIGNS_INSTRUCTION
+            for (int equal = SIGNS_INSTRUCTION((reals)(most == all)); equal; equal &= equal - 1) {
+                int k = __builtin_ctz(equal);
+                if (places[k] < at) at = (int32_t)places[k];
+            }
+#else
+            REAL tops[LANES];
+            memcpy(tops, &most, sizeof tops);
+            for (int k = 0; k < LANES; k++)
+                if (tops[k] == top && places[k] < at) at = (int32_t)places[k];
+#endif
+            ints wrong = signs < 0;
+            sums = SELECT(floats, wrong, (ints)lowest, (ints)sums);
+            FOLD(SUM_OF, sums)
+            doubtful = IS_DOUBTFUL(top, sums[0]);
         } else
 #endif
         for (int32_t c = 1; c < width; c++)
             if (rows[c] > top) { top = rows[c]; at = c; }
+        if (doubtful && bad < 0 && JOIN(is_bad, SUFFIX)(rows, width)) bad = t;
         best[t] = at;
-        sum += (double)top;
+        sum_of_tops += (double)top;
     }
-    return sum;
+    *total = sum_of_tops;
+    return bad;
 }
 
-TARGET static inline Py_ssize_t JOIN(suspect_row, SUFFIX)(const REAL *rows, Py_ssize_t n, Py_ssize_t width, Py_ssize_t from)
+/* The first bad row, or -1. */
+TARGET static inline Py_ssize_t JOIN(find_bad, SUFFIX)(const REAL *rows, Py_ssize_t n, Py_ssize_t width)
 {
 #ifdef VECTORS
     floats lowest;
-    for (int k = 0; k < LANES; k++) lowest[k] = EXP_LOWEST;
+    indices lanes;
+    for (int k = 0; k < LANES; k++) { lowest[k] = EXP_LOWEST; lanes[k] = k; }
 #endif
-    for (Py_ssize_t t = from; t < n; t++) {
-        const REAL *row = rows + t * width;
-        float sum;
+    for (Py_ssize_t t = 0; t < n; t++, rows += width) {
+        int doubtful = 1;
 #ifdef VECTORS
-        floats sums = {0};
-        ints bad = {0};
-        for (Py_ssize_t c = 0; c < width; c += LANES) {
-            floats x;
-            if (c + LANES <= width)
-                x = __builtin_convertvector(LOAD(row + c), floats);
-            else
-                for (int k = 0; k < LANES; k++) x[k] = c + k < width ? (float)row[c + k] : EXP_LOWEST;
-            bad |= ~(x <= HIGHEST);  /* NaN, +inf, above log 1 */
-            ints low = x < lowest;
-            x = SELECT(floats, low, (ints)lowest, (ints)x);
-            sums += (floats)__builtin_convertvector(x * EXP_SLOPE + EXP_ZERO, ints);
-        }
-        sums = SELECT(floats, bad, (ints)lowest, (ints)sums);
-        FOLD(SUM_OF, sums)
-        sum = sums[0];
-#else
-        sum = 0.0f;
-        for (Py_ssize_t c = 0; c < width; c++) {
-            float x = (float)row[c], e;
-            if (!(x <= HIGHEST)) return t;
-            int32_t bits = (int32_t)((x < EXP_LOWEST ? EXP_LOWEST : x) * EXP_SLOPE + EXP_ZERO);
-            memcpy(&e, &bits, sizeof e);
-            sum += e;
+        if (width >= LANES) {
+            floats sums = {0};
+            ints signs = {0};
+            reals most = LOAD(rows);
+            ADD_EXP(most, sums, signs)
+            Py_ssize_t c = LANES;
+            for (; c + LANES <= width; c += LANES) {
+                reals next = LOAD(rows + c);
+                MAX_OF(most, next)
+                ADD_EXP(next, sums, signs)
+            }
+            if (c < width) {
+                reals next = LOAD(rows + width - LANES);
+                MAX_OF(most, next)
+                indices again = lanes < (INDEX)(c - (width - LANES));
+                next = SELECT(reals, again, (indices)__builtin_convertvector(lowest, reals), (indices)next);
+                ADD_EXP(next, sums, signs)
+            }
+            ints wrong = signs < 0;
+            sums = SELECT(floats, wrong, (ints)lowest, (ints)sums);
+            FOLD(MAX_OF, most)
+            FOLD(SUM_OF, sums)
+            doubtful = IS_DOUBTFUL(most[0], sums[0]);
         }
 #endif
-        if (!(sum > SUM_SURELY_ABOVE && sum < SUM_SURELY_BELOW)) return t;
+        if (doubtful && JOIN(is_bad, SUFFIX)(rows, width)) return t;
     }
     return -1;
 }
@@ -128,7 +195,10 @@ TARGET static inline Py_ssize_t JOIN(suspect_row, SUFFIX)(const REAL *rows, Py_s
 #undef LOAD
 #undef SELECT
 #undef FOLD
-#undef MAX_OF
-#undef MIN_OF
 #undef SUM_OF
+#undef MAX_OF
+#undef NOT_BELOW_ZERO
+#undef KEEP_MOST
+#undef ADD_EXP
+#undef IS_DOUBTFUL
 #undef TARGET

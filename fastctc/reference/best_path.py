@@ -5,11 +5,14 @@ A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist Temporal Class
 
 from collections.abc import Sequence
 
+from fastctc.reference.frames import first_bad_row
 
-def best_path(log_probs: Sequence[Sequence[float]], blank: int) -> tuple[tuple[int, ...], tuple[int, ...], float]:
+
+def best_path(log_probs: Sequence[Sequence[float]], blank: int) -> tuple[tuple[int, ...], tuple[int, ...], float, int]:
     """Take the best class of each frame (the first of equals), merge repeats, drop blanks.
 
-    Returns labels, the first frame of each, and the log probability of the path.
+    Returns labels, the first frame of each, the log probability of the path, and the first frame that is no
+    distribution, -1 if there is none: the frames are looked at only once.
     """
     labels, timesteps, score, previous = [], [], 0.0, blank
     for t, row in enumerate(log_probs):
@@ -19,4 +22,4 @@ def best_path(log_probs: Sequence[Sequence[float]], blank: int) -> tuple[tuple[i
             timesteps.append(t)
         previous = best
         score += float(row[best])
-    return tuple(labels), tuple(timesteps), score
+    return tuple(labels), tuple(timesteps), score, first_bad_row(log_probs)
