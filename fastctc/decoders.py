@@ -4,17 +4,19 @@ A decoder is a frozen dataclass: it pickles, it is shared by threads, and it hol
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from math import nan
 from typing import Any
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
-from fastctc.frames import Frames, as_batch, as_frames
+from fastctc.frames import Frames, as_batch, as_doubles, as_frames
 from fastctc.hypothesis import Hypothesis, hypotheses
 
-PART = 8  # sequences decoded at a stretch: enough to outweigh handing them to a thread, few enough for the cache
+PART = (
+    1 << 16
+)  # numbers that are decoded at a stretch: enough to outweigh a change of threads, few enough for the cache
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Decoder(ABC):
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}")
         batch = as_batch(self.alphabet.n_classes, log_probs, probs, logits, lengths)
-        parts = [batch[start : start + PART] for start in range(0, len(batch), PART)]
+        parts = list(_parts(batch))
         if threads is None or threads == 1 or len(parts) < 2:
             return [found for part in parts for found in self._decode(part)]
         from concurrent.futures import ThreadPoolExecutor  # not at the top, so that `import fastctc` is quick
@@ -128,16 +130,22 @@ class BestPath(Decoder):
 
     def _decode(self, batch: list[Frames]) -> list[list[Hypothesis]]:
         best_path, blank = backends.load(self.backend, "best_path").best_path, self.alphabet.blank
-        decode, findings, plain = self.alphabet.decode, [], []
+        found = []
         for frames in batch:
             labels, timesteps, score, bad = best_path(frames.log_probs(), blank)
             if bad >= 0 and frames.is_log:
                 frames.refuse(bad)
-            if self.exact:
-                findings.append((frames, frames.probs(), labels, timesteps, score))
-            else:
-                plain.append([Hypothesis(decode(labels), nan, score, labels, timesteps, (), nan)])
-        return plain or [[one] for one in hypotheses(self.alphabet, findings, self.backend)]
+            found.append((labels, timesteps, score))
+        if not self.exact:
+            decode = self.alphabet.decode
+            return [
+                [Hypothesis(decode(labels), nan, score, labels, timesteps, (), nan)]
+                for labels, timesteps, score in found
+            ]
+        findings = [
+            (frames, labels, score) for frames, (labels, _, score) in zip(as_doubles(batch), found, strict=True)
+        ]
+        return [[one] for one in hypotheses(self.alphabet, findings, self.backend)]
 
 
 @dataclass(frozen=True)
@@ -197,18 +205,26 @@ class BeamSearch(Decoder):
 
     def _decode(self, batch: list[Frames]) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
-        probs = [frames.checked().probs() for frames in batch]
-        found = search(probs, self.alphabet.blank, self.beam_width, self.n_best)
+        frames = as_doubles(batch)
+        found = search([f.probs for f in frames], self.alphabet.blank, self.beam_width, self.n_best)
         if not self.exact:
             decode = self.alphabet.decode
             return [
                 [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score in beams]
                 for beams in found
             ]
-        findings = [
-            (frames, p, labels, (), score)
-            for frames, p, beams in zip(batch, probs, found, strict=True)
-            for labels, score in beams
-        ]
+        findings = [(f, labels, score) for f, beams in zip(frames, found, strict=True) for labels, score in beams]
         flat = iter(hypotheses(self.alphabet, findings, self.backend))
         return [[next(flat) for _ in beams] for beams in found]
+
+
+def _parts(batch: list[Frames]) -> Iterator[list[Frames]]:
+    part, size = [], 0
+    for frames in batch:
+        part.append(frames)
+        size += frames.values.size
+        if size >= PART:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

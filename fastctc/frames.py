@@ -41,14 +41,33 @@ class Frames(NamedTuple):
     def doubles(self) -> NDArray[np.float64]:
         return self.values.astype(np.float64, copy=False)
 
-    def probs(self) -> NDArray[np.float64]:
-        return np.exp(self.values, dtype=np.float64) if self.is_log else self.doubles()
-
     def log_probs(self) -> Floats:
         if self.is_log:
             return self.values
         with np.errstate(divide="ignore"):
             return np.log(self.values)
+
+
+class Doubles(NamedTuple):
+    """One sequence in double precision."""
+
+    probs: NDArray[np.float64]
+    log_probs: NDArray[np.float64] | None  # if it came so
+
+
+def as_doubles(batch: list[Frames]) -> list[Doubles]:
+    """Check the frames of a batch and convert them, all at one stretch: threads wait for each other less often."""
+    for frames in batch:
+        frames.checked()
+    values = np.concatenate([frames.values for frames in batch], dtype=np.float64)
+    is_log = batch[0].is_log
+    probs = np.exp(values) if is_log else values
+    result, start = [], 0
+    for frames in batch:
+        stop = start + len(frames.values)
+        result.append(Doubles(probs[start:stop], values[start:stop] if is_log else None))
+        start = stop
+    return result
 
 
 def as_frames(n_classes: int, log_probs: Any, probs: Any, logits: Any) -> Frames:

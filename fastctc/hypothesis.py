@@ -1,11 +1,11 @@
 """Hypothesis: what a decoder found, with its true probability."""
 
 from math import exp
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
-from fastctc.frames import Frames
+from fastctc.frames import Doubles
 
 
 class Segment(NamedTuple):
@@ -38,25 +38,19 @@ class Hypothesis(NamedTuple):
     lm_log_prob: float | None = None  # what the language model gave, if there was one
 
 
-# What a search returns, before the exact algorithms have looked at it: the frames, the frames as probabilities, the
-# labels, their first frames if known, the score.
-Finding = tuple[Frames, Any, tuple[int, ...], tuple[int, ...], float]
+# What a search returns, before the exact algorithms have looked at it: the frames, the labels, the score.
+Finding = tuple[Doubles, tuple[int, ...], float]
 
 
 def hypotheses(alphabet: Alphabet, findings: list[Finding], backend: str) -> list[Hypothesis]:
     """Everything that the frames tell about the labels found."""
-    places = [alphabet.words(labels) for _, _, labels, _, _ in findings]
+    places = [alphabet.words(labels) for _, labels, _ in findings]
     notes = backends.load(backend, "loss").annotate(
-        [
-            (probs, frames.doubles() if frames.is_log else None, labels, spans)
-            for (frames, probs, labels, _, _), spans in zip(findings, places, strict=True)
-        ],
+        [(*frames, labels, spans) for (frames, labels, _), spans in zip(findings, places, strict=True)],
         alphabet.blank,
     )
     result = []
-    for (_, _, labels, _, score), spans, (log_prob, first, last, probabilities) in zip(
-        findings, places, notes, strict=True
-    ):
+    for (_, labels, score), spans, (log_prob, first, last, probabilities) in zip(findings, places, notes, strict=True):
         words = segments(alphabet, labels, spans, first, last, probabilities)
         result.append(
             Hypothesis(alphabet.decode(labels), log_prob, score, labels, first, words, min(1.0, exp(log_prob)))

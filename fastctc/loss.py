@@ -230,7 +230,7 @@ def forced_align(
     loss = backends.load("compiled", "loss")
     score, first, last = loss.forced_align(frames.doubles(), labels, alphabet.blank, frames.is_log)
     spans = [(i, i + 1) for i in range(len(labels))] + alphabet.words(labels)
-    probabilities = loss.span_probabilities(frames.probs(), labels, alphabet.blank, False, spans)
+    probabilities = loss.span_probabilities(frames.doubles(), labels, alphabet.blank, frames.is_log, spans)
     found = segments(alphabet, labels, spans, first, last, probabilities)
     return Alignment(alphabet.decode(labels), score, found[: len(labels)], found[len(labels) :])
 

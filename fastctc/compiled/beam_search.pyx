@@ -1,13 +1,14 @@
 """Twin of fastctc.reference.beam_search, without touching what cannot survive.
 
-Prefixes are nodes of a tree in one block of memory; a beam is a node and two sums. _Beams stand in descending order. In
-each frame the beams that merely stay give a threshold: once there are beam_width of them, none of the survivors can be
-smaller than the smallest. Since beams and classes descend, the extensions that exceed it form a staircase, and only
-those are ever formed. Nothing is lost: what is skipped would have been sorted out.
+Prefixes are nodes of a tree in one block of memory; a beam is a node and two sums. Beams stand in descending order. In
+each frame the beams that merely stay, and those that go on by the most probable class, give a threshold: none of the
+beam_width survivors can be smaller than the smallest of any beam_width candidates. Since beams and classes descend,
+the other extensions that exceed it form a staircase, and only those are ever formed. Nothing is lost: what is skipped
+would have been sorted out.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport frexp, ldexp, log
+from libc.math cimport INFINITY, frexp, ldexp, log
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
@@ -96,7 +97,7 @@ cdef inline bint better(const Search *s, const Candidate *a, const Candidate *b)
 
 
 cdef void sort(const Search *s, Candidate *items, Py_ssize_t n) noexcept nogil:
-    """Best first. Runs of 32 by insertion, then merged: beams of one frame are nearly in order."""
+    """Best first. Runs of 32 by insertion, since beams of one frame are nearly in order; then merged."""
     cdef Py_ssize_t start = 0, stop, i, j, k, middle, run = 32
     cdef Candidate item
     cdef Candidate *source = items
@@ -118,16 +119,13 @@ cdef void sort(const Search *s, Candidate *items, Py_ssize_t n) noexcept nogil:
             stop = min(start + 2 * run, n)
             i = start
             j = middle
-            if middle >= stop or better(s, &source[middle - 1], &source[middle]):
-                memcpy(target + start, source + start, (stop - start) * sizeof(Candidate))
-            else:
-                for k in range(start, stop):
-                    if j >= stop or (i < middle and better(s, &source[i], &source[j])):
-                        target[k] = source[i]
-                        i += 1
-                    else:
-                        target[k] = source[j]
-                        j += 1
+            for k in range(start, stop):
+                if j >= stop or (i < middle and better(s, &source[i], &source[j])):
+                    target[k] = source[i]
+                    i += 1
+                else:
+                    target[k] = source[j]
+                    j += 1
             start += 2 * run
         source, target = target, source
         run *= 2
@@ -177,6 +175,28 @@ cdef int grow(Search *s) except -1 nogil:
     return 0
 
 
+cdef inline bint is_beam(const Search *s, Py_ssize_t i, int label) noexcept nogil:
+    """Whether beam i extended by a label is a beam already, to which that extension has been added."""
+    cdef int k = s.first_child[i]
+    while k >= 0:
+        if s.beams[k].label == label:
+            return True
+        k = s.next_child[k]
+    return False
+
+
+cdef inline double extended(const Beam *beam, const Candidate *item) noexcept nogil:
+    """After its own repetition a label needs a blank, or else the two are one."""
+    return (beam.blank if item.label == beam.label else beam.total) * item.score
+
+
+cdef inline void put(Search *s, Py_ssize_t place, double score, Py_ssize_t i, int label) noexcept nogil:
+    cdef Candidate *candidate = &s.extensions[place]
+    candidate.score = score
+    candidate.beam = <int> i
+    candidate.label = label
+
+
 cdef int step(Search *s, const double *row) except -1 nogil:
     """Take in one frame."""
     cdef Py_ssize_t n = s.n_beams, n_extensions = 0, n_classes = 0, limit = 2 * s.beam_width, i, j, k, c
@@ -186,9 +206,9 @@ cdef int step(Search *s, const double *row) except -1 nogil:
     cdef Candidate *extensions = s.extensions
     cdef Candidate *candidate
     cdef Node *nodes = s.nodes
-    cdef double blank = row[s.blank], threshold = 0.0, lowest, top = 0.0, score, nonblank, before
-    cdef int parent, label, shift
-    cdef bint taken
+    cdef double blank = row[s.blank], threshold = 0.0, lowest, top, score, nonblank, before
+    cdef int parent, shift
+    cdef Candidate best
     s.frame += 1
     for i in range(n):
         nodes[beams[i].node].beam = <int> i
@@ -210,18 +230,45 @@ cdef int step(Search *s, const double *row) except -1 nogil:
                 s.first_child[j] = <int> i
         s.stay_blank[i] = beam.total * blank
         s.stay_nonblank[i] = nonblank
-        score = s.stay_blank[i] + nonblank
-        stays[i].score = score
+        stays[i].score = s.stay_blank[i] + nonblank
         stays[i].beam = <int> i
         stays[i].label = -1
-        threshold = score if i == 0 or score < threshold else threshold
-    if n < s.beam_width:
-        threshold = 0.0
+    sort(s, stays, n)
 
-    # Extensions are no greater than the greatest total times their class.
+    # Every beam may go on by the most probable class.
+    best.label = -1
+    best.score = 0.0
+    for c in range(s.width):
+        if row[c] > best.score and c != s.blank:
+            best.score = row[c]
+            best.label = <int> c
+    if best.label >= 0:
+        lowest = stays[n - 1].score if n == s.beam_width else 0.0
+        for i in range(n):
+            if beams[i].total * best.score < lowest:
+                break
+            score = extended(&beams[i], &best)
+            if score >= lowest and score > 0.0 and not is_beam(s, i, best.label):
+                put(s, n_extensions, score, i, best.label)
+                n_extensions += 1
+
+    # None of the survivors can be smaller than the smallest of any beam_width candidates, so of the best of these.
+    if n + n_extensions >= s.beam_width:
+        threshold = INFINITY
+        i = j = 0
+        while i + j < s.beam_width:
+            if j == n_extensions or (i < n and stays[i].score >= extensions[j].score):
+                score = stays[i].score
+                i += 1
+            else:
+                score = extensions[j].score
+                j += 1
+            threshold = min(threshold, score)
+
+    # The other classes: their extensions are no greater than the greatest total times the class.
     lowest = threshold / beams[0].total * (1.0 - 1e-12)
     for c in range(s.width):
-        if row[c] >= lowest and row[c] > 0.0 and c != s.blank:
+        if row[c] >= lowest and row[c] > 0.0 and c != s.blank and c != best.label:
             s.classes[n_classes].score = row[c]
             s.classes[n_classes].beam = 0
             s.classes[n_classes].label = <int> c
@@ -233,37 +280,22 @@ cdef int step(Search *s, const double *row) except -1 nogil:
             if beam.total * s.classes[0].score < threshold:
                 break
             for c in range(n_classes):
-                label = s.classes[c].label
                 score = beam.total * s.classes[c].score
                 if score < threshold or score == 0.0:
                     break
-                if label == beam.label:
-                    score = beam.blank * s.classes[c].score
-                    if score < threshold or score == 0.0:
-                        continue
-                taken = False
-                k = s.first_child[i]
-                while k >= 0:
-                    if beams[k].label == label:
-                        taken = True
-                        break
-                    k = s.next_child[k]
-                if taken:
+                score = extended(beam, &s.classes[c])
+                if score < threshold or score == 0.0 or is_beam(s, i, s.classes[c].label):
                     continue
-                candidate = &extensions[n_extensions]
-                candidate.score = score
-                candidate.beam = <int> i
-                candidate.label = label
+                put(s, n_extensions, score, i, s.classes[c].label)
                 n_extensions += 1
                 if n_extensions >= limit:
                     sort(s, extensions, n_extensions)
                     n_extensions = s.beam_width
                     threshold = max(threshold, extensions[n_extensions - 1].score)
             s.worked += n_classes
+    sort(s, extensions, n_extensions)
 
     # The best of both.
-    sort(s, stays, n)
-    sort(s, extensions, n_extensions)
     i = 0
     j = 0
     k = 0

@@ -20,6 +20,18 @@ cdef extern from *:
     Py_ssize_t scan_double(const double *, Py_ssize_t, Py_ssize_t, int32_t *, double *) noexcept nogil
 
 
+cdef Py_ssize_t KEEP = 1 << 17  # entries; a shorter pass keeps the GIL, since to get it back may take longer
+
+
+cdef Py_ssize_t scan(
+    const real *rows, Py_ssize_t n, Py_ssize_t width, int32_t *best, double *total
+) noexcept nogil:
+    if real is float:
+        return scan_float(rows, n, width, best, total)
+    else:
+        return scan_double(rows, n, width, best, total)
+
+
 cdef tuple as_tuple(const int32_t *numbers, Py_ssize_t n):
     cdef tuple result = PyTuple_New(n)
     cdef Py_ssize_t i
@@ -43,18 +55,18 @@ def best_path(const real[:, ::1] log_probs, int blank) -> tuple:
     cdef int32_t previous = blank, label
     cdef double score
     cdef Py_ssize_t bad
-    with nogil:
-        if real is float:
-            bad = scan_float(&log_probs[0, 0], n, width, best, &score)
-        else:
-            bad = scan_double(&log_probs[0, 0], n, width, best, &score)
-        for t in range(n):  # labels overwrite the winners already read
-            label = best[t]
-            if label != previous and label != blank:
-                best[found] = label
-                first[found] = <int32_t> t
-                found += 1
-            previous = label
+    if n * width < KEEP:
+        bad = scan(&log_probs[0, 0], n, width, best, &score)
+    else:
+        with nogil:
+            bad = scan(&log_probs[0, 0], n, width, best, &score)
+    for t in range(n):  # labels overwrite the winners already read
+        label = best[t]
+        if label != previous and label != blank:
+            best[found] = label
+            first[found] = <int32_t> t
+            found += 1
+        previous = label
     try:
         return as_tuple(best, found), as_tuple(first, found), score, bad
     finally:
