@@ -4,14 +4,16 @@ A decoder is a frozen dataclass: it pickles, it is shared by threads, and it hol
 """
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from math import nan
 from typing import Any
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
-from fastctc.frames import Frames, as_batch, as_doubles, as_frames
+from fastctc.frames import Frames, Workspace, as_batch, as_doubles, as_frames
 from fastctc.hypothesis import Hypothesis, hypotheses
 
 PART = (
@@ -46,7 +48,7 @@ class Decoder(ABC):
         ValueError
             For a wrong rank or number of classes, NaN, +inf, a value above log 1, a frame that is no distribution.
         """
-        return self._decode([as_frames(self.alphabet.n_classes, log_probs, probs, logits)])[0]
+        return self._decode([as_frames(self.alphabet.n_classes, log_probs, probs, logits)], Workspace())[0]
 
     def decode_batch(
         self,
@@ -83,19 +85,31 @@ class Decoder(ABC):
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}")
         batch = as_batch(self.alphabet.n_classes, log_probs, probs, logits, lengths)
-        parts = list(_parts(batch))
-        if threads is None or threads == 1 or len(parts) < 2:
-            return [found for part in parts for found in self._decode(part)]
-        from concurrent.futures import ThreadPoolExecutor  # not at the top, so that `import fastctc` is quick
+        parts = deque(enumerate(_parts(batch)))
+        done: dict[int, list[list[Hypothesis]]] = {}
 
-        pool = ThreadPoolExecutor(threads)
-        try:
-            return [found for part in pool.map(self._decode, parts) for found in part]
-        finally:
-            pool.shutdown(cancel_futures=True)
+        def work() -> None:
+            workspace = Workspace()
+            with suppress(IndexError):  # nothing is left
+                while True:
+                    number, part = parts.popleft()
+                    done[number] = self._decode(part, workspace)
+
+        if threads is None or threads == 1 or len(parts) < 2:
+            work()
+        else:
+            from concurrent.futures import ThreadPoolExecutor  # not at the top, so that `import fastctc` is quick
+
+            with ThreadPoolExecutor(threads) as pool:
+                try:
+                    for worker in [pool.submit(work) for _ in range(threads)]:
+                        worker.result()
+                finally:
+                    parts.clear()  # after an error or Ctrl-C the others have nothing to go on with
+        return [found for number in sorted(done) for found in done[number]]
 
     @abstractmethod
-    def _decode(self, batch: list[Frames]) -> list[list[Hypothesis]]: ...
+    def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]: ...
 
 
 @dataclass(frozen=True)
@@ -128,7 +142,7 @@ class BestPath(Decoder):
     exact: bool = True
     backend: str = "compiled"
 
-    def _decode(self, batch: list[Frames]) -> list[list[Hypothesis]]:
+    def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         best_path, blank = backends.load(self.backend, "best_path").best_path, self.alphabet.blank
         found = []
         for frames in batch:
@@ -143,7 +157,8 @@ class BestPath(Decoder):
                 for labels, timesteps, score in found
             ]
         findings = [
-            (frames, labels, score) for frames, (labels, _, score) in zip(as_doubles(batch), found, strict=True)
+            (frames, labels, score)
+            for frames, (labels, _, score) in zip(as_doubles(batch, workspace), found, strict=True)
         ]
         return [[one] for one in hypotheses(self.alphabet, findings, self.backend)]
 
@@ -203,9 +218,9 @@ class BeamSearch(Decoder):
         if not 1 <= self.n_best <= self.beam_width:
             raise ValueError(f"n_best must be 1 to beam_width, which is {self.beam_width}, got {self.n_best}")
 
-    def _decode(self, batch: list[Frames]) -> list[list[Hypothesis]]:
+    def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
-        frames = as_doubles(batch)
+        frames = as_doubles(batch, workspace)
         found = search([f.probs for f in frames], self.alphabet.blank, self.beam_width, self.n_best)
         if not self.exact:
             decode = self.alphabet.decode

@@ -55,13 +55,30 @@ class Doubles(NamedTuple):
     log_probs: NDArray[np.float64] | None  # if it came so
 
 
-def as_doubles(batch: list[Frames]) -> list[Doubles]:
-    """Check the frames of a batch and convert them, all at one stretch: threads wait for each other less often."""
+class Workspace:
+    """Memory for the doubles of one batch after the other: to ask for it anew costs as much as to fill it."""
+
+    def __init__(self) -> None:
+        self._arrays = [np.empty((0, 0)), np.empty((0, 0))]
+
+    def array(self, number: int, n_frames: int, n_classes: int) -> NDArray[np.float64]:
+        """One of two arrays. What it held before is lost."""
+        if self._arrays[number].shape[0] < n_frames or self._arrays[number].shape[1] != n_classes:
+            self._arrays[number] = np.empty((n_frames, n_classes))
+        return self._arrays[number][:n_frames]
+
+
+def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
+    """Check the frames of a batch and convert them, all at one stretch: threads wait for each other less often.
+
+    The result lies in the workspace, until it is used again.
+    """
     for frames in batch:
         frames.checked()
-    values = np.concatenate([frames.values for frames in batch], dtype=np.float64)
+    size = sum(len(frames.values) for frames in batch), batch[0].values.shape[1]
+    values = np.concatenate([frames.values for frames in batch], out=workspace.array(0, *size))
     is_log = batch[0].is_log
-    probs = np.exp(values) if is_log else values
+    probs = np.exp(values, out=workspace.array(1, *size)) if is_log else values
     result, start = [], 0
     for frames in batch:
         stop = start + len(frames.values)

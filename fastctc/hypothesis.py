@@ -67,9 +67,10 @@ def segments(
     probabilities: tuple[float, ...],
 ) -> tuple[Segment, ...]:
     """The parts of ``labels`` that the spans name, with the first and the last frames of the labels."""
+    decode = alphabet.decode
     return tuple(
         [
-            Segment(alphabet.decode(labels[start:stop]), first[start], last[stop - 1], probability)
+            Segment(decode(labels[start:stop]), first[start], last[stop - 1], probability)
             for (start, stop), probability in zip(spans, probabilities, strict=True)
         ]
     )

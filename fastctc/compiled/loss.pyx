@@ -732,7 +732,7 @@ def forced_align(const double[:, ::1] frames, labels, int blank, bint is_log) ->
 # What annotate() needs of a problem when the GIL is gone.
 cdef struct Task:
     Lattice *lattice
-    Lattice *logs
+    Lattice logs            # the same text over the logarithms
     Trace *ahead
     Trace *back
     const Py_ssize_t *spans
@@ -747,32 +747,37 @@ cdef struct Task:
 
 cdef int run(Task *task) except -1 nogil:
     task.total = sweep(task.lattice, task.ahead)
-    best_way(task.logs, task.ways, task.first, task.last)
+    best_way(&task.logs, task.ways, task.first, task.last)
     if task.n_spans and task.total > -INFINITY:
         find_spans(task.lattice, task.ahead, task.back, task.row_sums, task.spans, task.n_spans, task.span_sums)
     return 0
 
 
 def annotate(batch, int blank) -> list:
-    cdef list items = list(batch), problems = [], result = []
+    cdef list items = list(batch), problems = [], kept = [], result = []
     cdef Py_ssize_t i, n = len(items)
-    cdef _Problem problem, logs
+    cdef _Problem problem
+    cdef const double[:, ::1] logs
     cdef Task *tasks = <Task *> calloc(n + 1, sizeof(Task))
     if tasks is NULL:
         raise MemoryError()
     try:
         for i in range(n):
             probs, log_probs, labels, spans = items[i]
-            problem = logs = _Problem(probs, labels, blank, False)
+            problem = _Problem(probs, labels, blank, False)
+            tasks[i].lattice = &problem.lattice
+            tasks[i].logs = problem.lattice
             if log_probs is not None:
-                logs = _Problem(log_probs, labels, blank, True)
-                if logs.lattice.n_frames != problem.lattice.n_frames:
-                    raise ValueError("probabilities and their logarithms must have equally many frames")
+                logs = log_probs
+                if logs.shape[0] != problem.lattice.n_frames or logs.shape[1] != problem.lattice.width:
+                    raise ValueError("probabilities and their logarithms must have the same shape")
+                if logs.shape[0]:
+                    tasks[i].logs.frames = &logs[0, 0]
+                tasks[i].logs.is_log = True
+                kept.append(logs)
             problem.align()
             problem.add_spans(spans)
-            problems.append((problem, logs))
-            tasks[i].lattice = &problem.lattice
-            tasks[i].logs = &logs.lattice
+            problems.append(problem)
             tasks[i].ahead = &problem.ahead
             tasks[i].back = &problem.back
             tasks[i].spans = problem.spans
@@ -786,7 +791,7 @@ def annotate(batch, int blank) -> list:
             for i in range(n):
                 run(&tasks[i])
         for i in range(n):
-            problem = problems[i][0]
+            problem = problems[i]
             problem.total = tasks[i].total
             result.append((
                 problem.total, problem.positions(problem.first), problem.positions(problem.last),
