@@ -9,7 +9,7 @@ would have been sorted out.
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, frexp, ldexp, log
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
 cdef double LN2 = 0.693147180559945309417
@@ -343,10 +343,66 @@ cdef int step(Search *s, const double *row) except -1 nogil:
     return 0
 
 
+cdef void start(Search *s) noexcept nogil:
+    """Only the empty prefix, and no frame yet."""
+    s.nodes[0].parent = 0
+    s.nodes[0].label = -1
+    s.nodes[0].child = -1
+    s.nodes[0].sibling = -1
+    s.nodes[0].depth = 0
+    s.nodes[0].jump = 0
+    s.nodes[0].frame = -1
+    s.n_nodes = 1
+    s.beams[0].node = 0
+    s.beams[0].label = -1
+    s.beams[0].blank = 1.0
+    s.beams[0].nonblank = 0.0
+    s.beams[0].total = 1.0
+    s.n_beams = 1
+    s.exponent = 0
+    s.frame = -1
+    s.worked = 0
+
+
+cdef struct Result:
+    double score
+    int n_labels
+    int *labels
+
 cdef struct Task:
-    Search *search
     const double *rows
     Py_ssize_t n_frames
+    Py_ssize_t n_results
+    Result *results
+
+
+cdef int run(Search *s, Task *task, Py_ssize_t n_best) except -1 nogil:
+    """Search one sequence, and keep its best labels."""
+    cdef Py_ssize_t t, i
+    cdef int node, k
+    cdef Result *result
+    start(s)
+    for t in range(task.n_frames):
+        if s.n_beams:
+            step(s, task.rows + t * s.width)
+    task.results = <Result *> calloc(min(n_best, s.n_beams) + 1, sizeof(Result))
+    if task.results is NULL:
+        with gil:
+            raise MemoryError()
+    for i in range(min(n_best, s.n_beams)):
+        node = s.beams[i].node
+        result = &task.results[i]
+        result.score = log(s.beams[i].total) + s.exponent * LN2
+        result.n_labels = s.nodes[node].depth
+        result.labels = <int *> malloc((result.n_labels + 1) * sizeof(int))
+        if result.labels is NULL:
+            with gil:
+                raise MemoryError()
+        task.n_results += 1
+        for k in range(result.n_labels - 1, -1, -1):
+            result.labels[k] = s.nodes[node].label
+            node = s.nodes[node].parent
+    return 0
 
 
 cdef class _Beams:
@@ -379,23 +435,6 @@ cdef class _Beams:
             raise MemoryError()
         s.stay_nonblank = s.stay_blank + beam_width
         s.next_child = s.first_child + beam_width
-        s.nodes[0].parent = 0
-        s.nodes[0].label = -1
-        s.nodes[0].child = -1
-        s.nodes[0].sibling = -1
-        s.nodes[0].depth = 0
-        s.nodes[0].jump = 0
-        s.nodes[0].frame = -1
-        s.n_nodes = 1
-        s.beams[0].node = 0
-        s.beams[0].label = -1
-        s.beams[0].blank = 1.0
-        s.beams[0].nonblank = 0.0
-        s.beams[0].total = 1.0
-        s.n_beams = 1
-        s.exponent = 0
-        s.frame = -1
-        s.worked = 0
 
     def __dealloc__(self):
         cdef Search *s = &self.search
@@ -409,52 +448,48 @@ cdef class _Beams:
         free(s.first_child)
         free(s.classes)
 
-    cdef list best(self, Py_ssize_t n_best):
-        cdef Search *s = &self.search
-        cdef Py_ssize_t i
-        return [
-            (self.labels(s.beams[i].node), log(s.beams[i].total) + s.exponent * LN2)
-            for i in range(min(n_best, s.n_beams))
-        ]
-
-    cdef tuple labels(self, int node):
-        cdef list labels = []
-        while node:
-            labels.append(self.search.nodes[node].label)
-            node = self.search.nodes[node].parent
-        labels.reverse()
-        return tuple(labels)
-
 
 def beam_search(const double[:, ::1] probs, int blank, Py_ssize_t beam_width, Py_ssize_t n_best) -> list:
     return beam_search_batch([probs], blank, beam_width, n_best)[0]
 
 
 def beam_search_batch(batch, int blank, Py_ssize_t beam_width, Py_ssize_t n_best) -> list:
-    """All sequences in one stretch without the GIL, so that threads do not wait for each other in between."""
-    cdef list sequences = list(batch), searches = [], kept = [], result = []
-    cdef Py_ssize_t i, t, n = len(sequences)
+    """All sequences in one stretch without the GIL, and in the same memory, so that threads do not wait for each other
+    in between and the cache stays warm."""
+    cdef list sequences = list(batch), kept = [], result = []
+    cdef Py_ssize_t i, k, j, n = len(sequences)
     cdef const double[:, ::1] probs
     cdef _Beams beams
-    cdef Task *tasks = <Task *> malloc((n + 1) * sizeof(Task))
+    cdef Result *found
+    cdef Task *tasks
+    if n == 0:
+        return []
+    probs = sequences[0]
+    beams = _Beams(probs.shape[1], blank, beam_width)
+    tasks = <Task *> calloc(n, sizeof(Task))
     if tasks is NULL:
         raise MemoryError()
     try:
         for i in range(n):
             probs = sequences[i]
             kept.append(probs)
-            beams = _Beams(probs.shape[1], blank, beam_width)
-            searches.append(beams)
-            tasks[i].search = &beams.search
+            if probs.shape[1] != beams.search.width:
+                raise ValueError(f"all sequences must have {beams.search.width} classes, got {probs.shape[1]}")
             tasks[i].rows = &probs[0, 0] if probs.shape[0] else NULL
             tasks[i].n_frames = probs.shape[0]
         with nogil:
             for i in range(n):
-                for t in range(tasks[i].n_frames):
-                    if tasks[i].search.n_beams:
-                        step(tasks[i].search, tasks[i].rows + t * tasks[i].search.width)
-        for beams in searches:
-            result.append(beams.best(n_best))
+                run(&beams.search, &tasks[i], n_best)
+        for i in range(n):
+            hypotheses = []
+            for k in range(tasks[i].n_results):
+                found = &tasks[i].results[k]
+                hypotheses.append((tuple([found.labels[j] for j in range(found.n_labels)]), found.score))
+            result.append(hypotheses)
         return result
     finally:
+        for i in range(n):
+            for k in range(tasks[i].n_results):
+                free(tasks[i].results[k].labels)
+            free(tasks[i].results)
         free(tasks)
