@@ -49,10 +49,10 @@ class Frames(NamedTuple):
 
 
 class Doubles(NamedTuple):
-    """One sequence in double precision."""
+    """One sequence as probabilities in double precision."""
 
     probs: NDArray[np.float64]
-    log_probs: NDArray[np.float64] | None  # if it came so
+    log_probs: Floats | None  # if it came so
 
 
 class Workspace:
@@ -75,6 +75,11 @@ def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
     """
     for frames in batch:
         frames.checked()
+    if len(batch) == 1:
+        one = batch[0]
+        if not one.is_log:
+            return [Doubles(one.doubles(), None)]
+        return [Doubles(np.exp(one.values, dtype=np.float64), one.values)]
     size = sum(len(frames.values) for frames in batch), batch[0].values.shape[1]
     values = np.concatenate([frames.values for frames in batch], out=workspace.array(0, *size))
     is_log = batch[0].is_log

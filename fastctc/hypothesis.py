@@ -3,6 +3,8 @@
 from math import exp
 from typing import NamedTuple
 
+import numpy as np
+
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.frames import Doubles
@@ -46,7 +48,10 @@ def hypotheses(alphabet: Alphabet, findings: list[Finding], backend: str) -> lis
     """Everything that the frames tell about the labels found."""
     places = [alphabet.words(labels) for _, labels, _ in findings]
     notes = backends.load(backend, "loss").annotate(
-        [(*frames, labels, spans) for (frames, labels, _), spans in zip(findings, places, strict=True)],
+        [
+            (f.probs, None if f.log_probs is None else f.log_probs.astype(np.float64, copy=False), labels, spans)
+            for (f, labels, _), spans in zip(findings, places, strict=True)
+        ],
         alphabet.blank,
     )
     result = []
