@@ -27,7 +27,7 @@ DIRECTIVES = {
 if sys.platform == "win32":
     COMPILE, LINK = ["/O2", "/fp:precise"], []
 elif DEBUG:
-    SANITIZE = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
+    SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     COMPILE, LINK = ["-O1", "-g", "-ffp-contract=off", "-DFASTCTC_DEBUG", *SANITIZE], SANITIZE
 else:
     COMPILE, LINK = ["-O3", "-g0", "-ffp-contract=off"], []
