@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
+        sys.stdout.flush()
+        # Signals reach the main thread only, and Python would wait for the others; they have nothing to lose.
+        os._exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

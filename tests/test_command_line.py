@@ -1,5 +1,6 @@
 import io
 import json
+import signal
 import subprocess
 import sys
 import types
@@ -172,6 +173,25 @@ def test_a_closed_pipe_is_no_accident(tmp_path):
     _, err = process.communicate(timeout=60)
     assert err == b""
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupt_is_answered_within_a_long_search(tmp_path, threads):
+    """A minute of work in one matrix, which nothing but the signal ends."""
+    np.save(tmp_path / "a.npy", peaky(np.random.default_rng(0), 50_000, 100, np.float32))
+    command = [sys.executable, "-m", "fastctc", "decode", str(tmp_path), "--chars", "".join(map(chr, range(200, 299)))]
+    # An interrupt is ignored by children of shells that run in the background; the test may be one.
+    restore = "import signal, runpy, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command[1:3] = ["-c", restore + "print('ready', flush=True); runpy.run_module('fastctc', run_name='__main__')"]
+    process = subprocess.Popen(
+        [*command, "--beam-width", "10000", "--threads", str(threads)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"ready\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (out, err, process.returncode) == (b"", b"interrupted\n", 130)
 
 
 def test_version_and_help(capsys):

@@ -97,21 +97,21 @@ def _in_order(
 ) -> Iterator[Outcome]:
     """Outcomes in the order of the input, as soon as they are known; a few matrices are read ahead for the threads."""
     waiting: deque[Future[Outcome] | Outcome] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for file in files:
-                try:
-                    for matrix in read_matrices(file):
-                        waiting.append(pool.submit(work, matrix) if threads > 1 else work(matrix))
-                        while len(waiting) > 4 * threads or _is_done(waiting[0] if waiting else None):
-                            yield _result(waiting.popleft())
-                except MatrixError as error:
-                    waiting.append(("", str(error)))
-                step()
-            while waiting:
-                yield _result(waiting.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for file in files:
+            try:
+                for matrix in read_matrices(file):
+                    waiting.append(pool.submit(work, matrix) if threads > 1 else work(matrix))
+                    while len(waiting) > 4 * threads or _is_done(waiting[0] if waiting else None):
+                        yield _result(waiting.popleft())
+            except MatrixError as error:
+                waiting.append(("", str(error)))
+            step()
+        while waiting:
+            yield _result(waiting.popleft())
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _is_done(item: Future[Outcome] | Outcome | None) -> bool:
