@@ -45,4 +45,9 @@ def extension(name: str) -> Extension:
     return module
 
 
-setup(ext_modules=[extension(name) for name in ("beam_search", "best_path", "frames", "loss", "metrics")])
+setup(
+    ext_modules=[
+        extension(name)
+        for name in ("beam_search", "best_path", "frames", "lexicon", "lexicon_search", "loss", "metrics")
+    ]
+)

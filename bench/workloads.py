@@ -44,6 +44,16 @@ def batch(size: int = 64, n_frames: int = 100, n_classes: int = 80) -> Floats:
     return np.stack([peaky(n_frames, n_classes, seed) for seed in range(1, size + 1)])
 
 
+def spelled(labels: tuple[int, ...], n_frames: int, n_classes: int, seed: int = 1) -> Floats:
+    """The frames of a given word, each label in one frame, as sure and unsure as those of :func:`peaky`."""
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(0.0, 1.5, (n_frames, n_classes))
+    path = np.full(n_frames, n_classes - 1)
+    path[np.sort(rng.choice(n_frames // 2, len(labels), replace=False)) * 2] = labels
+    scores[np.arange(n_frames), path] += 3.0 + rng.gamma(3.0, 3.0, n_frames)
+    return log_softmax(scores)
+
+
 def log_softmax(scores: NDArray[np.floating]) -> Floats:
     scores = scores - scores.max(axis=1, keepdims=True)
     return (scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))).astype(np.float32)

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import numpy as np
 
-from fastctc import Alphabet, BeamSearch, BestPath, cer, log_probability
+from fastctc import Alphabet, BeamSearch, BestPath, Lexicon, LexiconSearch, cer, log_probability
 
 FOLDER = Path(__file__).parent
 REPEATS = 50
@@ -19,12 +19,14 @@ def main() -> None:
         "beam search, width 10": BeamSearch(alphabet, 10),
         "beam search, width 100": BeamSearch(alphabet, 100),
     }
+    words = (FOLDER / "words.txt").read_text(encoding="utf-8").split()
+    of_one_word = {f"lexicon of {len(words)} words": LexiconSearch(Lexicon.from_words(words, alphabet))}
     for file in sorted(FOLDER.glob("*.npy")):
         frames = np.load(file)
         truth = file.with_suffix(".txt").read_text(encoding="utf-8").rstrip("\n")
         print(f"\n{file.name}: {frames.shape[0]} frames of {frames.shape[1]} classes")
         print(f"{'decoder':24} {'log prob':>9} {'CER':>6} {'time':>9}  text")
-        for name, decoder in decoders.items():
+        for name, decoder in (decoders | (of_one_word if " " not in truth else {})).items():
             times = []
             for _ in range(REPEATS):
                 start = perf_counter()

@@ -1,8 +1,9 @@
 """fastctc: the output of CTC-trained networks, turned into text; fast, exact, with true probabilities."""
 
 from fastctc.alphabet import Alphabet
-from fastctc.decoders import BeamSearch, BestPath
+from fastctc.decoders import BeamSearch, BestPath, LexiconSearch
 from fastctc.hypothesis import Hypothesis, Segment
+from fastctc.lexicon import Lexicon
 from fastctc.loss import Alignment, ctc_loss, forced_align, log_probability, posteriors
 from fastctc.metrics import cer, edit_distance, wer
 
@@ -14,6 +15,8 @@ __all__ = [
     "BeamSearch",
     "BestPath",
     "Hypothesis",
+    "Lexicon",
+    "LexiconSearch",
     "Segment",
     "cer",
     "ctc_loss",

@@ -66,6 +66,16 @@ def test_options_reach_the_decoder(folder, capsys):
     assert [line.split("\t")[1:] for line in out] == [["-0.4463", "a"], ["-1.0217", ""]]
 
 
+def test_a_lexicon(folder, capsys):
+    (folder / "words").write_text("b\na\nxx\n")
+    status, out, err = run(
+        capsys, folder / "a.npy", "--chars", "ab", "--decoder", "lexicon", "--words", folder / "words"
+    )
+    assert status == 0
+    assert [line.split("\t")[1:] for line in out] == [["-0.4463", "a"]]
+    assert "words: 1 words are left out, for characters that are not in the alphabet: xx" in err
+
+
 def test_broken_files_do_not_stop_the_others(folder, capsys):
     (folder / "a0.npy").write_bytes(b"\x93NUMPY\x01\x00 garbage")
     (folder / "a1.npz").write_bytes(b"PK\x03\x04 garbage")
@@ -98,6 +108,9 @@ def test_broken_files_do_not_stop_the_others(folder, capsys):
         ["x.npy", "--chars", "ab", "--probs", "--logits"],
         ["x.npy", "--chars", "ab", "--threads", "0"],
         ["x.npy", "--chars", "ab", "--decoder", "best-path", "--n-best", "2"],
+        ["x.npy", "--chars", "ab", "--decoder", "lexicon"],
+        ["x.npy", "--chars", "ab", "--words", "words"],
+        ["x.npy", "--chars", "ab", "--decoder", "lexicon", "--words", "no such file"],
         ["x.npy", "--alphabet", "no such file"],
         ["x.npy", "--chars", "ab", "--decoder", "magic"],
     ],

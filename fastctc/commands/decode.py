@@ -12,11 +12,12 @@ from typing import Any
 
 from fastctc.alphabet import Alphabet
 from fastctc.commands.progress import Progress
-from fastctc.decoders import BeamSearch, BestPath, Decoder
+from fastctc.decoders import BeamSearch, BestPath, Decoder, LexiconSearch
 from fastctc.hypothesis import Hypothesis
+from fastctc.lexicon import Lexicon
 from fastctc.matrices import Matrix, MatrixError, find_files, read_matrices
 
-DECODERS = ("best-path", "beam-search")
+DECODERS = ("best-path", "beam-search", "lexicon")
 
 Outcome = tuple[str, list[Hypothesis] | str]  # the matrix's name, and its hypotheses or what is wrong with it
 
@@ -38,6 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     characters.add_argument("--chars", metavar="STR", help="the characters without the blank")
     parser.add_argument("--blank", type=int, default=-1, metavar="N", help="class of the blank (default: the last)")
     parser.add_argument("--decoder", choices=DECODERS, default="beam-search", help="default: %(default)s")
+    parser.add_argument("--words", metavar="FILE", help="the words for the decoder lexicon, one a line")
     parser.add_argument("--beam-width", type=int, default=25, metavar="N", help="default: %(default)s")
     parser.add_argument("--n-best", type=int, default=1, metavar="N", help="texts to show of each matrix (default: 1)")
     kind = parser.add_mutually_exclusive_group()
@@ -85,11 +87,27 @@ def _decoder(options: Namespace) -> Decoder:
         alphabet = Alphabet.load(options.alphabet, options.blank)
     else:
         alphabet = Alphabet(options.chars, options.blank)
+    if (options.words is None) == (options.decoder == "lexicon"):
+        raise ValueError("--words FILE goes with --decoder lexicon, and the other way round")
     if options.decoder == "best-path":
         if options.n_best != 1:
             raise ValueError(f"best path knows one text: --n-best must be 1, got {options.n_best}")
         return BestPath(alphabet)
+    if options.decoder == "lexicon":
+        return LexiconSearch(_lexicon(options.words, alphabet), n_best=options.n_best)
     return BeamSearch(alphabet, options.beam_width, n_best=options.n_best)
+
+
+def _lexicon(file: str, alphabet: Alphabet) -> Lexicon:
+    lexicon = Lexicon.from_file(file, alphabet, unknown="skip")
+    if lexicon.skipped:
+        some = ", ".join(lexicon.skipped[:5])
+        print(
+            f"fastctc decode: {file}: {len(lexicon.skipped)} words are left out, for characters that are not in the "
+            f"alphabet: {some}{', …' if len(lexicon.skipped) > 5 else ''}",
+            file=sys.stderr,
+        )
+    return lexicon
 
 
 def _in_order(

@@ -1,0 +1,13 @@
+from typing import Any
+
+def lexicon_search(
+    probs: Any,
+    node_labels: Any,
+    ends: Any,
+    words: Any,
+    bounds: Any,
+    priors: Any,
+    blank: int,
+    n_best: int,
+    certainty: float,
+) -> tuple[list[tuple[int, float]], float, float]: ...

@@ -1,0 +1,271 @@
+"""Twin of fastctc.reference.lexicon_search."""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport INFINITY, log
+from libc.stdint cimport int32_t
+from libc.stdlib cimport free, malloc, realloc
+
+cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # numbers computed between two looks for Ctrl-C
+
+# An entry of the queue: a node, and where the vectors of its prefix lie.
+cdef struct Entry:
+    double bound
+    int node
+    int slot
+
+cdef struct Found:
+    double score
+    int word
+
+cdef struct Search:
+    Py_ssize_t n_frames
+    Py_ssize_t width
+    Py_ssize_t n_words
+    int blank
+    double *y               # normalised rows
+    double *vectors         # slots of 2 n_frames numbers: the paths that end in a blank, and in the last label
+    Py_ssize_t n_slots      # in use or free
+    Py_ssize_t room
+    int *free_slots
+    Py_ssize_t n_free
+    Entry *queue            # a heap
+    Py_ssize_t n_queue
+    Py_ssize_t queue_room
+    Found *found            # sorted
+    Py_ssize_t n_found
+    Py_ssize_t n_best
+    double certainty
+    double explored
+    double waiting          # sum of the bounds in the queue
+    double rest
+
+
+cdef inline double worst(const Search *s) noexcept nogil:
+    return s.found[s.n_best - 1].score if s.n_found == s.n_best else 0.0
+
+
+cdef int new_slot(Search *s) except -1 nogil:
+    cdef double *vectors
+    cdef int *free_slots
+    if s.n_free:
+        s.n_free -= 1
+        return s.free_slots[s.n_free]
+    if s.n_slots == s.room:
+        vectors = <double *> realloc(s.vectors, 2 * s.room * 2 * s.n_frames * sizeof(double))
+        if vectors is not NULL:
+            s.vectors = vectors
+            free_slots = <int *> realloc(s.free_slots, 2 * s.room * sizeof(int))
+            if free_slots is not NULL:
+                s.free_slots = free_slots
+                s.room *= 2
+        if s.n_slots == s.room:
+            with gil:
+                raise MemoryError()
+    s.n_slots += 1
+    return <int> s.n_slots - 1
+
+
+cdef int push(Search *s, double bound, int node, int slot) except -1 nogil:
+    cdef Py_ssize_t i = s.n_queue, parent
+    cdef Entry *queue
+    if s.n_queue == s.queue_room:
+        queue = <Entry *> realloc(s.queue, 2 * s.queue_room * sizeof(Entry))
+        if queue is NULL:
+            with gil:
+                raise MemoryError()
+        s.queue = queue
+        s.queue_room *= 2
+    s.n_queue += 1
+    while i > 0:
+        parent = (i - 1) // 2
+        if s.queue[parent].bound >= bound:
+            break
+        s.queue[i] = s.queue[parent]
+        i = parent
+    s.queue[i].bound = bound
+    s.queue[i].node = node
+    s.queue[i].slot = slot
+    return 0
+
+
+cdef Entry pop(Search *s) noexcept nogil:
+    cdef Entry first = s.queue[0], last
+    cdef Py_ssize_t i = 0, child
+    s.n_queue -= 1
+    last = s.queue[s.n_queue]
+    while True:
+        child = 2 * i + 1
+        if child >= s.n_queue:
+            break
+        if child + 1 < s.n_queue and s.queue[child + 1].bound > s.queue[child].bound:
+            child += 1
+        if s.queue[child].bound <= last.bound:
+            break
+        s.queue[i] = s.queue[child]
+        i = child
+    s.queue[i] = last
+    return first
+
+
+cdef void keep(Search *s, double score, int word) noexcept nogil:
+    cdef Py_ssize_t i = min(s.n_found, s.n_best - 1)
+    if s.n_found == s.n_best and score == s.found[i].score and word > s.found[i].word:
+        return
+    while i > 0 and (
+        s.found[i - 1].score < score or (s.found[i - 1].score == score and s.found[i - 1].word > word)
+    ):
+        s.found[i] = s.found[i - 1]
+        i -= 1
+    s.found[i].score = score
+    s.found[i].word = word
+    if s.n_found < s.n_best:
+        s.n_found += 1
+
+
+cdef int search(
+    Search *s, const int32_t *node_labels, const int32_t *ends, const int32_t *words, const double *bounds,
+    const double *priors, int n_nodes
+) except -1 nogil:
+    cdef Py_ssize_t n = s.n_frames, t, worked = 0
+    cdef int child, end, label, last, slot
+    cdef double first, prefix, whole, score, bound, p, q, in_label, in_blank
+    cdef double skip
+    cdef const double *blanks
+    cdef const double *labels
+    cdef double *new_blanks
+    cdef double *new_labels
+    cdef const double *row
+    cdef Entry entry
+    slot = new_slot(s)
+    p = 1.0
+    for t in range(n):
+        p *= s.y[t * s.width + s.blank]
+        s.vectors[t] = p
+        s.vectors[n + t] = 0.0
+    push(s, INFINITY, -1, slot)
+    while s.n_queue:
+        entry = pop(s)
+        if entry.node >= 0:
+            s.waiting -= entry.bound
+        if entry.bound < worst(s) and s.certainty * (s.explored + s.waiting + s.rest + entry.bound) <= s.explored:
+            s.rest += entry.bound
+            s.free_slots[s.n_free] = entry.slot
+            s.n_free += 1
+            continue
+        last = node_labels[entry.node] if entry.node >= 0 else -1
+        child = entry.node + 1
+        end = ends[entry.node] if entry.node >= 0 else n_nodes
+        while child < end:
+            label = node_labels[child]
+            # Nodes are checked where they are met: there may be millions of others.
+            if not (
+                child < ends[child] <= end and 0 <= words[child] < s.n_words and 0 <= label < s.width
+                and label != s.blank
+            ):
+                with gil:
+                    raise ValueError(
+                        f"node {child} is no part of a prefix tree over {s.width} classes with blank {s.blank}"
+                    )
+            slot = new_slot(s)
+            blanks = s.vectors + entry.slot * 2 * n
+            labels = blanks + n
+            new_blanks = s.vectors + slot * 2 * n
+            new_labels = new_blanks + n
+            skip = 0.0 if label == last else 1.0
+            in_label = prefix = s.y[label] if entry.node < 0 else 0.0
+            in_blank = 0.0
+            new_labels[0] = in_label
+            new_blanks[0] = 0.0
+            row = s.y
+            for t in range(1, n):
+                row += s.width
+                p = row[label]
+                first = p * (blanks[t - 1] + skip * labels[t - 1])
+                prefix += first
+                q = in_label
+                in_label = first + p * q
+                in_blank = row[s.blank] * (in_blank + q)
+                new_labels[t] = in_label
+                new_blanks[t] = in_blank
+            whole = in_label + in_blank
+            if child + 1 == ends[child] or words[child + 1] > words[child]:
+                score = whole * priors[words[child]]
+                s.explored += score
+                if score > 0.0 and score >= worst(s):
+                    keep(s, score, words[child])
+            bound = max(0.0, prefix - whole) * bounds[child]
+            if child + 1 < ends[child] and bound > 0.0 and (bound >= worst(s) or s.certainty > 0.0):
+                s.waiting += bound
+                push(s, bound, child, slot)
+            else:
+                if child + 1 < ends[child]:
+                    s.rest += bound
+                s.free_slots[s.n_free] = slot
+                s.n_free += 1
+            worked += n
+            child = ends[child]
+        s.free_slots[s.n_free] = entry.slot
+        s.n_free += 1
+        if worked > SIGNAL_WORK:
+            worked = 0
+            with gil:
+                PyErr_CheckSignals()
+    return 0
+
+
+def lexicon_search(
+    const double[:, ::1] probs, const int32_t[::1] node_labels, const int32_t[::1] ends, const int32_t[::1] words,
+    const double[::1] bounds, const double[::1] priors, int blank, Py_ssize_t n_best,
+    double certainty
+) -> tuple:
+    cdef Py_ssize_t n_frames = probs.shape[0], width = probs.shape[1], n_nodes = ends.shape[0] - 1, t, c
+    cdef double total, scale = 0.0
+    cdef Search s
+    if not 0 <= blank < width:
+        raise ValueError(f"blank must be a class, 0 to {width - 1}, got {blank}")
+    if n_best < 1:
+        raise ValueError(f"n_best must be 1 or more, got {n_best}")
+    if not 0.0 <= certainty < 1.0:
+        raise ValueError(f"certainty must be 0 or more and below 1, got {certainty}")
+    if node_labels.shape[0] != n_nodes + 1 or words.shape[0] != n_nodes + 1 or bounds.shape[0] != n_nodes + 1:
+        raise ValueError("the tables of the tree must be equally long")
+    if n_frames == 0 or n_nodes < 1:
+        return [], -INFINITY, -INFINITY
+    n_best = min(n_best, priors.shape[0])
+    s.n_frames = n_frames
+    s.width = width
+    s.blank = blank
+    s.n_words = priors.shape[0]
+    s.n_slots = s.n_free = s.n_queue = s.n_found = 0
+    s.room = s.queue_room = 256
+    s.n_best = n_best
+    s.certainty = certainty
+    s.explored = s.waiting = s.rest = 0.0
+    s.y = <double *> malloc(n_frames * width * sizeof(double))
+    s.vectors = <double *> malloc(s.room * 2 * n_frames * sizeof(double))
+    s.free_slots = <int *> malloc(s.room * sizeof(int))
+    s.queue = <Entry *> malloc(s.queue_room * sizeof(Entry))
+    s.found = <Found *> malloc((n_best + 1) * sizeof(Found))
+    try:
+        if s.y is NULL or s.vectors is NULL or s.free_slots is NULL or s.queue is NULL or s.found is NULL:
+            raise MemoryError()
+        with nogil:
+            for t in range(n_frames):
+                total = 0.0
+                for c in range(width):
+                    total += probs[t, c]
+                scale += log(total)
+                for c in range(width):
+                    s.y[t * width + c] = probs[t, c] / total
+            search(&s, &node_labels[0], &ends[0], &words[0], &bounds[0], &priors[0], <int> n_nodes)
+        return (
+            [(s.found[t].word, log(s.found[t].score) + scale) for t in range(s.n_found)],
+            log(s.explored) + scale,
+            log(s.rest) + scale,
+        )
+    finally:
+        free(s.y)
+        free(s.vectors)
+        free(s.free_slots)
+        free(s.queue)
+        free(s.found)

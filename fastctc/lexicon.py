@@ -1,0 +1,192 @@
+"""Lexicon: the words that a text may consist of, as a prefix tree in arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastctc import backends
+from fastctc.alphabet import Alphabet
+
+
+@dataclass(frozen=True, eq=False)
+class Lexicon:
+    """Words over an alphabet, in lexicographic order of their labels, and their prefix tree.
+
+    Made by :meth:`from_words` or :meth:`from_file`. All fields are arrays, so that a lexicon pickles, is shared by
+    threads without a copy, and needs about 60 bytes a word.
+    """
+
+    alphabet: Alphabet
+    labels: NDArray[np.int32]  # of all words, one after the other
+    offsets: NDArray[np.int64]  # where in labels each word begins, and the end
+    priors: NDArray[np.float64]  # of each word; 1 if none were given
+    node_labels: NDArray[np.int32] = field(repr=False)  # see fastctc.reference.lexicon.prefix_tree
+    ends: NDArray[np.int32] = field(repr=False)
+    words: NDArray[np.int32] = field(repr=False)
+    bounds: NDArray[np.float64] = field(repr=False)  # greatest prior below each node
+    has_priors: bool = False
+    skipped: tuple[str, ...] = ()  # words with characters that are not in the alphabet
+
+    @classmethod
+    def from_words(
+        cls,
+        words: Sequence[str],
+        alphabet: Alphabet,
+        priors: Sequence[float] | None = None,
+        *,
+        unknown: str = "raise",
+    ) -> "Lexicon":
+        """Build a lexicon.
+
+        Parameters
+        ----------
+        words : sequence of str
+            In any order. From a handful (the dates, names or codes that a field of a form may hold) to millions.
+        alphabet : Alphabet
+        priors : sequence of float, optional
+            A weight for each word, such as its frequency: not negative; only their ratios matter.
+        unknown : {"raise", "skip"}
+            What to do about words with characters that are not in the alphabet: refuse them, or leave them out and
+            list them in ``skipped``.
+
+        Raises
+        ------
+        ValueError
+            For no words, an empty or duplicate word, a character that is not in the alphabet, priors that are
+            negative, NaN, infinite, all 0, or not as many as words.
+
+        Examples
+        --------
+        >>> from fastctc import Alphabet, Lexicon
+        >>> lexicon = Lexicon.from_words(["cab", "ab", "abba"], Alphabet("abc"))
+        >>> len(lexicon), lexicon.word(1), "cab" in lexicon
+        (3, 'abba', True)
+        """
+        if unknown not in ("raise", "skip"):
+            raise ValueError(f"unknown must be 'raise' or 'skip', got {unknown!r}")
+        words = list(words)
+        weights = np.ones(len(words)) if priors is None else np.asarray(priors, dtype=np.float64)
+        if weights.shape != (len(words),):
+            raise ValueError(f"priors must be {len(words)} numbers, one a word, got shape {weights.shape}")
+        if not (np.isfinite(weights) & (weights >= 0)).all():
+            bad = int(np.argmin(np.isfinite(weights) & (weights >= 0)))
+            raise ValueError(f"priors must be finite and not negative, got {weights[bad]} for {words[bad]!r}")
+        keys, kept, skipped = _encoded(words, alphabet)
+        if skipped and unknown == "raise":
+            some = ", ".join(map(repr, skipped[:5]))
+            raise ValueError(
+                f"words must consist of the alphabet's characters, but {len(skipped)} of {len(words)} do not: {some}"
+                f"{', …' if len(skipped) > 5 else ''} (unknown='skip' leaves them out)"
+            )
+        if not keys:
+            raise ValueError("a lexicon must have at least one word, got none")
+        if "" in keys:
+            raise ValueError(f"words must not be empty, got an empty one at position {words.index('')}")
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        ordered = [keys[i] for i in order]
+        for before, after in pairwise(ordered):
+            if before == after:
+                word = alphabet.decode([ord(c) - FIRST for c in after])
+                raise ValueError(f"words must be different, got {word!r} twice")
+        weights = weights[kept][order]
+        if not weights.any():
+            raise ValueError("priors must not all be 0")
+        labels = np.frombuffer("".join(ordered).encode("utf-32-le"), dtype=np.int32) - FIRST
+        offsets = np.zeros(len(ordered) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(map(len, ordered), dtype=np.int64, count=len(ordered)), out=offsets[1:])
+        code = backends.load("compiled", "lexicon")
+        node_labels, ends, first_words = code.prefix_tree(labels, offsets)
+        bounds = code.best_below(ends, first_words, weights)
+        return cls(
+            alphabet,
+            labels,
+            offsets,
+            weights,
+            node_labels,
+            ends,
+            first_words,
+            bounds,
+            priors is not None,
+            tuple(skipped),
+        )
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str], alphabet: Alphabet, **options: Any) -> "Lexicon":
+        """Read a word list: UTF-8 text, one word a line; empty lines are passed over, repeated words count once.
+
+        Raises
+        ------
+        OSError, ValueError
+            If the file cannot be read, with the number of the line that is no UTF-8 text; and as :meth:`from_words`.
+        """
+        words: dict[str, None] = {}
+        for number, line in enumerate(Path(path).read_bytes().splitlines(), 1):
+            try:
+                word = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}, line {number}: a word list must be UTF-8 text: {error}") from None
+            if word:
+                words[word] = None
+        try:
+            return cls.from_words(list(words), alphabet, **options)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def word_labels(self, number: int) -> tuple[int, ...]:
+        """Labels of a word."""
+        return tuple(self.labels[self.offsets[number] : self.offsets[number + 1]].tolist())
+
+    def word(self, number: int) -> str:
+        """A word, by its place in the order of the lexicon."""
+        return self.alphabet.decode(self.word_labels(number))
+
+    def __contains__(self, word: str) -> bool:
+        try:
+            wanted = self.alphabet.encode(word)
+        except ValueError:
+            return False
+        node, end = 0, len(self.node_labels) - 1
+        for position, label in enumerate(wanted):
+            while node < end and self.node_labels[node] != label:
+                node = int(self.ends[node])
+            if node >= end:
+                return False
+            if position == len(wanted) - 1:
+                return node + 1 == self.ends[node] or bool(self.words[node + 1] > self.words[node])
+            node, end = node + 1, int(self.ends[node])
+        return False
+
+
+FIRST = 0xE000  # labels become characters from here on, behind the surrogates, so that Python sorts words by labels
+
+
+def _encoded(words: list[str], alphabet: Alphabet) -> tuple[list[str], NDArray[np.int64], list[str]]:
+    """Of all words that the alphabet can spell, a string of their labels and their place; and the other words."""
+    keys, kept, skipped = [], [], []
+    plain = all(len(character) == 1 for character in alphabet.characters) and alphabet.word_begin is None
+    if plain:
+        table = {ord(c): chr(FIRST + alphabet.encode(c)[0]) for c in alphabet.characters}
+        known = set(alphabet.characters)
+        for place, word in enumerate(words):
+            if known.issuperset(word):
+                keys.append(word.translate(table))
+                kept.append(place)
+            else:
+                skipped.append(word)
+    else:
+        for place, word in enumerate(words):
+            try:
+                keys.append("".join([chr(FIRST + label) for label in alphabet.encode(word)]))
+                kept.append(place)
+            except ValueError:
+                skipped.append(word)
+    return keys, np.array(kept, dtype=np.int64), skipped

@@ -1,0 +1,52 @@
+"""A lexicon as a prefix tree in arrays.
+
+Words stand in lexicographic order of their labels, nodes in preorder: the children of a node follow it, each with all
+that is below it. So a node needs no pointers, only the place where its subtree ends, and the words below a node are
+a range.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int32]
+
+
+def prefix_tree(labels: Sequence[int], offsets: Sequence[int]) -> tuple[Ints, Ints, Ints]:
+    """Tree of the words labels[offsets[i]:offsets[i + 1]], which must be sorted and different.
+
+    Returns for each node but the root its label, the node after its subtree, and the number of words before it; all
+    three are followed by an entry for the end: -1, the number of nodes, the number of words.
+    """
+    node_labels: list[int] = []
+    ends: list[int] = []
+    words: list[int] = []
+    path: list[int] = []  # nodes from the root's child to the last word
+    previous: list[int] = []
+    for word in range(len(offsets) - 1):
+        current = [int(label) for label in labels[offsets[word] : offsets[word + 1]]]
+        common = 0
+        while common < min(len(previous), len(current)) and previous[common] == current[common]:
+            common += 1
+        if current <= previous:
+            raise ValueError(f"words must be sorted and different, got word {word} after its predecessor")
+        for node in path[common:]:
+            ends[node] = len(node_labels)
+        del path[common:]
+        for label in current[common:]:
+            path.append(len(node_labels))
+            node_labels.append(label)
+            ends.append(-1)
+            words.append(word)
+        previous = current
+    for node in path:
+        ends[node] = len(node_labels)
+    tables = ([*node_labels, -1], [*ends, len(node_labels)], [*words, len(offsets) - 1])
+    return tuple(np.array(table, dtype=np.int32) for table in tables)  # type: ignore[return-value]
+
+
+def best_below(ends: Sequence[int], words: Sequence[int], priors: Sequence[float]) -> NDArray[np.float64]:
+    """Greatest prior of the words below each node, and 0 at the end."""
+    n_nodes = len(ends) - 1
+    return np.array([max(priors[words[node] : words[ends[node]]]) for node in range(n_nodes)] + [0.0], dtype=np.float64)

@@ -1,0 +1,239 @@
+"""The lexicon, and the search in it, against scoring every word."""
+
+import pickle
+from math import exp, inf, isclose, log
+
+import numpy as np
+import pytest
+from brute_force import text_probabilities
+from conftest import logs, matrices, peaky, width
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastctc import Alphabet, Lexicon, LexiconSearch, backends, log_probability
+from fastctc.reference import lexicon as reference
+
+ABC = Alphabet("abc", 0)
+
+
+def arrays(words):
+    """(labels, offsets) of sorted words, each a tuple of labels."""
+    labels = np.array([label for word in words for label in word], dtype=np.int32)
+    return labels, np.cumsum([0, *map(len, words)]).astype(np.int64)
+
+
+sorted_words = st.sets(st.lists(st.integers(1, 3), min_size=1, max_size=4).map(tuple), min_size=1, max_size=30).map(
+    sorted
+)
+
+
+@given(sorted_words, st.randoms(use_true_random=False))
+def test_prefix_tree(words, random):
+    labels, offsets = arrays(words)
+    priors = np.array([random.choice([0.0, 0.5, 1.0, 2.0]) for _ in words])
+    tree = reference.prefix_tree(labels, offsets)
+    compiled = backends.load("compiled", "lexicon")
+    for a, b in zip(tree, compiled.prefix_tree(labels, offsets), strict=True):
+        np.testing.assert_array_equal(a, b)
+    node_labels, ends, firsts = tree
+    bounds = reference.best_below(ends, firsts, priors)
+    np.testing.assert_array_equal(compiled.best_below(ends, firsts, priors), bounds)
+    # Every prefix is a node; its words are a range, and its bound the best of them.
+    prefixes = sorted({word[:n] for word in words for n in range(1, len(word) + 1)})
+    assert len(node_labels) - 1 == len(prefixes)
+    for node, prefix in enumerate(prefixes):
+        assert node_labels[node] == prefix[-1]
+        below = [i for i, word in enumerate(words) if word[: len(prefix)] == prefix]
+        assert below == list(range(firsts[node], firsts[ends[node]]))
+        assert bounds[node] == max(priors[below])
+
+
+def test_trees_that_are_none():
+    for module in (reference, backends.load("compiled", "lexicon")):
+        for words in ([(2,), (1,)], [(1,), (1,)], [(1, 2), (1,)]):
+            with pytest.raises(ValueError, match="sorted and different"):
+                module.prefix_tree(*arrays(words))
+    compiled = backends.load("compiled", "lexicon")
+    labels, offsets = arrays([(1,), (2,)])
+    for bad in (offsets[:-1], offsets[::-1].copy(), offsets + 1):
+        with pytest.raises(ValueError, match="offsets must"):
+            compiled.prefix_tree(labels, bad)
+    tree = compiled.prefix_tree(labels, offsets)
+    with pytest.raises(ValueError, match="no part of a prefix tree"):
+        compiled.best_below(tree[1], tree[2] + 5, np.ones(2))
+    search = backends.load("compiled", "lexicon_search").lexicon_search
+    probs = np.full((3, 4), 0.25)
+    for nodes in (
+        (tree[0] + 7, tree[1], tree[2]),
+        (tree[0] - 1, tree[1], tree[2]),
+        (tree[0], tree[1] - 1, tree[2]),
+        (tree[0], tree[1] + 9, tree[2]),
+        (tree[0], tree[1], tree[2] + 9),
+    ):
+        with pytest.raises(ValueError, match="no part of a prefix tree"):
+            search(probs, *nodes, np.ones(3), np.ones(2), 0, 1, 0.0)
+    with pytest.raises(ValueError, match="equally long"):
+        search(probs, *tree, np.ones(2), np.ones(2), 0, 1, 0.0)
+    for blank, n_best, certainty in ((4, 1, 0.0), (0, 0, 0.0), (0, 1, 1.0), (0, 1, float("nan"))):
+        with pytest.raises(ValueError, match="must be"):
+            search(probs, *tree, np.ones(3), np.ones(2), blank, n_best, certainty)
+
+
+@given(matrices(max_frames=5, max_classes=4), st.data())
+def test_search_finds_the_best_words(case, data):
+    rows, blank = case
+    n_classes = width(rows, blank)
+    characters = [c for c in range(n_classes) if c != blank]
+    if not characters or not rows:
+        return
+    word = st.lists(st.sampled_from(characters), min_size=1, max_size=4).map(tuple)
+    words = sorted(data.draw(st.sets(word, min_size=1, max_size=20)))
+    priors = data.draw(st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=len(words), max_size=len(words)))
+    n_best = data.draw(st.integers(1, 6))
+    certainty = data.draw(st.sampled_from([0.0, 0.5, 0.99]))
+    labels, offsets = arrays(words)
+    tree = reference.prefix_tree(labels, offsets)
+    arguments = (*tree, reference.best_below(tree[1], tree[2], priors), np.array(priors), blank, n_best, certainty)
+    texts = text_probabilities(rows, blank, n_classes)
+    scores = [texts.get(word, 0.0) * prior for word, prior in zip(words, priors, strict=True)]
+    best = sorted((s for s in scores if s > 0), reverse=True)[:n_best]
+    for backend in ("reference", "compiled"):
+        search = backends.load(backend, "lexicon_search").lexicon_search
+        found, explored, rest = search(np.array(rows), *arguments)
+        assert [exp(score) for _, score in found] == pytest.approx(best, rel=1e-9)
+        for number, score in found:
+            assert isclose(exp(score), scores[number], rel_tol=1e-9)
+        assert exp(explored) <= sum(scores) * (1 + 1e-9)
+        assert exp(explored) + exp(rest) >= sum(scores) * (1 - 1e-9)
+        assert exp(explored) >= certainty * (exp(explored) + exp(rest)) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("n_best", [1, 5])
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_search_equals_scoring_every_word(n_best, temperature):
+    rng = np.random.default_rng(8)
+    alphabet = Alphabet("abcdefgh")
+    words = sorted({"".join(rng.choice(list("abcdefgh"), size=rng.integers(1, 9))) for _ in range(5000)})
+    priors = rng.random(len(words))
+    lexicon = Lexicon.from_words(words, alphabet, priors)
+    for _ in range(5):
+        frames = peaky(rng, 24, 9) / temperature
+        frames -= np.log(np.exp(frames).sum(axis=1, keepdims=True))
+        scores = np.array([log_probability(frames, word, alphabet) for word in words]) + np.log(priors)
+        order = sorted(range(len(words)), key=lambda i: (-scores[i], words[i]))[:n_best]
+        found = LexiconSearch(lexicon, n_best=n_best).decode(frames)
+        assert [h.text for h in found] == [words[i] for i in order]
+        assert [h.score for h in found] == pytest.approx(scores[order], rel=1e-9)
+        assert [h.log_prob + h.lm_log_prob for h in found] == pytest.approx(scores[order], rel=1e-9)
+        share = np.exp(scores[order] - np.logaddexp.reduce(scores))
+        assert all(h.confidence <= s * (1 + 1e-9) for h, s in zip(found, share, strict=True))
+        expected = LexiconSearch(lexicon, n_best=n_best, backend="reference").decode(frames)
+        assert [h.text for h in expected] == [h.text for h in found]
+        assert [h.confidence for h in expected] == pytest.approx([h.confidence for h in found], rel=1e-6)
+
+
+def test_a_handful_of_candidates():
+    lexicon = Lexicon.from_words(["ba", "ab", "c"], ABC)
+    found = LexiconSearch(lexicon, n_best=3).decode(probs=[[0.1, 0.6, 0.2, 0.1], [0.1, 0.2, 0.6, 0.1]])
+    assert [h.text for h in found] == ["ab", "ba", "c"]
+    assert sum(h.confidence for h in found) == pytest.approx(1.0)
+    assert found[0].words[0].text == "ab"
+    assert found[0].lm_log_prob is None
+    assert LexiconSearch(lexicon, exact=False).decode(probs=[[0.1, 0.6, 0.2, 0.1]])[0].text == "c"
+
+
+def test_no_word_fits():
+    lexicon = Lexicon.from_words(["abc"], ABC)
+    assert LexiconSearch(lexicon).decode(probs=[[0.25] * 4] * 2) == []
+    assert LexiconSearch(lexicon).decode(np.empty((0, 4))) == []
+    assert LexiconSearch(lexicon).decode_batch(logs(np.full((3, 2, 4), 0.25))) == [[], [], []]
+
+
+def test_equal_words_stand_in_their_order():
+    lexicon = Lexicon.from_words(["cb", "ab", "ba", "ca"], ABC)
+    for backend in ("compiled", "reference"):
+        found = LexiconSearch(lexicon, n_best=4, backend=backend).decode(probs=[[0.25] * 4] * 4)
+        assert [h.text for h in found] == ["ab", "ba", "ca", "cb"]
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "message"),
+    [
+        ([], {}, "at least one word"),
+        (["a", ""], {}, "empty, got an empty one at position 1"),
+        (["a", "b", "a"], {}, "different, got 'a' twice"),
+        (["a", "x", "y"], {}, "2 of 3 do not: 'x', 'y'"),
+        (["x"], {"unknown": "skip"}, "at least one word"),
+        (["a"], {"priors": [-1]}, "not negative, got -1.0 for 'a'"),
+        (["a", "b"], {"priors": [1, float("nan")]}, "got nan for 'b'"),
+        (["a"], {"priors": [inf]}, "got inf for 'a'"),
+        (["a"], {"priors": [0]}, "not all be 0"),
+        (["a"], {"priors": [1, 2]}, "1 numbers, one a word"),
+        (["a"], {"unknown": "ignore"}, "'raise' or 'skip', got 'ignore'"),
+    ],
+)
+def test_bad_lexicons(words, options, message):
+    with pytest.raises(ValueError, match=message):
+        Lexicon.from_words(words, ABC, **options)
+
+
+def test_words_that_cannot_be_spelled_are_reported():
+    lexicon = Lexicon.from_words(["ax", "b", "é"], ABC, [1.0, 2.0, 3.0], unknown="skip")
+    assert (len(lexicon), lexicon.skipped) == (1, ("ax", "é"))
+    assert lexicon.priors.tolist() == [2.0]
+
+
+def test_priors_follow_their_words():
+    lexicon = Lexicon.from_words(["c", "a", "b"], ABC, [3.0, 1.0, 2.0])
+    assert [(lexicon.word(i), lexicon.priors[i]) for i in range(3)] == [("a", 1.0), ("b", 2.0), ("c", 3.0)]
+    best = LexiconSearch(lexicon).decode(probs=[[0.25] * 4])[0]
+    assert best.text == "c"
+    assert best.lm_log_prob == log(3.0)
+
+
+def test_pieces_and_many_classes():
+    alphabet = Alphabet(["▁the", "▁c", "at", "a", "t", "s"], word_begin="▁")
+    lexicon = Lexicon.from_words(["cat", "cats", "the"], alphabet)
+    assert "cats" in lexicon
+    assert "cars" not in lexicon
+    many = Alphabet([chr(0x4E00 + i) for i in range(20_000)])
+    assert chr(0x4E00 + 19_999) * 2 in Lexicon.from_words([chr(0x4E00 + 19_999) * 2], many)
+
+
+def test_files(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_bytes("\ufeffab\r\n\r\nba\nab\n".encode())
+    assert len(Lexicon.from_file(path, ABC)) == 2
+    path.write_bytes(b"ab\n\xe9a\n")
+    with pytest.raises(ValueError, match=r"words.txt, line 2: a word list must be UTF-8"):
+        Lexicon.from_file(path, ABC)
+    path.write_bytes(b"ab\nxy\n")
+    with pytest.raises(ValueError, match=r"words.txt: words must consist .* 'xy'"):
+        Lexicon.from_file(path, ABC)
+
+
+def test_lexicons_travel():
+    decoder = LexiconSearch(Lexicon.from_words(["ab", "ba"], ABC))
+    copy = pickle.loads(pickle.dumps(decoder))
+    frames = np.full((4, 4), 0.25)
+    assert copy.decode(probs=frames) == decoder.decode(probs=frames)
+    assert decoder.decode_batch(probs=[frames] * 30, threads=2) == [decoder.decode(probs=frames)] * 30
+
+
+def test_bad_options():
+    lexicon = Lexicon.from_words(["a"], ABC)
+    with pytest.raises(ValueError, match="n_best must be 1 or more, got 0"):
+        LexiconSearch(lexicon, n_best=0)
+    with pytest.raises(ValueError, match="certainty must be 0 or more and below 1, got 1"):
+        LexiconSearch(lexicon, certainty=1)
+
+
+def test_real_word(real, shared):
+    frames, alphabet = real["iam_word"]
+    lexicon = Lexicon.from_file(shared / "text" / "words_370k.txt", alphabet)
+    best = LexiconSearch(lexicon, certainty=0).decode(frames)[0]
+    sure = LexiconSearch(lexicon, certainty=0.999).decode(frames)[0]
+    assert best.text == sure.text == "aircraft"
+    assert best.log_prob == sure.log_prob
+    assert 0.1 < best.confidence <= sure.confidence
+    assert sure.confidence > 0.998
