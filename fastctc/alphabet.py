@@ -74,7 +74,7 @@ class Alphabet:
                 raise ValueError(f"word_characters must be characters of the alphabet, got also {sorted(unknown)}")
             object.__setattr__(self, "word_characters", words)
 
-    @property
+    @cached_property
     def n_classes(self) -> int:
         """Number of classes of the network: the characters and the blank."""
         return len(self.characters) + 1

@@ -147,21 +147,19 @@ class BestPath(Decoder):
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         best_path, blank = backends.load(self.backend, "best_path").best_path, self.alphabet.blank
-        found = []
-        for frames in batch:
-            labels, timesteps, score, bad = best_path(frames.log_probs(), blank)
+        found = [best_path(frames.log_probs(), blank) for frames in batch]
+        for frames, (_, _, _, bad) in zip(batch, found, strict=True):
             if bad >= 0 and frames.is_log:
                 frames.refuse(bad)
-            found.append((labels, timesteps, score))
         if not self.exact:
             decode = self.alphabet.decode
             return [
                 [Hypothesis(decode(labels), nan, score, labels, timesteps, (), nan)]
-                for labels, timesteps, score in found
+                for labels, timesteps, score, _ in found
             ]
         findings = [
             (frames, labels, score)
-            for frames, (labels, _, score) in zip(as_doubles(batch, workspace), found, strict=True)
+            for frames, (labels, _, score, _) in zip(as_doubles(batch, workspace), found, strict=True)
         ]
         return [[one] for one in hypotheses(self.alphabet, findings, self.backend)]
 

@@ -59,13 +59,14 @@ class Workspace:
     """Memory for the doubles of one batch after the other: to ask for it anew costs as much as to fill it."""
 
     def __init__(self) -> None:
-        self._arrays = [np.empty((0, 0)), np.empty((0, 0))]
+        self._arrays: dict[int, NDArray[np.float64]] = {}
 
     def array(self, number: int, n_frames: int, n_classes: int) -> NDArray[np.float64]:
-        """One of two arrays. What it held before is lost."""
-        if self._arrays[number].shape[0] < n_frames or self._arrays[number].shape[1] != n_classes:
-            self._arrays[number] = np.empty((n_frames, n_classes))
-        return self._arrays[number][:n_frames]
+        """One of several arrays. What it held before is lost."""
+        array = self._arrays.get(number)
+        if array is None or len(array) < n_frames or array.shape[1] != n_classes:
+            array = self._arrays[number] = np.empty((n_frames, n_classes))
+        return array[:n_frames]
 
 
 def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
