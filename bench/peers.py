@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from bench import workloads
-from fastctc import BeamSearch, BestPath
+from fastctc import BeamSearch, BestPath, backends
 
 Work = Callable[[], object]
 
@@ -66,7 +66,11 @@ def best_path(frames: np.ndarray, title: str, seconds: float, fcd) -> None:
     decoder = BestPath(workloads.alphabet(n_classes), exact=False)
     exact = BestPath(workloads.alphabet(n_classes))
     batch = frames.ndim == 3
+    function = backends.load("compiled", "best_path").best_path
     candidates: dict[str, Work] = {
+        "fastctc.compiled.best_path": (lambda: [function(f, n_classes - 1) for f in frames])
+        if batch
+        else (lambda: function(frames, n_classes - 1)),
         "fastctc.BestPath, exact=False": (lambda: decoder.decode_batch(frames))
         if batch
         else (lambda: decoder.decode(frames)),

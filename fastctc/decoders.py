@@ -102,10 +102,12 @@ class Decoder(ABC):
         else:
             from concurrent.futures import ThreadPoolExecutor  # not at the top, so that `import fastctc` is quick
 
-            with ThreadPoolExecutor(threads) as pool:
+            with ThreadPoolExecutor(threads - 1) as pool:
                 try:
-                    for worker in [pool.submit(work) for _ in range(threads)]:
-                        worker.result()
+                    others = [pool.submit(work) for _ in range(threads - 1)]
+                    work()
+                    for other in others:
+                        other.result()
                 finally:
                     parts.clear()  # after an error or Ctrl-C the others have nothing to go on with
         return [found for number in sorted(done) for found in done[number]]

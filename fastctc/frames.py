@@ -56,17 +56,16 @@ class Doubles(NamedTuple):
 
 
 class Workspace:
-    """Memory for the doubles of one batch after the other: to ask for it anew costs as much as to fill it."""
+    """Memory for the probabilities of one batch after the other: to ask for it anew costs as much as to fill it."""
 
     def __init__(self) -> None:
-        self._arrays: dict[int, NDArray[np.float64]] = {}
+        self._array: NDArray[np.float64] | None = None
 
-    def array(self, number: int, n_frames: int, n_classes: int) -> NDArray[np.float64]:
-        """One of several arrays. What it held before is lost."""
-        array = self._arrays.get(number)
-        if array is None or len(array) < n_frames or array.shape[1] != n_classes:
-            array = self._arrays[number] = np.empty((n_frames, n_classes))
-        return array[:n_frames]
+    def array(self, n_frames: int, n_classes: int) -> NDArray[np.float64]:
+        """An array of this shape. What it held before is lost."""
+        if self._array is None or len(self._array) < n_frames or self._array.shape[1] != n_classes:
+            self._array = np.empty((n_frames, n_classes))
+        return self._array[:n_frames]
 
 
 def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
@@ -76,21 +75,21 @@ def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
     """
     for frames in batch:
         frames.checked()
+    is_log = batch[0].is_log
     if len(batch) == 1:
         one = batch[0]
-        if not one.is_log:
+        if not is_log:
             return [Doubles(one.doubles(), None)]
         return [Doubles(np.exp(one.values, dtype=np.float64), one.values)]
-    size = sum(len(frames.values) for frames in batch), batch[0].values.shape[1]
-    values = np.concatenate([frames.values for frames in batch], out=workspace.array(0, *size))
-    is_log = batch[0].is_log
-    probs = np.exp(values, out=workspace.array(1, *size)) if is_log else values
-    result, start = [], 0
-    for frames in batch:
-        stop = start + len(frames.values)
-        result.append(Doubles(probs[start:stop], values[start:stop] if is_log else None))
-        start = stop
-    return result
+    stops = np.cumsum([len(frames.values) for frames in batch]).tolist()
+    probs = workspace.array(stops[-1], batch[0].values.shape[1])
+    np.concatenate([frames.values for frames in batch], out=probs)
+    if is_log:
+        np.exp(probs, out=probs)
+    return [
+        Doubles(probs[stop - len(frames.values) : stop], frames.values if is_log else None)
+        for frames, stop in zip(batch, stops, strict=True)
+    ]
 
 
 def as_frames(n_classes: int, log_probs: Any, probs: Any, logits: Any) -> Frames:
