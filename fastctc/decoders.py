@@ -6,7 +6,6 @@ A decoder is a frozen dataclass: it pickles, it is shared by threads, and it hol
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from math import exp, log, nan
 from typing import Any
@@ -92,10 +91,12 @@ class Decoder(ABC):
 
         def work() -> None:
             workspace = Workspace()
-            with suppress(IndexError):  # nothing is left
-                while True:
+            while True:
+                try:
                     number, part = parts.popleft()
-                    done[number] = self._decode(part, workspace)
+                except IndexError:  # nothing is left
+                    return
+                done[number] = self._decode(part, workspace)
 
         if threads is None or threads == 1 or len(parts) < 2:
             work()

@@ -208,6 +208,20 @@ def test_a_batch_is_its_sequences(decoder, threads):
     assert decoder.decode_batch(batch, lengths.tolist(), threads) == expected
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_an_error_in_any_part_of_a_batch_comes_out(threads):
+    class Faulty(BestPath):
+        def _decode(self, batch, workspace):
+            if batch[0].number > 20:
+                raise IndexError("of its own")
+            return super()._decode(batch, workspace)
+
+    rng = np.random.default_rng(0)
+    batch = np.stack([peaky(rng, 2000, 10) for _ in range(30)])
+    with pytest.raises(IndexError, match="of its own"):
+        Faulty(Alphabet("abcdefghi")).decode_batch(batch, threads=threads)
+
+
 @decoders
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
