@@ -61,9 +61,9 @@ def read_matrices(file: str) -> Iterator[Matrix]:
                 yield from _unstacked(file, _arrays(stream))
     except OSError as error:
         raise MatrixError(f"{file}: {error.strerror or error}") from error
-    except (ValueError, EOFError, KeyError, MemoryError, OverflowError, zipfile.BadZipFile, SyntaxError) as error:
+    except Exception as error:  # a damaged file makes NumPy, zipfile and zlib raise whatever they stumble over
         name = "standard input" if file == STANDARD_INPUT else file
-        raise MatrixError(f"{name}: {error or type(error).__name__}") from error
+        raise MatrixError(f"{name}: {str(error) or type(error).__name__}") from error
 
 
 def _unstacked(file: str, arrays: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[Matrix]:

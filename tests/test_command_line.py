@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import types
+from contextlib import suppress
+from random import Random
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from conftest import logs, peaky
 
 import fastctc
 from fastctc.__main__ import main
-from fastctc.matrices import read_matrices
+from fastctc.matrices import MatrixError, read_matrices
 
 A = logs(np.array([[0.4, 0.0, 0.6], [0.4, 0.0, 0.6]]))
 B = logs(np.array([[0.1, 0.9, 0.0], [0.0, 0.1, 0.9]]))
@@ -95,6 +97,34 @@ def test_broken_files_do_not_stop_the_others(folder, capsys):
     assert "a2.csv: line 2: must have 2 columns like the first, got 1" in err
     assert "a7.npy: log_probs must have 3 classes" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.filterwarnings("ignore")  # of NumPy, about what it finds in a damaged header
+def test_damaged_files_are_refused_and_nothing_else_happens(tmp_path):
+    random = Random(1)
+    originals = []
+    for save in (np.save, np.savez, np.savez_compressed):
+        stream = io.BytesIO()
+        save(stream, np.stack([A, B]))
+        originals.append(stream.getvalue())
+    originals.append(b"1;2;3;\n4;5;6;\n\n7;8;9\n")
+    path = tmp_path / "damaged"
+    decoder = fastctc.BeamSearch(fastctc.Alphabet("ab"), 3)
+    messages = []
+    for _ in range(1500):
+        content = bytearray(random.choice(originals))
+        for _ in range(random.randint(1, 5)):
+            place = random.randrange(len(content) + 1)
+            content[place : place + random.randint(0, 3)] = random.randbytes(random.randint(0, 3))
+        path.write_bytes(content)
+        try:
+            for matrix in read_matrices(str(path)):
+                with suppress(ValueError):
+                    decoder.decode(matrix.values)
+        except MatrixError as error:
+            messages.append(str(error))
+    assert len(messages) > 500
+    assert all(message.startswith(str(path)) for message in messages)
 
 
 @pytest.mark.parametrize(
