@@ -150,19 +150,19 @@ class BestPath(Decoder):
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         best_path, blank = backends.load(self.backend, "best_path").best_path, self.alphabet.blank
-        found = [best_path(frames.log_probs(), blank) for frames in batch]
-        for frames, (_, _, _, bad) in zip(batch, found, strict=True):
+        decode, exact, plain, found = self.alphabet.decode, self.exact, [], []
+        for frames in batch:
+            labels, timesteps, score, bad = best_path(frames.log_probs(), blank)
             if bad >= 0 and frames.is_log:
                 frames.refuse(bad)
-        if not self.exact:
-            decode = self.alphabet.decode
-            return [
-                [Hypothesis(decode(labels), nan, score, labels, timesteps, (), nan)]
-                for labels, timesteps, score, _ in found
-            ]
+            if exact:
+                found.append((labels, score))
+            else:
+                plain.append([Hypothesis(decode(labels), nan, score, labels, timesteps, (), nan)])
+        if not exact:
+            return plain
         findings = [
-            (frames, labels, score)
-            for frames, (labels, _, score, _) in zip(as_doubles(batch, workspace), found, strict=True)
+            (frames, labels, score) for frames, (labels, score) in zip(as_doubles(batch, workspace), found, strict=True)
         ]
         return [[one] for one in hypotheses(self.alphabet, findings, self.backend)]
 

@@ -58,8 +58,7 @@ class Doubles(NamedTuple):
 class Workspace:
     """Memory for the probabilities of one batch after the other: to ask for it anew costs as much as to fill it."""
 
-    def __init__(self) -> None:
-        self._array: NDArray[np.float64] | None = None
+    _array: NDArray[np.float64] | None = None
 
     def array(self, n_frames: int, n_classes: int) -> NDArray[np.float64]:
         """An array of this shape. What it held before is lost."""
