@@ -243,8 +243,8 @@ class LexiconSearch(Decoder):
     """The most probable words of a lexicon, provably: for images and recordings of one word each.
 
     Best-first search over the prefix tree, bounded by the probability of all texts that begin with a prefix times the
-    greatest prior below it. Of a dictionary of hundreds of thousands of words it looks at some hundred tree nodes where
-    the network is sure of something, O(T) each for T frames, and returns what scoring every word would have returned.
+    greatest prior below it. Where the network is sure of something it looks at a tiny part of the tree, O(T) a node for
+    T frames, and returns what scoring every word would have returned; on noise it may have to see much of it.
 
     Parameters
     ----------

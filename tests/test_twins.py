@@ -74,6 +74,22 @@ def test_best_path_and_rows_of_any_width(n_classes):
             assert best_path[1].best_path(changed, 0)[3] == bad
 
 
+@pytest.mark.parametrize("n_classes", [4, 9, 11, 16, 22, 23, 44, 80])
+def test_rows_whose_sum_is_near_the_bounds(n_classes):
+    """Where the rough sum of the vectorised pass is not to be trusted."""
+    rng = np.random.default_rng(n_classes)
+    best_path, frames = twins("best_path"), twins("frames")
+    for total in [*np.linspace(0.48, 0.57, 40), *np.linspace(1.42, 1.53, 40)]:
+        for spread in (0.0, 1.0, 4.0):
+            weights = np.exp(rng.normal(0, spread, n_classes))
+            probs = np.minimum(weights / weights.sum() * total, 1.0)
+            for dtype in (np.float32, np.float64):
+                row = np.log(probs)[None].astype(dtype)
+                bad = frames[0].first_bad_row(row)
+                assert frames[1].first_bad_row(row) == bad
+                assert best_path[1].best_path(row, 0)[3] == bad
+
+
 @given(matrices(max_frames=10, max_classes=5), st.integers(1, 12))
 def test_beam_search(case, beam_width):
     rows, blank = case

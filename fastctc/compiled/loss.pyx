@@ -1,6 +1,6 @@
 """Twin of fastctc.reference.loss.
 
-Sums run in linear double precision, rescaled by powers of two, because exp and log cost fifty times an addition.
+Sums run in linear double precision, rescaled by powers of two, because exp and log cost many times an addition.
 Where a sum vanishes all the same, the sweep is repeated with logarithms.
 """
 
