@@ -48,6 +48,6 @@ def extension(name: str) -> Extension:
 setup(
     ext_modules=[
         extension(name)
-        for name in ("beam_search", "best_path", "frames", "lexicon", "lexicon_search", "loss", "metrics")
+        for name in ("beam_search", "best_path", "frames", "lexicon", "lexicon_search", "loss", "metrics", "ngram")
     ]
 )

@@ -2,10 +2,12 @@
 
 from fastctc.alphabet import Alphabet
 from fastctc.decoders import BeamSearch, BestPath, LexiconSearch
+from fastctc.decoders.stream import Stream
 from fastctc.hypothesis import Hypothesis, Segment
 from fastctc.lexicon import Lexicon
 from fastctc.loss import Alignment, ctc_loss, forced_align, log_probability, posteriors
 from fastctc.metrics import cer, edit_distance, wer
+from fastctc.ngram import NGram
 
 __version__ = "0.1.0"
 
@@ -17,7 +19,9 @@ __all__ = [
     "Hypothesis",
     "Lexicon",
     "LexiconSearch",
+    "NGram",
     "Segment",
+    "Stream",
     "cer",
     "ctc_loss",
     "edit_distance",

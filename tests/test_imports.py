@@ -17,13 +17,18 @@ ALLOWED = {
     "backends": {"reference", "compiled"},
     "frames": {"backends"},
     "hypothesis": {"alphabet", "backends", "frames"},
-    "decoders": {"alphabet", "backends", "frames", "hypothesis", "lexicon"},
-    "lexicon": {"alphabet", "backends"},
+    "decoders": {"alphabet", "backends", "decoders", "frames", "hypothesis", "lexicon", "ngram"},
+    "lexicon": {"alphabet", "backends", "storage"},
+    "storage": set(),
+    "vocabulary": set(),
+    "ngram": {"arpa", "backends", "estimation", "storage", "vocabulary"},
+    "arpa": {"ngram", "vocabulary"},
+    "estimation": {"ngram"},
     "loss": {"alphabet", "backends", "frames", "hypothesis"},
     "metrics": {"backends"},
     "matrices": set(),
     "reference": {"reference"},
-    "compiled": set(),
+    "compiled": {"compiled"},
 }
 
 

@@ -4,16 +4,21 @@ Prefixes are nodes of a tree in one block of memory; a beam is a node and two su
 each frame the beams that merely stay, and those that go on by the most probable class, give a threshold: none of the
 beam_width survivors can be smaller than the smallest of any beam_width candidates. Since beams and classes descend,
 the other extensions that exceed it form a staircase, and only those are ever formed. Nothing is lost: what is skipped
-would have been sorted out.
+would have been sorted out. With a model of characters the class's probability times the greatest that the model gives
+it after any history takes the place of the class's probability in these bounds.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport INFINITY, frexp, ldexp, log
+from libc.math cimport INFINITY, NAN, exp, frexp, ldexp, log
+from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
+from fastctc.compiled.ngram cimport Model, advance, fill
+
 cdef double LN2 = 0.693147180559945309417
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # candidates between two looks for Ctrl-C
+cdef Py_ssize_t ROOM = 1 << 20  # numbers that the table of the model's answers may hold
 
 # A prefix. Node 0 is the empty one. jump is an ancestor, chosen such that any ancestor is reached in O(log depth)
 # steps (E. W. Myers: An applicative random-access stack, 1983).
@@ -26,6 +31,11 @@ cdef struct Node:
     int jump
     int beam        # its place among the beams ...
     int frame       # ... of this frame
+
+# What a model of characters knows about a prefix.
+cdef struct Note:
+    int state
+    int row             # where the factors of its labels stand in the table, -1 if nowhere yet
 
 cdef struct Beam:
     int node
@@ -43,8 +53,10 @@ cdef struct Candidate:
 cdef struct Search:
     Py_ssize_t width            # classes
     Py_ssize_t beam_width
+    Py_ssize_t room             # the greatest beam width for which there is memory
     int blank
     Node *nodes
+    Note *notes                 # one a node, if there is a model
     Py_ssize_t n_nodes
     Py_ssize_t capacity
     Beam *beams                 # beam_width of them
@@ -61,6 +73,18 @@ cdef struct Search:
     Py_ssize_t exponent         # all probabilities are to be multiplied by 2**exponent
     int frame
     Py_ssize_t worked
+    bint has_model
+    Model model
+    int start
+    double weight
+    const int32_t *tokens       # the model's number of each class
+    double *ceilings            # the greatest factor of each class, 1 without a model
+    double *factors             # a row for each state that was asked for: its factor of each class, NaN if not asked
+    int *row_states
+    int *slots                  # a hash table: rows by their states
+    Py_ssize_t n_rows
+    Py_ssize_t row_capacity
+    Py_ssize_t max_rows
 
 
 cdef inline int ancestor(const Node *nodes, int node, int depth) noexcept nogil:
@@ -133,46 +157,169 @@ cdef void sort(const Search *s, Candidate *items, Py_ssize_t n) noexcept nogil:
         memcpy(items, source, n * sizeof(Candidate))
 
 
-cdef inline int find_or_add(Search *s, int parent, int label) except -1 nogil:
-    cdef int node = s.nodes[parent].child, jump
-    cdef Node *new
+cdef inline void attach(Node *nodes, int node, int parent, int label) noexcept nogil:
+    """Make a node a child of its parent."""
+    cdef int jump = nodes[parent].jump
+    cdef Node *new = &nodes[node]
+    new.parent = parent
+    new.label = label
+    new.child = -1
+    new.sibling = nodes[parent].child
+    new.depth = nodes[parent].depth + 1
+    if nodes[parent].depth - nodes[jump].depth == nodes[jump].depth - nodes[nodes[jump].jump].depth:
+        new.jump = nodes[jump].jump
+    else:
+        new.jump = parent
+    new.frame = -1
+    nodes[parent].child = node
+
+
+cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
+    cdef int node = s.nodes[parent].child
     while node >= 0:
         if s.nodes[node].label == label:
             return node
         node = s.nodes[node].sibling
-    if s.n_nodes == s.capacity:
-        grow(s)
     node = <int> s.n_nodes
     s.n_nodes += 1
-    new = &s.nodes[node]
-    new.parent = parent
-    new.label = label
-    new.child = -1
-    new.sibling = s.nodes[parent].child
-    new.depth = s.nodes[parent].depth + 1
-    jump = s.nodes[parent].jump
-    if s.nodes[parent].depth - s.nodes[jump].depth == s.nodes[jump].depth - s.nodes[s.nodes[jump].jump].depth:
-        new.jump = s.nodes[jump].jump
-    else:
-        new.jump = parent
-    new.frame = -1
-    s.nodes[parent].child = node
+    attach(s.nodes, node, parent, label)
+    if s.has_model:
+        s.notes[node] = s.notes[parent]
+        s.notes[node].row = -1
+        advance(&s.model, &s.notes[node].state, s.tokens[label])
     return node
 
 
-cdef int grow(Search *s) except -1 nogil:
-    cdef Py_ssize_t capacity = 2 * s.capacity
-    cdef Node *nodes
-    if capacity > 0x7fffffff:
-        with gil:
-            raise MemoryError("more than 2**31 prefixes: use a smaller beam width or shorter input")
-    nodes = <Node *> realloc(s.nodes, capacity * sizeof(Node))
-    if nodes is NULL:
+cdef int make_room(Search *s, int root) except -1 nogil:
+    """Forget all prefixes that no beam begins with, and what stands before the root; see to it that a frame fits."""
+    cdef Py_ssize_t capacity = s.capacity, live = 1, i
+    cdef Node *nodes = s.nodes
+    cdef int *places
+    cdef int node
+    places = <int *> malloc(s.n_nodes * sizeof(int))
+    if places is NULL:
         with gil:
             raise MemoryError()
-    s.nodes = nodes
+    for i in range(s.n_nodes):
+        places[i] = -1
+    places[root] = 0
+    for i in range(s.n_beams):
+        node = s.beams[i].node
+        while places[node] < 0:
+            places[node] = 1
+            node = nodes[node].parent
+    # Parents stand before their children, and keep doing so.
+    nodes[0] = nodes[root]
+    nodes[0].parent = nodes[0].jump = nodes[0].depth = 0
+    nodes[0].child = nodes[0].sibling = nodes[0].frame = -1
+    if s.has_model:
+        s.notes[0] = s.notes[root]
+    for i in range(root + 1, s.n_nodes):
+        if places[i] > 0:
+            places[i] = <int> live
+            attach(nodes, <int> live, places[nodes[i].parent], nodes[i].label)
+            if s.has_model:
+                s.notes[live] = s.notes[i]
+            live += 1
+    for i in range(s.n_beams):
+        s.beams[i].node = places[s.beams[i].node]
+    free(places)
+    s.n_nodes = live
+    s.frame = 0
+    while capacity < 2 * (live + s.beam_width):
+        capacity *= 2
+    return grow(s, capacity) if capacity > s.capacity else 0
+
+
+cdef int grow(Search *s, Py_ssize_t capacity) except -1 nogil:
+    cdef Node *nodes
+    cdef Note *notes
+    if capacity > 0x7fffffff:
+        with gil:
+            raise MemoryError("more than 2**31 prefixes: use a smaller beam width")
+    nodes = <Node *> realloc(s.nodes, capacity * sizeof(Node))
+    if nodes is not NULL:
+        s.nodes = nodes
+        if s.has_model:
+            notes = <Note *> realloc(s.notes, capacity * sizeof(Note))
+            if notes is not NULL:
+                s.notes = notes
+    if nodes is NULL or (s.has_model and notes is NULL):
+        with gil:
+            raise MemoryError()
     s.capacity = capacity
     return 0
+
+
+cdef int find_row(Search *s, int node) noexcept nogil:
+    """The row of the table for a prefix's state; a new one is all NaN."""
+    cdef int state = s.notes[node].state, row
+    cdef Py_ssize_t mask = 2 * s.row_capacity - 1, slot, i
+    cdef double *factors
+    slot = ((<unsigned int> state * <unsigned int> 2654435761) >> 7) & mask
+    while s.slots[slot] >= 0:
+        if s.row_states[s.slots[slot]] == state:
+            s.notes[node].row = s.slots[slot]
+            return s.slots[slot]
+        slot = (slot + 1) & mask
+    row = <int> s.n_rows
+    s.n_rows += 1
+    s.slots[slot] = row
+    s.row_states[row] = state
+    s.notes[node].row = row
+    factors = s.factors + row * s.width
+    for i in range(s.width):
+        factors[i] = NAN
+    return row
+
+
+cdef void forget_rows(Search *s) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(2 * s.row_capacity):
+        s.slots[i] = -1
+    for i in range(s.n_nodes):
+        s.notes[i].row = -1
+    s.n_rows = 0
+
+
+cdef int more_rows(Search *s) except -1 nogil:
+    """See to it that a frame's rows fit: a new one for each beam at most."""
+    cdef Py_ssize_t capacity = s.row_capacity
+    cdef double *factors
+    cdef int *states
+    cdef int *slots
+    while capacity < s.n_rows + s.beam_width and (capacity < s.max_rows or capacity < s.beam_width):
+        capacity *= 2
+    if capacity > s.row_capacity:
+        factors = <double *> realloc(s.factors, capacity * s.width * sizeof(double))
+        if factors is not NULL:
+            s.factors = factors
+            states = <int *> realloc(s.row_states, capacity * sizeof(int))
+            if states is not NULL:
+                s.row_states = states
+                slots = <int *> realloc(s.slots, 2 * capacity * sizeof(int))
+                if slots is not NULL:
+                    s.slots = slots
+        if factors is NULL or states is NULL or slots is NULL:
+            with gil:
+                raise MemoryError()
+        s.row_capacity = capacity
+    forget_rows(s)
+    return 0
+
+
+cdef inline double factor(Search *s, int node, int label) noexcept nogil:
+    """What the model says to a label after a prefix, to the power of its weight."""
+    cdef int row = s.notes[node].row, state
+    cdef double value
+    if row < 0:
+        row = find_row(s, node)
+    value = s.factors[row * s.width + label]
+    if value != value:
+        state = s.notes[node].state
+        value = exp(s.weight * advance(&s.model, &state, s.tokens[label]))
+        s.factors[row * s.width + label] = value
+    return value
 
 
 cdef inline bint is_beam(const Search *s, Py_ssize_t i, int label) noexcept nogil:
@@ -185,9 +332,12 @@ cdef inline bint is_beam(const Search *s, Py_ssize_t i, int label) noexcept nogi
     return False
 
 
-cdef inline double extended(const Beam *beam, const Candidate *item) noexcept nogil:
+cdef inline double extended(Search *s, const Beam *beam, const double *row, int label) noexcept nogil:
     """After its own repetition a label needs a blank, or else the two are one."""
-    return (beam.blank if item.label == beam.label else beam.total) * item.score
+    cdef double result = (beam.blank if label == beam.label else beam.total) * row[label]
+    if s.has_model and result > 0.0:
+        result *= factor(s, beam.node, label)
+    return result
 
 
 cdef inline void put(Search *s, Py_ssize_t place, double score, Py_ssize_t i, int label) noexcept nogil:
@@ -199,7 +349,7 @@ cdef inline void put(Search *s, Py_ssize_t place, double score, Py_ssize_t i, in
 
 cdef int step(Search *s, const double *row) except -1 nogil:
     """Take in one frame."""
-    cdef Py_ssize_t n = s.n_beams, n_extensions = 0, n_classes = 0, limit = 2 * s.beam_width, i, j, k, c
+    cdef Py_ssize_t n = s.n_beams, n_extensions = 0, n_classes = 0, limit = 2 * s.room, i, j, k, c
     cdef Beam *beams = s.beams
     cdef Beam *beam
     cdef Candidate *stays = s.stays
@@ -207,6 +357,7 @@ cdef int step(Search *s, const double *row) except -1 nogil:
     cdef Candidate *candidate
     cdef Node *nodes = s.nodes
     cdef double blank = row[s.blank], threshold = 0.0, lowest, top, score, nonblank, before
+    cdef const double *ceilings = s.ceilings
     cdef int parent, shift
     cdef Candidate best
     s.frame += 1
@@ -222,10 +373,13 @@ cdef int step(Search *s, const double *row) except -1 nogil:
         if beam.label >= 0:
             nonblank = beam.nonblank * row[beam.label]
             parent = nodes[beam.node].parent
-            if nodes[parent].frame == s.frame:
+            if nodes[parent].frame == s.frame and beam.node != 0:
                 j = nodes[parent].beam
                 before = beams[j].blank if beams[j].label == beam.label else beams[j].total
-                nonblank += before * row[beam.label]
+                before *= row[beam.label]
+                if s.has_model and before > 0.0:
+                    before *= factor(s, parent, beam.label)
+                nonblank += before
                 s.next_child[i] = s.first_child[j]
                 s.first_child[j] = <int> i
         s.stay_blank[i] = beam.total * blank
@@ -243,11 +397,11 @@ cdef int step(Search *s, const double *row) except -1 nogil:
             best.score = row[c]
             best.label = <int> c
     if best.label >= 0:
-        lowest = stays[n - 1].score if n == s.beam_width else 0.0
+        lowest = stays[s.beam_width - 1].score if n >= s.beam_width else 0.0
         for i in range(n):
-            if beams[i].total * best.score < lowest:
+            if beams[i].total * best.score * ceilings[best.label] < lowest:
                 break
-            score = extended(&beams[i], &best)
+            score = extended(s, &beams[i], row, best.label)
             if score >= lowest and score > 0.0 and not is_beam(s, i, best.label):
                 put(s, n_extensions, score, i, best.label)
                 n_extensions += 1
@@ -268,8 +422,9 @@ cdef int step(Search *s, const double *row) except -1 nogil:
     # The other classes: their extensions are no greater than the greatest total times the class.
     lowest = threshold / beams[0].total * (1.0 - 1e-12)
     for c in range(s.width):
-        if row[c] >= lowest and row[c] > 0.0 and c != s.blank and c != best.label:
-            s.classes[n_classes].score = row[c]
+        score = row[c] * ceilings[c]
+        if score >= lowest and score > 0.0 and c != s.blank and c != best.label:
+            s.classes[n_classes].score = score
             s.classes[n_classes].beam = 0
             s.classes[n_classes].label = <int> c
             n_classes += 1
@@ -283,7 +438,7 @@ cdef int step(Search *s, const double *row) except -1 nogil:
                 score = beam.total * s.classes[c].score
                 if score < threshold or score == 0.0:
                     break
-                score = extended(beam, &s.classes[c])
+                score = extended(s, beam, row, s.classes[c].label)
                 if score < threshold or score == 0.0 or is_beam(s, i, s.classes[c].label):
                     continue
                 put(s, n_extensions, score, i, s.classes[c].label)
@@ -352,6 +507,10 @@ cdef void start(Search *s) noexcept nogil:
     s.nodes[0].depth = 0
     s.nodes[0].jump = 0
     s.nodes[0].frame = -1
+    if s.has_model:
+        s.notes[0].state = s.start
+        s.notes[0].row = -1
+        forget_rows(s)
     s.n_nodes = 1
     s.beams[0].node = 0
     s.beams[0].label = -1
@@ -362,6 +521,189 @@ cdef void start(Search *s) noexcept nogil:
     s.exponent = 0
     s.frame = -1
     s.worked = 0
+
+
+cdef int extend(Search *s, const double *rows, Py_ssize_t n_frames) except -1 nogil:
+    cdef Py_ssize_t t
+    for t in range(n_frames):
+        if s.n_beams == 0:
+            break
+        if s.capacity - s.n_nodes < s.beam_width or s.frame == 0x7fffffff:
+            make_room(s, 0)
+        if s.has_model and s.row_capacity - s.n_rows < s.beam_width:
+            more_rows(s)
+        step(s, rows + t * s.width)
+    return 0
+
+
+cdef int common(const Search *s) noexcept nogil:
+    """The longest prefix that all beams begin with."""
+    cdef const Node *nodes = s.nodes
+    cdef int node = s.beams[0].node if s.n_beams else 0, other, depth
+    cdef Py_ssize_t i
+    for i in range(1, s.n_beams):
+        other = s.beams[i].node
+        depth = min(nodes[node].depth, nodes[other].depth)
+        node = ancestor(nodes, node, depth)
+        other = ancestor(nodes, other, depth)
+        while node != other:
+            if nodes[node].jump != nodes[other].jump:
+                node = nodes[node].jump
+                other = nodes[other].jump
+            else:
+                node = nodes[node].parent
+                other = nodes[other].parent
+    return node
+
+
+cdef tuple labels_of(const Search *s, int node):
+    cdef list labels = []
+    while node != 0:
+        labels.append(s.nodes[node].label)
+        node = s.nodes[node].parent
+    labels.reverse()
+    return tuple(labels)
+
+
+cdef class Beams:
+    cdef Search search
+    cdef object arrays      # what the model's pointers point to
+    cdef bint busy
+
+    def __cinit__(self, Py_ssize_t n_classes, int blank, model=None):
+        cdef Search *s = &self.search
+        cdef const int32_t[::1] tokens
+        cdef Py_ssize_t c
+        cdef double weight
+        if not 0 <= blank < n_classes:
+            raise ValueError(f"blank must be a class, 0 to {n_classes - 1}, got {blank}")
+        s.width = n_classes
+        s.blank = blank
+        s.capacity = 256
+        s.classes = <Candidate *> malloc(n_classes * sizeof(Candidate))
+        s.ceilings = <double *> malloc(n_classes * sizeof(double))
+        if s.classes is NULL or s.ceilings is NULL:
+            raise MemoryError()
+        for c in range(n_classes):
+            s.ceilings[c] = 1.0
+        if model is not None:
+            tables, s.start, tokens, ceilings, weight = model
+            if tokens.shape[0] != n_classes or len(ceilings) != n_classes:
+                raise ValueError(f"a model must have {n_classes} tokens and ceilings, one a class")
+            if not 0.0 < weight < INFINITY:
+                raise ValueError(f"weight must be positive and finite, got {weight}")
+            fill(&s.model, tables)
+            if not 0 <= s.start < s.model.n_nodes:
+                raise ValueError(f"start must be a node, 0 to {s.model.n_nodes - 1}, got {s.start}")
+            self.arrays = tables, tokens
+            s.has_model = True
+            s.tokens = &tokens[0]
+            s.weight = weight
+            for c in range(n_classes):
+                s.ceilings[c] = exp(weight * <double> ceilings[c]) * (1.0 + 1e-12)  # for roundings on the way
+            s.row_capacity = 64
+            s.max_rows = max(64, ROOM // n_classes)
+            s.factors = <double *> malloc(s.row_capacity * n_classes * sizeof(double))
+            s.row_states = <int *> malloc(s.row_capacity * sizeof(int))
+            s.slots = <int *> malloc(2 * s.row_capacity * sizeof(int))
+            if s.factors is NULL or s.row_states is NULL or s.slots is NULL:
+                raise MemoryError()
+        grow(s, s.capacity)
+        self.reserve(16)
+        start(s)
+
+    cdef int reserve(self, Py_ssize_t beam_width) except -1:
+        """See to it that so many beams fit."""
+        cdef Search *s = &self.search
+        cdef Py_ssize_t room = s.room
+        if not 1 <= beam_width <= 1 << 24:
+            raise ValueError(f"beam_width must be 1 to {1 << 24}, got {beam_width}")
+        s.beam_width = beam_width
+        if beam_width <= room and room:
+            return 0
+        s.beams = <Beam *> resized(s.beams, beam_width * sizeof(Beam))
+        s.next_beams = <Beam *> resized(s.next_beams, beam_width * sizeof(Beam))
+        s.stays = <Candidate *> resized(s.stays, beam_width * sizeof(Candidate))
+        s.extensions = <Candidate *> resized(s.extensions, 2 * beam_width * sizeof(Candidate))
+        s.sorted = <Candidate *> resized(s.sorted, max(2 * beam_width, s.width) * sizeof(Candidate))
+        s.stay_blank = <double *> resized(s.stay_blank, beam_width * sizeof(double))
+        s.stay_nonblank = <double *> resized(s.stay_nonblank, beam_width * sizeof(double))
+        s.first_child = <int *> resized(s.first_child, beam_width * sizeof(int))
+        s.next_child = <int *> resized(s.next_child, beam_width * sizeof(int))
+        s.room = beam_width
+        return 0
+
+    def __dealloc__(self):
+        cdef Search *s = &self.search
+        free(s.nodes)
+        free(s.notes)
+        free(s.beams)
+        free(s.next_beams)
+        free(s.stays)
+        free(s.extensions)
+        free(s.classes)
+        free(s.sorted)
+        free(s.stay_blank)
+        free(s.stay_nonblank)
+        free(s.first_child)
+        free(s.next_child)
+        free(s.ceilings)
+        free(s.factors)
+        free(s.row_states)
+        free(s.slots)
+
+    cdef int enter(self) except -1:
+        if self.busy:
+            raise RuntimeError("beams must be used by one thread at a time, and no more after an error")
+        self.busy = True
+        return 0
+
+    def extend(self, const double[:, ::1] probs, Py_ssize_t beam_width):
+        if probs.shape[1] != self.search.width:
+            raise ValueError(f"probs must have {self.search.width} classes, got {probs.shape[1]}")
+        self.enter()
+        self.reserve(beam_width)
+        if probs.shape[0]:
+            with nogil:
+                extend(&self.search, &probs[0, 0], probs.shape[0])
+        self.busy = False
+
+    def best(self, Py_ssize_t n_best) -> list:
+        cdef Search *s = &self.search
+        cdef Py_ssize_t i
+        self.enter()
+        result = [
+            (labels_of(s, s.beams[i].node), log(s.beams[i].total) + s.exponent * LN2)
+            for i in range(min(n_best, s.n_beams))
+        ]
+        self.busy = False
+        return result
+
+    def stable(self) -> tuple:
+        self.enter()
+        result = labels_of(&self.search, common(&self.search))
+        self.busy = False
+        return result
+
+    def commit(self, Py_ssize_t n_labels):
+        cdef Search *s = &self.search
+        cdef int node
+        self.enter()
+        node = common(s)
+        if not 0 <= n_labels <= s.nodes[node].depth:
+            self.busy = False
+            raise ValueError(
+                f"n_labels must be 0 to {s.nodes[node].depth}, the number of stable labels, got {n_labels}"
+            )
+        make_room(s, ancestor(s.nodes, node, <int> n_labels))
+        self.busy = False
+
+
+cdef void *resized(void *memory, size_t size) except NULL:
+    cdef void *result = realloc(memory, size)
+    if result is NULL:
+        raise MemoryError()
+    return result
 
 
 cdef struct Result:
@@ -378,13 +720,11 @@ cdef struct Task:
 
 cdef int run(Search *s, Task *task, Py_ssize_t n_best) except -1 nogil:
     """Search one sequence, and keep its best labels."""
-    cdef Py_ssize_t t, i
+    cdef Py_ssize_t i
     cdef int node, k
     cdef Result *result
     start(s)
-    for t in range(task.n_frames):
-        if s.n_beams:
-            step(s, task.rows + t * s.width)
+    extend(s, task.rows, task.n_frames)
     task.results = <Result *> calloc(min(n_best, s.n_beams) + 1, sizeof(Result))
     if task.results is NULL:
         with gil:
@@ -405,67 +745,24 @@ cdef int run(Search *s, Task *task, Py_ssize_t n_best) except -1 nogil:
     return 0
 
 
-cdef class _Beams:
-    """The memory of a search."""
-    cdef Search search
-
-    def __cinit__(self, Py_ssize_t width, int blank, Py_ssize_t beam_width):
-        cdef Search *s = &self.search
-        if not 0 <= blank < width:
-            raise ValueError(f"blank must be a class, 0 to {width - 1}, got {blank}")
-        if not 1 <= beam_width <= 1 << 24:
-            raise ValueError(f"beam_width must be 1 to {1 << 24}, got {beam_width}")
-        s.width = width
-        s.blank = blank
-        s.beam_width = beam_width
-        s.capacity = max(4 * beam_width, 256)
-        s.nodes = <Node *> malloc(s.capacity * sizeof(Node))
-        s.beams = <Beam *> malloc(beam_width * sizeof(Beam))
-        s.next_beams = <Beam *> malloc(beam_width * sizeof(Beam))
-        s.stays = <Candidate *> malloc(beam_width * sizeof(Candidate))
-        s.extensions = <Candidate *> malloc(2 * beam_width * sizeof(Candidate))
-        s.classes = <Candidate *> malloc(width * sizeof(Candidate))
-        s.sorted = <Candidate *> malloc(max(2 * beam_width, width) * sizeof(Candidate))
-        s.stay_blank = <double *> malloc(2 * beam_width * sizeof(double))
-        s.first_child = <int *> malloc(2 * beam_width * sizeof(int))
-        if (
-            s.nodes is NULL or s.beams is NULL or s.next_beams is NULL or s.stays is NULL or s.extensions is NULL
-            or s.sorted is NULL or s.stay_blank is NULL or s.first_child is NULL or s.classes is NULL
-        ):
-            raise MemoryError()
-        s.stay_nonblank = s.stay_blank + beam_width
-        s.next_child = s.first_child + beam_width
-
-    def __dealloc__(self):
-        cdef Search *s = &self.search
-        free(s.nodes)
-        free(s.beams)
-        free(s.next_beams)
-        free(s.stays)
-        free(s.extensions)
-        free(s.sorted)
-        free(s.stay_blank)
-        free(s.first_child)
-        free(s.classes)
+def beam_search(const double[:, ::1] probs, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, model=None) -> list:
+    return beam_search_batch([probs], blank, beam_width, n_best, model)[0]
 
 
-def beam_search(const double[:, ::1] probs, int blank, Py_ssize_t beam_width, Py_ssize_t n_best) -> list:
-    return beam_search_batch([probs], blank, beam_width, n_best)[0]
-
-
-def beam_search_batch(batch, int blank, Py_ssize_t beam_width, Py_ssize_t n_best) -> list:
+def beam_search_batch(batch, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, model=None) -> list:
     """All sequences in one stretch without the GIL, and in the same memory, so that threads do not wait for each other
     in between and the cache stays warm."""
     cdef list sequences = list(batch), kept = [], result = []
     cdef Py_ssize_t i, k, j, n = len(sequences)
     cdef const double[:, ::1] probs
-    cdef _Beams beams
+    cdef Beams beams
     cdef Result *found
     cdef Task *tasks
     if n == 0:
         return []
     probs = sequences[0]
-    beams = _Beams(probs.shape[1], blank, beam_width)
+    beams = Beams(probs.shape[1], blank, model)
+    beams.reserve(beam_width)
     tasks = <Task *> calloc(n, sizeof(Task))
     if tasks is NULL:
         raise MemoryError()

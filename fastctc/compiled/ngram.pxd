@@ -1,0 +1,87 @@
+"""The walk through an n-gram model, for this module and for the searches that ask it in their innermost loops."""
+
+from libc.stdint cimport int32_t
+
+cdef struct Model:
+    const int32_t *words
+    const float *log_probs
+    const float *backoffs
+    const int32_t *children
+    const int32_t *suffixes
+    int n_nodes
+    int n_inner         # nodes that may have children
+    bint uniform
+    double unknown
+
+
+cdef inline int find(const Model *m, int node, int token) noexcept nogil:
+    """The child of a node, -1 if there is none. Indices are checked here, since a model may come from a bad file."""
+    cdef int low, high, middle
+    if node >= m.n_inner:
+        return -1
+    low = m.children[node]
+    high = m.children[node + 1]
+    if low < 1 or high > m.n_nodes:
+        return -1
+    if node == 0 and 0 <= token < high - low and m.words[low + token] == token:
+        return low + token  # the root has all tokens
+    while low < high:
+        middle = low + (high - low) // 2
+        if m.words[middle] < token:
+            low = middle + 1
+        elif m.words[middle] > token:
+            high = middle
+        else:
+            return middle
+    return -1
+
+
+cdef inline int suffix(const Model *m, int node) noexcept nogil:
+    """The longest shorter history; it stands before its node, so that every walk comes to an end."""
+    cdef int shorter = m.suffixes[node]
+    return shorter if 0 <= shorter < node else 0
+
+
+cdef inline double advance(const Model *m, int *state, int token) noexcept nogil:
+    """Log probability of a token after a state, and the next state."""
+    cdef double result = 0.0
+    cdef int node, now = state[0]
+    cdef bint settled = False
+    while True:
+        node = find(m, now, token)
+        if node >= 0 or now == 0:
+            break
+        if not settled:
+            if now < m.n_inner:
+                result += m.backoffs[now]
+            settled = m.uniform
+        now = suffix(m, now)
+    if not settled:
+        result += m.log_probs[node] if node >= 0 else m.backoffs[0] if m.uniform else m.unknown
+    now = node if node > 0 else 0
+    state[0] = now if now < m.n_inner else suffix(m, now)
+    return result
+
+
+cdef inline int fill(Model *m, tuple tables) except -1:
+    """Point to the tables, which the caller keeps alive."""
+    cdef const int32_t[::1] words, children, suffixes
+    cdef const float[::1] log_probs, backoffs
+    words, log_probs, backoffs, children, suffixes, m.uniform, m.unknown = tables
+    cdef Py_ssize_t n_nodes = words.shape[0], n_inner = backoffs.shape[0]
+    if not (
+        1 <= n_inner <= n_nodes < 0x7fffffff and log_probs.shape[0] == n_nodes and suffixes.shape[0] == n_nodes
+        and children.shape[0] == n_inner + 1
+    ):
+        raise ValueError(
+            "the tables of a model must have one entry a node, and one more child table than back-off weights, got "
+            f"{n_nodes}, {log_probs.shape[0]}, {suffixes.shape[0]} and {n_inner}, {children.shape[0]}"
+        )
+    m.words = &words[0]
+    m.log_probs = &log_probs[0]
+    m.backoffs = &backoffs[0]
+    m.children = &children[0]
+    m.suffixes = &suffixes[0]
+    m.n_nodes = <int> n_nodes
+    m.n_inner = <int> n_inner
+    return 0

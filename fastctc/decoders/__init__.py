@@ -1,0 +1,11 @@
+"""The decoders: configured once, then used on any number of sequences.
+
+A decoder is a frozen dataclass: it pickles, it is shared by threads, and it holds no pool and no buffer.
+"""
+
+from fastctc.decoders.beam_search import BeamSearch
+from fastctc.decoders.best_path import BestPath
+from fastctc.decoders.decoder import Decoder
+from fastctc.decoders.lexicon_search import LexiconSearch
+
+__all__ = ["BeamSearch", "BestPath", "Decoder", "LexiconSearch"]

@@ -1,0 +1,113 @@
+"""Best path decoding."""
+
+from dataclasses import KW_ONLY, dataclass
+from math import nan
+
+import numpy as np
+
+from fastctc import backends
+from fastctc.alphabet import Alphabet
+from fastctc.decoders.decoder import Decoder
+from fastctc.decoders.stream import Stream
+from fastctc.frames import Doubles, Floats, Frames, Workspace, as_doubles
+from fastctc.hypothesis import Hypothesis, hypotheses
+
+Path = tuple[tuple[int, ...], float]  # labels, score
+
+
+@dataclass(frozen=True)
+class BestPath(Decoder):
+    """Best path (greedy) decoding: the best class of each frame, repeats merged, blanks dropped.
+
+    The text of the most probable path, which need not be the most probable text. Takes O(T C) time for T frames of C
+    classes. Of equal classes in a frame the first is taken.
+
+    Parameters
+    ----------
+    alphabet : Alphabet
+    exact : bool, default True
+        Whether to compute ``log_prob``, ``words`` and ``confidence``, which cost several times the decoding.
+    backend : str, default "compiled"
+        "reference" runs the plain Python specification.
+
+    References
+    ----------
+    A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist Temporal Classification, ICML 2006.
+
+    Examples
+    --------
+    >>> from fastctc import Alphabet, BestPath
+    >>> BestPath(Alphabet("ab")).decode(probs=[[0.4, 0, 0.6], [0.4, 0, 0.6]])[0].text
+    ''
+    """
+
+    alphabet: Alphabet
+    _: KW_ONLY
+    exact: bool = True
+    backend: str = "compiled"
+
+    def stream(self) -> Stream:
+        """Begin to decode a sequence whose frames arrive in pieces."""
+        return Stream(self.alphabet, _PathOfStream(self), self.exact, self.backend)
+
+    def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
+        best_path, blank = backends.load(self.backend, "best_path").best_path, self.alphabet.blank
+        decode, exact, plain, found = self.alphabet.decode, self.exact, [], []
+        for frames in batch:
+            labels, timesteps, score, bad = best_path(frames.log_probs(), blank)
+            if bad >= 0 and frames.is_log:
+                frames.refuse(bad)
+            if exact:
+                found.append((labels, score))
+            else:
+                plain.append([Hypothesis(decode(labels), nan, score, labels, timesteps, (), nan)])
+        if not exact:
+            return plain
+        return self._hypotheses(as_doubles(batch, workspace), found)
+
+    def _hypotheses(self, frames: list[Doubles], found: list[Path]) -> list[list[Hypothesis]]:
+        findings = [(f, labels, score) for f, (labels, score) in zip(frames, found, strict=True)]
+        return [[one] for one in hypotheses(self.alphabet, findings, self.backend)]
+
+
+class _PathOfStream:
+    """The best path of the frames that have come; nothing of it ever changes."""
+
+    def __init__(self, decoder: BestPath) -> None:
+        self._decoder = decoder
+        self._labels: list[int] = []
+        self._timesteps: list[int] = []
+        self._n_frames = 0
+        self._score = 0.0
+        self._row: Floats = np.empty((0, decoder.alphabet.n_classes))  # the last frame, whose class may go on
+
+    def extend(self, frames: Frames) -> None:
+        best_path, blank = backends.load(self._decoder.backend, "best_path").best_path, self._decoder.alphabet.blank
+        rows = frames.log_probs()
+        if not len(rows):
+            return
+        before, _, known, _ = best_path(self._row, blank)
+        labels, timesteps, score, _ = best_path(np.concatenate([self._row, rows]), blank)
+        start = self._n_frames - len(self._row)
+        self._labels += labels[len(before) :]
+        self._timesteps += [start + step for step in timesteps[len(before) :]]
+        self._score += score - known
+        self._n_frames += len(rows)
+        self._row = rows[-1:].copy()
+
+    def best(self) -> tuple[int, ...]:
+        return tuple(self._labels)
+
+    def stable(self) -> tuple[int, ...]:
+        return tuple(self._labels)
+
+    def commit(self, n_labels: int) -> None:
+        del self._labels[:n_labels]
+        del self._timesteps[:n_labels]
+
+    def results(self, doubles: Doubles) -> list[Hypothesis]:
+        labels, decoder = tuple(self._labels), self._decoder
+        if decoder.exact:
+            return decoder._hypotheses([doubles], [(labels, self._score)])[0]
+        text = decoder.alphabet.decode(labels)
+        return [Hypothesis(text, nan, self._score, labels, tuple(self._timesteps), (), nan)]

@@ -1,0 +1,120 @@
+"""What all decoders share: a sequence or a batch goes in, hypotheses come out, and threads share the work."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fastctc.alphabet import Alphabet
+from fastctc.frames import Frames, Workspace, as_batch, as_frames
+from fastctc.hypothesis import Hypothesis
+
+PART = (
+    1 << 16
+)  # numbers that are decoded at a stretch: enough to outweigh a change of threads, few enough for the cache
+
+
+class Decoder(ABC):
+    """What all decoders share."""
+
+    alphabet: Alphabet
+
+    def decode(self, log_probs: Any = None, *, probs: Any = None, logits: Any = None) -> list[Hypothesis]:
+        """Decode one sequence.
+
+        Parameters
+        ----------
+        log_probs : array-like (frames, classes), float32 or float64
+            Natural log probabilities. -inf is allowed. NumPy arrays, and whatever converts to them, are read without
+            a copy where they are contiguous.
+        probs, logits : array-like (frames, classes)
+            The same as probabilities, or as raw scores before the softmax; give exactly one of the three.
+
+        Returns
+        -------
+        list of Hypothesis
+            Best first. Zero frames give the empty text.
+
+        Raises
+        ------
+        ValueError
+            For a wrong rank or number of classes, NaN, +inf, a value above log 1, a frame that is no distribution.
+        """
+        return self._decode([as_frames(self.alphabet.n_classes, log_probs, probs, logits)], Workspace())[0]
+
+    def decode_batch(
+        self,
+        log_probs: Any = None,
+        lengths: Sequence[int] | None = None,
+        threads: int | None = None,
+        *,
+        probs: Any = None,
+        logits: Any = None,
+    ) -> list[list[Hypothesis]]:
+        """Decode many sequences.
+
+        Parameters
+        ----------
+        log_probs : array-like (batch, frames, classes), or a sequence of (frames, classes)
+            Natural log probabilities.
+        lengths : sequence of int, optional
+            How many frames of each sequence count; what follows is not looked at.
+        threads : int, default 1
+            Number of threads that share the work. The compiled code does not hold the GIL.
+        probs, logits
+            As in :meth:`decode`.
+
+        Returns
+        -------
+        list of lists of Hypothesis
+            One list a sequence, in their order.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`decode`, with the number of the sequence; for lengths out of range and threads below 1.
+        """
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, got {threads}")
+        batch = as_batch(self.alphabet.n_classes, log_probs, probs, logits, lengths)
+        parts = deque(enumerate(_parts(batch)))
+        done: dict[int, list[list[Hypothesis]]] = {}
+
+        def work() -> None:
+            workspace = Workspace()
+            while True:
+                try:
+                    number, part = parts.popleft()
+                except IndexError:  # nothing is left
+                    return
+                done[number] = self._decode(part, workspace)
+
+        if threads is None or threads == 1 or len(parts) < 2:
+            work()
+        else:
+            from concurrent.futures import ThreadPoolExecutor  # not at the top, so that `import fastctc` is quick
+
+            with ThreadPoolExecutor(threads - 1) as pool:
+                try:
+                    others = [pool.submit(work) for _ in range(threads - 1)]
+                    work()
+                    for other in others:
+                        other.result()
+                finally:
+                    parts.clear()  # after an error or Ctrl-C the others have nothing to go on with
+        return [found for number in sorted(done) for found in done[number]]
+
+    @abstractmethod
+    def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]: ...
+
+
+def _parts(batch: list[Frames]) -> Iterator[list[Frames]]:
+    part, size = [], 0
+    for frames in batch:
+        part.append(frames)
+        size += frames.values.size
+        if size >= PART:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

@@ -1,0 +1,338 @@
+"""NGram: a language model over characters or words."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import exp, log
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastctc import backends, storage
+from fastctc.vocabulary import Vocabulary
+
+BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
+UNITS = ("word", "character")
+NEVER = -99 * log(10)  # what ARPA files write for what is never predicted
+MISSING = -100 * log(10)  # an unknown token, where the model says nothing about them
+
+# All n-grams of one length: for each the n-gram without its last token, as a place in the level before; the last token;
+# its log probability; and the logarithm of its back-off weight.
+Level = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class NGram:
+    """An n-gram model with back-off, of any order, as arrays.
+
+    Made by :meth:`train`, :meth:`from_arpa` or :meth:`load`. It needs 20 bytes an n-gram, 12 for those of the highest
+    order; it pickles, and is shared by threads, and by processes that load the same file.
+
+    The n-grams form a tree: each stands below the n-gram without its last token, sorted; node 0 is the empty one. See
+    :mod:`fastctc.reference.ngram` for what the arrays mean.
+    """
+
+    order: int
+    unit: str  # "word" or "character"
+    vocabulary: Vocabulary
+    words: NDArray[np.int32] = field(repr=False)
+    log_probs: NDArray[np.float32] = field(repr=False)
+    backoffs: NDArray[np.float32] = field(repr=False)
+    children: NDArray[np.int32] = field(repr=False)
+    suffixes: NDArray[np.int32] = field(repr=False)
+    uniform: bool = False  # add-k: what never followed a history is equally probable after it
+
+    @classmethod
+    def train(
+        cls,
+        text: str | Iterable[str],
+        order: int,
+        *,
+        unit: str = "character",
+        smoothing: str = "kneser-ney",
+        k: float = 1.0,
+        sentences: bool | None = None,
+        vocabulary: Iterable[str] = (),
+    ) -> "NGram":
+        """Estimate a model from text.
+
+        Parameters
+        ----------
+        text : str or iterable of str
+            Text, or its lines.
+        order : int
+            Length of the longest n-grams: 2 for bigrams.
+        unit : {"character", "word"}
+            What the tokens are. Words are what stands between white space.
+        smoothing : {"kneser-ney", "add-k"}
+            Interpolated modified Kneser-Ney, the best there is, or k more occurrences of everything.
+        k : float, default 1
+            For add-k; 0 makes what was never seen impossible.
+        sentences : bool, optional
+            Whether each line is a sentence, with a beginning and an end that are tokens too (<s>, </s>). Otherwise the
+            text is one long sequence, and the end of a line is a blank space. By default lines of words are
+            sentences if there are several, and lines of characters are not.
+        vocabulary : iterable of str, optional
+            Tokens to know even if the text lacks them, such as the characters of an alphabet.
+
+        Raises
+        ------
+        ValueError
+            For no text, an order below 1, a k that is negative or not finite, an unknown unit or smoothing.
+
+        References
+        ----------
+        S. F. Chen, J. Goodman: An Empirical Study of Smoothing Techniques for Language Modeling, 1998.
+        K. Heafield, I. Pouzyrevsky, J. H. Clark, P. Koehn: Scalable Modified Kneser-Ney Language Model
+        Estimation, 2013.
+
+        Examples
+        --------
+        >>> from math import exp
+        >>> from fastctc import NGram
+        >>> model = NGram.train("abracadabra", 2, smoothing="add-k", k=0)
+        >>> round(exp(model.log_probs_of("ab")[1]), 3)  # an a is followed by b, c, d, b
+        0.5
+        """
+        from fastctc import estimation  # not at the top, so that `import fastctc` is quick
+
+        _check_unit(unit)
+        if order < 1:
+            raise ValueError(f"order must be 1 or more, got {order}")
+        lines = text.splitlines() if isinstance(text, str) else list(text)
+        if sentences is None:
+            sentences = unit == "word" and sum(bool(line.strip()) for line in lines) > 1
+        if not sentences:
+            lines = [" ".join(line.rstrip("\r\n") for line in lines)]
+        tokens = [line.split() if unit == "word" else list(line.rstrip("\r\n")) for line in lines]
+        tokens = [line for line in tokens if line]
+        if not tokens:
+            raise ValueError("text must hold at least one token, got none")
+        special = {UNKNOWN} if smoothing == "kneser-ney" else set()
+        special |= {BEGIN, END} if sentences else set()
+        known = Vocabulary.from_tokens({token for line in tokens for token in line} | set(vocabulary) | special)
+        table = {token: number for number, token in enumerate(known)}
+        begin, end = (table[BEGIN], table[END]) if sentences else (-1, -1)
+        numbered = [[table[token] for token in line] for line in tokens]
+        if sentences:
+            numbered = [[begin, *line, end] for line in numbered]
+        if smoothing == "kneser-ney":
+            levels = estimation.kneser_ney(numbered, order, len(known), begin)
+        elif smoothing == "add-k":
+            if not 0 <= k < float("inf"):
+                raise ValueError(f"k must be 0 or more, and finite, got {k}")
+            levels = estimation.add_k(numbered, order, len(known), begin, k)
+        else:
+            raise ValueError(f"smoothing must be 'kneser-ney' or 'add-k', got {smoothing!r}")
+        root = 0.0
+        if smoothing == "add-k":
+            total = sum(map(len, numbered)) - (len(numbered) if sentences else 0)
+            size = len(known) - sentences
+            root = log(k / (total + k * size)) if k else float("-inf")
+        return cls.from_levels(levels, known, unit, root, smoothing == "add-k")
+
+    @classmethod
+    def from_levels(
+        cls, levels: Sequence[Level], vocabulary: Vocabulary, unit: str, root: float, uniform: bool
+    ) -> "NGram":
+        """Put together the n-grams of each length, of which the first are all tokens in their order."""
+        starts = np.cumsum([0, 1, *(len(level[1]) for level in levels)])
+        if starts[-1] >= 1 << 31:
+            raise ValueError(f"a model must have fewer than 2**31 n-grams, got {starts[-1]}")
+        n_inner, size = int(starts[-2]), len(vocabulary)
+        words = np.concatenate([[-1], *(level[1] for level in levels)])
+        parents = np.concatenate([[-1], *(level[0] + starts[i] for i, level in enumerate(levels))])
+        counts = np.bincount(parents[1:], minlength=n_inner)
+        children = np.concatenate([[1], 1 + np.cumsum(counts)])
+        keys = parents * size + words  # ascending, since levels are sorted by their parents and words
+        suffixes = np.zeros(len(words), dtype=np.int64)
+        for i in range(1, len(levels)):
+            nodes = np.arange(starts[i + 1], starts[i + 2])
+            shorter = suffixes[parents[nodes]]
+            while len(nodes):
+                wanted = shorter * size + words[nodes]
+                found = np.searchsorted(keys, wanted)
+                hit = keys[np.minimum(found, len(keys) - 1)] == wanted
+                suffixes[nodes[hit]] = found[hit]
+                nodes, shorter = nodes[~hit], suffixes[shorter[~hit]]
+        return cls(
+            len(levels),
+            unit,
+            vocabulary,
+            words.astype(np.int32),
+            np.concatenate([[0.0], *(level[2] for level in levels)]).astype(np.float32),
+            np.concatenate([[root], *(level[3] for level in levels[:-1])]).astype(np.float32),
+            children.astype(np.int32),
+            suffixes.astype(np.int32),
+            uniform,
+        )
+
+    @classmethod
+    def from_arpa(cls, path: str | PathLike[str], *, unit: str = "word") -> "NGram":
+        """Read an ARPA file, plain or compressed (.gz).
+
+        Parameters
+        ----------
+        unit : {"word", "character"}
+            What its tokens are. In a model of characters the blank space is written ``<space>``.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            For a file that is truncated or contradicts itself, with the number of the line and the reason.
+        """
+        from fastctc import arpa
+
+        _check_unit(unit)
+        return arpa.read(path, unit)
+
+    def to_arpa(self, path: str | PathLike[str]) -> None:
+        """Write an ARPA file, compressed if its name ends in .gz.
+
+        Raises
+        ------
+        ValueError
+            For an add-k model, which has no back-off weights.
+        """
+        from fastctc import arpa
+
+        arpa.write(self, path)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the arrays to a file that :meth:`load` maps into memory."""
+        about = {"order": self.order, "unit": self.unit, "uniform": self.uniform}
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in TABLES}
+        arrays |= {"text": self.vocabulary.text, "offsets": self.vocabulary.offsets}
+        storage.save(path, "n-gram model", about, arrays)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "NGram":
+        """Map a file that :meth:`save` wrote. Processes that load the same file share its memory.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is no such file, or damaged.
+        """
+        about, arrays = storage.load(path, "n-gram model", {**TABLES, "text": "uint8", "offsets": "int64"})
+        text, offsets = arrays.pop("text"), arrays.pop("offsets")
+        order, unit, uniform = about.get("order"), about.get("unit"), about.get("uniform")
+        n_nodes, n_inner = len(arrays["words"]), len(arrays["backoffs"])
+        if not (
+            isinstance(order, int)
+            and order >= 1
+            and unit in UNITS
+            and isinstance(uniform, bool)
+            and 1 <= n_inner <= n_nodes
+            and n_nodes == len(arrays["log_probs"]) == len(arrays["suffixes"])
+            and len(arrays["children"]) == n_inner + 1
+            and len(offsets) >= 2
+            and offsets[0] == 0
+            and offsets[-1] == len(text)
+            and (np.diff(offsets) >= 0).all()
+        ):
+            raise storage.StorageError(f"{path}: its parts do not fit together")
+        return cls(order, unit, Vocabulary(text, offsets), **arrays, uniform=uniform)
+
+    def __len__(self) -> int:
+        """Number of n-grams of all lengths."""
+        return len(self.words) - 1
+
+    @cached_property
+    def unknown(self) -> float:
+        """Log probability of a token that is not in the vocabulary, before back-off weights."""
+        number = self.vocabulary.number(UNKNOWN)
+        return float(self.log_probs[1 + number]) if number >= 0 else MISSING
+
+    @cached_property
+    def tables(self) -> tuple[Any, ...]:
+        """What the searches ask for: arrays and numbers."""
+        return *(getattr(self, name) for name in TABLES), self.uniform, self.unknown
+
+    @cached_property
+    def ceilings(self) -> NDArray[np.float64]:
+        """An upper bound of the log probability of each token after any history; the last is for unknown tokens."""
+        highest: NDArray[np.float64] = np.full(len(self.vocabulary) + 1, -np.inf)
+        highest[-1] = self.unknown
+        np.maximum.at(highest, self.words[1:], self.log_probs[1:].astype(np.float64))
+        most = float(self.backoffs.max())
+        if self.uniform:
+            np.maximum(highest, most, out=highest)
+        else:
+            highest += (self.order - 1) * max(0.0, most)  # weights above 1 are rare, but possible
+        return highest
+
+    @cached_property
+    def start(self) -> int:
+        """State at the beginning of a text: after <s> where the model knows it, otherwise after nothing."""
+        number = self.vocabulary.number(BEGIN)
+        return 1 + number if number >= 0 and self.order > 1 else 0
+
+    def numbers(self, tokens: Iterable[str]) -> list[int]:
+        """Numbers of tokens; unknown ones get that of <unk>, or -1 where the model has none."""
+        unknown = self.vocabulary.number(UNKNOWN)
+        found = [self.vocabulary.number(token) for token in tokens]
+        return [unknown if number < 0 else number for number in found]
+
+    def log_probs_of(
+        self, text: str | Sequence[str], *, begin: bool = True, end: bool = False, backend: str = "compiled"
+    ) -> list[float]:
+        """Natural log probability of each token of a text, given those before it.
+
+        Parameters
+        ----------
+        text : str or sequence of str
+            A text, or its tokens.
+        begin : bool, default True
+            Whether the text is the beginning of a sentence, for models that know <s>.
+        end : bool, default False
+            Whether to go on with the end of the sentence, </s>.
+        """
+        tokens = self._tokens(text) + ([END] if end else [])
+        score = backends.load(backend, "ngram").score
+        values: list[float] = score(*self.tables, self.start if begin else 0, self.numbers(tokens))[0]
+        return values
+
+    def score(self, text: str | Sequence[str], *, begin: bool = True, end: bool = True) -> float:
+        """Natural log probability of a sentence; ``begin`` and ``end`` as in :meth:`log_probs_of`, where known.
+
+        >>> NGram.train("ab" * 50, 2).score("abab", end=False) > NGram.train("ab" * 50, 2).score("abba", end=False)
+        True
+        """
+        return sum(self.log_probs_of(text, begin=begin, end=end and END in self.vocabulary))
+
+    def perplexity(self, text: str | Iterable[str]) -> float:
+        """Perplexity of a text, or of its lines, per token; each line is a sentence if the model knows sentences.
+
+        Raises
+        ------
+        ValueError
+            For a text without tokens.
+        """
+        ends = END in self.vocabulary
+        lines = text.splitlines() if isinstance(text, str) else list(text)
+        if not ends:
+            lines = [" ".join(lines)]
+        values = [value for line in lines if self._tokens(line) for value in self.log_probs_of(line, end=ends)]
+        if not values:
+            raise ValueError("text must hold at least one token, got none")
+        return exp(-sum(values) / len(values))
+
+    def _tokens(self, text: str | Sequence[str]) -> list[str]:
+        if not isinstance(text, str):
+            return list(text)
+        return text.split() if self.unit == "word" else list(text)
+
+
+TABLES = {"words": "int32", "log_probs": "float32", "backoffs": "float32", "children": "int32", "suffixes": "int32"}
+
+
+def _check_unit(unit: str) -> None:
+    if unit not in UNITS:
+        raise ValueError(f"unit must be 'word' or 'character', got {unit!r}")

@@ -1,0 +1,59 @@
+"""Probabilities of an n-gram model with back-off.
+
+S. M. Katz: Estimation of Probabilities from Sparse Data for the Language Model Component of a Speech Recognizer, IEEE
+ASSP 1987. The n-grams stand in a tree, each below the n-gram without its last token; a node is also a state, the
+longest history the model knows something about.
+"""
+
+from collections.abc import Sequence
+
+Tables = tuple[Sequence[int], Sequence[float], Sequence[float], Sequence[int], Sequence[int], bool, float]
+
+
+def score(
+    words: Sequence[int],
+    log_probs: Sequence[float],
+    backoffs: Sequence[float],
+    children: Sequence[int],
+    suffixes: Sequence[int],
+    uniform: bool,
+    unknown: float,
+    state: int,
+    tokens: Sequence[int],
+) -> tuple[list[float], int]:
+    """Log probability of each token given the state and the tokens before it, and the state after the last.
+
+    Node 0 is the empty n-gram. Of every node, ``words`` is its last token, ``log_probs`` that of its last token given
+    the others, ``suffixes`` the longest n-gram of the model that ends it. The first ``len(backoffs)`` nodes may have
+    children, ``children[i]`` to ``children[i + 1]``, sorted by their tokens.
+
+    A token that never followed a history has the probability that the shorter history gives it, times the history's
+    back-off weight; or, where ``uniform`` is set (add-k), the same as every such token, which then stands in
+    ``backoffs``. ``unknown`` is the log probability of a token that is not in the model.
+    """
+
+    def find(node: int, token: int) -> int:
+        if node < len(backoffs):
+            for child in range(children[node], children[node + 1]):
+                if words[child] == token:
+                    return child
+        return -1
+
+    results = []
+    for token in tokens:
+        result, settled = 0.0, False
+        while True:
+            node = find(state, token)
+            if node >= 0 or state == 0:
+                break
+            if not settled:
+                result += float(backoffs[state]) if state < len(backoffs) else 0.0
+                settled = uniform
+            state = suffixes[state]
+        if not settled:
+            result += float(log_probs[node]) if node >= 0 else float(backoffs[0]) if uniform else unknown
+        results.append(result)
+        state = max(node, 0)
+        if state >= len(backoffs):
+            state = suffixes[state]
+    return results, int(state)
