@@ -48,6 +48,17 @@ def extension(name: str) -> Extension:
 setup(
     ext_modules=[
         extension(name)
-        for name in ("beam_search", "best_path", "frames", "lexicon", "lexicon_search", "loss", "metrics", "ngram")
+        for name in (
+            "beam_search",
+            "best_path",
+            "frames",
+            "lexicon",
+            "lexicon_search",
+            "loss",
+            "metrics",
+            "ngram",
+            "prefix_search",
+            "token_passing",
+        )
     ]
 )

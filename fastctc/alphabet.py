@@ -80,7 +80,7 @@ class Alphabet:
         return len(self.characters) + 1
 
     @cached_property
-    def _symbols(self) -> tuple[str, ...]:
+    def symbols(self) -> tuple[str, ...]:
         """Character of each class, the empty string for the blank."""
         return (*self.characters[: self.blank], "", *self.characters[self.blank :])
 
@@ -89,11 +89,11 @@ class Alphabet:
         """For small alphabets of single characters, the table with which a codec reads bytes as labels."""
         if self._longest > 1 or self.n_classes > 256 or self.word_begin is not None:
             return None
-        return "".join(symbol or "\ufffe" for symbol in self._symbols)
+        return "".join(symbol or "\ufffe" for symbol in self.symbols)
 
     @cached_property
     def _classes(self) -> dict[str, int]:
-        return {symbol: label for label, symbol in enumerate(self._symbols) if symbol}
+        return {symbol: label for label, symbol in enumerate(self.symbols) if symbol}
 
     @cached_property
     def _longest(self) -> int:
@@ -103,8 +103,8 @@ class Alphabet:
     def is_word(self) -> tuple[bool, ...]:
         """For each class, whether its character is part of words."""
         if self.word_characters is not None:
-            return tuple(symbol in self.word_characters for symbol in self._symbols)
-        return tuple(bool(symbol) and not symbol.isspace() for symbol in self._symbols)
+            return tuple(symbol in self.word_characters for symbol in self.symbols)
+        return tuple(bool(symbol) and not symbol.isspace() for symbol in self.symbols)
 
     def decode(self, labels: Iterable[int]) -> str:
         """Text of a sequence of labels (class indices without blanks).
@@ -115,7 +115,7 @@ class Alphabet:
         if self._table is not None:
             text: str = charmap_decode(bytes(labels), "strict", self._table)[0]
             return text
-        symbols = self._symbols
+        symbols = self.symbols
         text = "".join([symbols[label] for label in labels])
         if self.word_begin is not None:
             text = text.replace(self.word_begin, " ").removeprefix(" ")
@@ -165,7 +165,7 @@ class Alphabet:
         is_word, found, start = self.is_word, [], -1
         begins = [False] * len(labels)
         if self.word_begin is not None:
-            begins = [self._symbols[label].startswith(self.word_begin) for label in labels]
+            begins = [self.symbols[label].startswith(self.word_begin) for label in labels]
         for position, label in enumerate(labels):
             if start >= 0 and (not is_word[label] or begins[position]):
                 found.append((start, position))

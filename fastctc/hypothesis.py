@@ -44,9 +44,16 @@ class Hypothesis(NamedTuple):
 Finding = tuple[Doubles, tuple[int, ...], float]
 
 
-def hypotheses(alphabet: Alphabet, findings: list[Finding], backend: str) -> list[Hypothesis]:
-    """Everything that the frames tell about the labels found."""
-    places = [alphabet.words(labels) for _, labels, _ in findings]
+# Where each word of some labels begins and ends.
+Spans = list[tuple[int, int]]
+
+
+def hypotheses(
+    alphabet: Alphabet, findings: list[Finding], backend: str, places: list[Spans] | None = None
+) -> list[Hypothesis]:
+    """Everything that the frames tell about the labels found; the words are where the alphabet or ``places`` say."""
+    if places is None:
+        places = [alphabet.words(labels) for _, labels, _ in findings]
     notes = backends.load(backend, "loss").annotate(
         [
             (f.probs, None if f.log_probs is None else f.log_probs.astype(np.float64, copy=False), labels, spans)

@@ -77,6 +77,7 @@ cdef struct Search:
     Model model
     int start
     double weight
+    double bonus
     const int32_t *tokens       # the model's number of each class
     double *ceilings            # the greatest factor of each class, 1 without a model
     double *factors             # a row for each state that was asked for: its factor of each class, NaN if not asked
@@ -317,7 +318,7 @@ cdef inline double factor(Search *s, int node, int label) noexcept nogil:
     value = s.factors[row * s.width + label]
     if value != value:
         state = s.notes[node].state
-        value = exp(s.weight * advance(&s.model, &state, s.tokens[label]))
+        value = exp(s.weight * advance(&s.model, &state, s.tokens[label]) + s.bonus)
         s.factors[row * s.width + label] = value
     return value
 
@@ -574,7 +575,7 @@ cdef class Beams:
         cdef Search *s = &self.search
         cdef const int32_t[::1] tokens
         cdef Py_ssize_t c
-        cdef double weight
+        cdef double weight, bonus
         if not 0 <= blank < n_classes:
             raise ValueError(f"blank must be a class, 0 to {n_classes - 1}, got {blank}")
         s.width = n_classes
@@ -587,11 +588,13 @@ cdef class Beams:
         for c in range(n_classes):
             s.ceilings[c] = 1.0
         if model is not None:
-            tables, s.start, tokens, ceilings, weight = model
+            tables, s.start, tokens, ceilings, weight, bonus = model
             if tokens.shape[0] != n_classes or len(ceilings) != n_classes:
                 raise ValueError(f"a model must have {n_classes} tokens and ceilings, one a class")
             if not 0.0 < weight < INFINITY:
                 raise ValueError(f"weight must be positive and finite, got {weight}")
+            if not -INFINITY < bonus < INFINITY:
+                raise ValueError(f"bonus must be finite, got {bonus}")
             fill(&s.model, tables)
             if not 0 <= s.start < s.model.n_nodes:
                 raise ValueError(f"start must be a node, 0 to {s.model.n_nodes - 1}, got {s.start}")
@@ -599,8 +602,9 @@ cdef class Beams:
             s.has_model = True
             s.tokens = &tokens[0]
             s.weight = weight
+            s.bonus = bonus
             for c in range(n_classes):
-                s.ceilings[c] = exp(weight * <double> ceilings[c]) * (1.0 + 1e-12)  # for roundings on the way
+                s.ceilings[c] = exp(weight * <double> ceilings[c] + bonus) * (1.0 + 1e-12)  # for roundings on the way
             s.row_capacity = 64
             s.max_rows = max(64, ROOM // n_classes)
             s.factors = <double *> malloc(s.row_capacity * n_classes * sizeof(double))

@@ -51,9 +51,8 @@ cdef inline double advance(const Model *m, int *state, int token) noexcept nogil
         node = find(m, now, token)
         if node >= 0 or now == 0:
             break
-        if not settled:
-            if now < m.n_inner:
-                result += m.backoffs[now]
+        if not settled and now < m.n_inner and (not m.uniform or m.children[now] < m.children[now + 1]):
+            result += m.backoffs[now]
             settled = m.uniform
         now = suffix(m, now)
     if not settled:

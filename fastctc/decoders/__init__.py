@@ -7,5 +7,7 @@ from fastctc.decoders.beam_search import BeamSearch
 from fastctc.decoders.best_path import BestPath
 from fastctc.decoders.decoder import Decoder
 from fastctc.decoders.lexicon_search import LexiconSearch
+from fastctc.decoders.prefix_search import PrefixSearch
+from fastctc.decoders.token_passing import TokenPassing
 
-__all__ = ["BeamSearch", "BestPath", "Decoder", "LexiconSearch"]
+__all__ = ["BeamSearch", "BestPath", "Decoder", "LexiconSearch", "PrefixSearch", "TokenPassing"]

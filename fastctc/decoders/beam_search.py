@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from math import inf, nan
+from math import inf, isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,12 @@ class BeamSearch(Decoder):
         How many prefixes survive a frame.
     lm : NGram, optional
         A model of characters. Each of them is weighed when it is appended: what ranks a text is
-        log P(text | frames) + lm_weight log P(text), which is its ``score``; ``lm_log_prob`` is log P(text).
+        log P(text | frames) + lm_weight log P(text) + character_bonus length, which is its ``score``; ``lm_log_prob``
+        is log P(text).
     lm_weight : float, default 0.5
         Greater than 0.
+    character_bonus : float, default 0
+        For each character, against the preference of language models for short texts.
     n_best : int, default 1
         How many hypotheses to return; fewer come back where fewer texts are possible.
     rescore : bool, default False
@@ -75,6 +78,7 @@ class BeamSearch(Decoder):
     _: KW_ONLY
     lm: NGram | None = None
     lm_weight: float = 0.5
+    character_bonus: float = 0.0
     n_best: int = 1
     rescore: bool = False
     exact: bool = True
@@ -87,6 +91,8 @@ class BeamSearch(Decoder):
             raise ValueError(f"n_best must be 1 to beam_width, which is {self.beam_width}, got {self.n_best}")
         if not 0 < self.lm_weight < inf:
             raise ValueError(f"lm_weight must be positive and finite, got {self.lm_weight}")
+        if not isfinite(self.character_bonus):
+            raise ValueError(f"character_bonus must be finite, got {self.character_bonus}")
         if self.lm is not None and self.lm.unit != "character":
             raise ValueError(f"lm must be a model of characters, got one of {self.lm.unit}s")
         if self.rescore and not self.exact:
@@ -103,7 +109,7 @@ class BeamSearch(Decoder):
     def _tokens(self) -> list[int]:
         """The model's number of each class."""
         assert self.lm is not None
-        return self.lm.numbers(self.alphabet.decode([label]) for label in range(self.alphabet.n_classes))
+        return self.lm.numbers(self.alphabet.symbols)
 
     @cached_property
     def _model(self) -> Any:
@@ -111,7 +117,8 @@ class BeamSearch(Decoder):
             return None
         ceilings = self.lm.ceilings[self._tokens].tolist()
         model = backends.load("reference", "beam_search").Model
-        return model(self.lm.tables, self.lm.start, np.array(self._tokens, np.int32), ceilings, self.lm_weight)
+        tokens = np.array(self._tokens, np.int32)
+        return model(self.lm.tables, self.lm.start, tokens, ceilings, self.lm_weight, self.character_bonus)
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
@@ -147,7 +154,9 @@ class BeamSearch(Decoder):
         return sum(values), state
 
     def _true_score(self, one: Hypothesis) -> tuple[float, tuple[int, ...]]:
-        return -(one.log_prob + self.lm_weight * (one.lm_log_prob or 0.0)), one.labels
+        if one.lm_log_prob is None:
+            return -one.log_prob, one.labels
+        return -(one.log_prob + self.lm_weight * one.lm_log_prob + self.character_bonus * len(one.labels)), one.labels
 
 
 class _BeamsOfStream:

@@ -23,6 +23,7 @@ class Model(NamedTuple):
     tokens: Sequence[int]  # the model's number of each label
     ceilings: Sequence[float]  # the highest log probability of each label after any history
     weight: float  # exponent of the model's probabilities
+    bonus: float  # added to the log probability of each label
 
 
 class Beams:
@@ -75,14 +76,13 @@ class Beams:
             prefix: (ldexp(sums_of[prefix][0], shift), ldexp(sums_of[prefix][1], shift))
             for prefix in alive[:beam_width]
         }
-        self.states = {prefix: self.states[prefix] for prefix in self.beams if prefix in self.states}
 
     def _factor(self, prefix: Labels, label: int) -> float:
         """What the model says to a label, and what its state is after it."""
         assert self.model is not None
         score, state = ngram.score(*self.model.tables, self._state(prefix), [self.model.tokens[label]])
         self.states[(*prefix, label)] = state
-        return exp(self.model.weight * score[0])
+        return exp(self.model.weight * score[0] + self.model.bonus)
 
     def _state(self, prefix: Labels) -> int:
         assert self.model is not None

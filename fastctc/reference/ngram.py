@@ -29,7 +29,8 @@ def score(
 
     A token that never followed a history has the probability that the shorter history gives it, times the history's
     back-off weight; or, where ``uniform`` is set (add-k), the same as every such token, which then stands in
-    ``backoffs``. ``unknown`` is the log probability of a token that is not in the model.
+    ``backoffs``, unless nothing ever followed the history. ``unknown`` is the log probability of a token that is not
+    in the model.
     """
 
     def find(node: int, token: int) -> int:
@@ -46,8 +47,9 @@ def score(
             node = find(state, token)
             if node >= 0 or state == 0:
                 break
-            if not settled:
-                result += float(backoffs[state]) if state < len(backoffs) else 0.0
+            inner = state < len(backoffs)
+            if inner and not settled and (not uniform or children[state] < children[state + 1]):
+                result += float(backoffs[state])
                 settled = uniform
             state = suffixes[state]
         if not settled:

@@ -1,0 +1,5 @@
+from typing import Any
+
+def prefix_search(
+    probs: Any, blank: int, n_best: int, max_prefixes: int
+) -> tuple[list[tuple[tuple[int, ...], float]], float]: ...

@@ -1,0 +1,317 @@
+"""Twin of fastctc.reference.prefix_search, with all extensions of a prefix at once.
+
+Only prefixes that are extended keep their vectors; those of an extension are computed anew when its turn comes.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport INFINITY, log
+from libc.stdlib cimport free, malloc, realloc
+
+cdef extern from "prefixes.h" nogil:
+    void extend_all(
+        const double *row, size_t n_classes, double blank, double before, double *in_label, double *in_blank,
+        double *arrived
+    )
+
+cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # numbers computed between two looks for Ctrl-C
+
+# A prefix by the one without its last label; node -1 and label -1 for the empty one.
+cdef struct Entry:
+    double bound
+    Py_ssize_t count    # of equal bounds the one that came first goes first
+    int node
+    int label
+
+cdef struct Node:
+    int parent
+    int label
+    int depth
+
+cdef struct Search:
+    Py_ssize_t n_frames
+    Py_ssize_t width
+    int blank
+    double *y               # normalised rows
+    Node *nodes
+    double *vectors         # of each node 2 n_frames numbers: the paths that end in a blank, and in the last label
+    Py_ssize_t n_nodes
+    Py_ssize_t room
+    Entry *queue            # a heap
+    Py_ssize_t n_queue
+    Py_ssize_t queue_room
+    Py_ssize_t count
+    Entry *found            # sorted, the probabilities as bounds
+    Py_ssize_t n_found
+    Py_ssize_t n_best
+    double *in_label        # of each extension
+    double *in_blank
+    double *arrived
+    int *one                # two label sequences, to be compared
+    int *other
+
+
+cdef inline double worst(const Search *s) noexcept nogil:
+    return s.found[s.n_best - 1].bound if s.n_found == s.n_best else 0.0
+
+
+cdef int write(const Search *s, const Entry *entry, int *labels) noexcept nogil:
+    """The labels of a prefix, and how many."""
+    cdef int node = entry.node, n, i
+    if entry.label < 0:
+        return 0
+    n = s.nodes[node].depth + 1
+    labels[n - 1] = entry.label
+    for i in range(n - 2, -1, -1):
+        labels[i] = s.nodes[node].label
+        node = s.nodes[node].parent
+    return n
+
+
+cdef bint precedes(const Search *s, const Entry *a, const Entry *b) noexcept nogil:
+    """Lexicographic order."""
+    cdef int n = write(s, a, s.one), m = write(s, b, s.other), i
+    for i in range(min(n, m)):
+        if s.one[i] != s.other[i]:
+            return s.one[i] < s.other[i]
+    return n < m
+
+
+cdef inline bint better(const Search *s, const Entry *a, const Entry *b) noexcept nogil:
+    return a.bound > b.bound or (a.bound == b.bound and precedes(s, a, b))
+
+
+cdef void keep(Search *s, double probability, int node, int label) noexcept nogil:
+    cdef Entry new
+    cdef Py_ssize_t i
+    if not (probability > 0.0 and probability >= worst(s)):
+        return
+    new.bound = probability
+    new.node = node
+    new.label = label
+    i = s.n_found
+    if i == s.n_best:
+        if not better(s, &new, &s.found[i - 1]):
+            return
+        i -= 1
+    else:
+        s.n_found += 1
+    while i > 0 and better(s, &new, &s.found[i - 1]):
+        s.found[i] = s.found[i - 1]
+        i -= 1
+    s.found[i] = new
+
+
+cdef inline bint sooner(const Entry *a, const Entry *b) noexcept nogil:
+    return a.bound > b.bound or (a.bound == b.bound and a.count < b.count)
+
+
+cdef int push(Search *s, double bound, int node, int label) except -1 nogil:
+    cdef Py_ssize_t i = s.n_queue
+    cdef Entry *queue
+    cdef Entry new
+    if s.n_queue == s.queue_room:
+        queue = <Entry *> realloc(s.queue, 2 * s.queue_room * sizeof(Entry))
+        if queue is NULL:
+            with gil:
+                raise MemoryError()
+        s.queue = queue
+        s.queue_room *= 2
+    s.n_queue += 1
+    new.bound = bound
+    new.count = s.count
+    new.node = node
+    new.label = label
+    s.count += 1
+    while i > 0 and sooner(&new, &s.queue[(i - 1) // 2]):
+        s.queue[i] = s.queue[(i - 1) // 2]
+        i = (i - 1) // 2
+    s.queue[i] = new
+    return 0
+
+
+cdef Entry pop(Search *s) noexcept nogil:
+    cdef Entry first = s.queue[0], last
+    cdef Py_ssize_t i = 0, child
+    s.n_queue -= 1
+    last = s.queue[s.n_queue]
+    while True:
+        child = 2 * i + 1
+        if child >= s.n_queue:
+            break
+        if child + 1 < s.n_queue and sooner(&s.queue[child + 1], &s.queue[child]):
+            child += 1
+        if not sooner(&s.queue[child], &last):
+            break
+        s.queue[i] = s.queue[child]
+        i = child
+    s.queue[i] = last
+    return first
+
+
+cdef int add(Search *s, const Entry *entry) except -1 nogil:
+    """Make a node of an extension, with its vectors."""
+    cdef Py_ssize_t n = s.n_frames, room = 2 * s.room, t
+    cdef Node *nodes
+    cdef double *vectors
+    cdef double *blanks
+    cdef double *labels
+    cdef const double *row = s.y
+    cdef const double *above_blanks
+    cdef const double *above_labels
+    cdef double p, before, skip
+    cdef int node = <int> s.n_nodes
+    if s.n_nodes == s.room:
+        nodes = <Node *> realloc(s.nodes, room * sizeof(Node))
+        if nodes is not NULL:
+            s.nodes = nodes
+            vectors = <double *> realloc(s.vectors, room * 2 * n * sizeof(double))
+            if vectors is not NULL:
+                s.vectors = vectors
+                s.room = room
+        if s.n_nodes == s.room:
+            with gil:
+                raise MemoryError()
+    s.n_nodes += 1
+    s.nodes[node].parent = entry.node
+    s.nodes[node].label = entry.label
+    blanks = s.vectors + node * 2 * n
+    labels = blanks + n
+    if entry.label < 0:
+        s.nodes[node].depth = 0
+        p = 1.0
+        for t in range(n):
+            p *= s.y[t * s.width + s.blank]
+            blanks[t] = p
+            labels[t] = 0.0
+        return node
+    s.nodes[node].depth = s.nodes[entry.node].depth + 1
+    above_blanks = s.vectors + entry.node * 2 * n
+    above_labels = above_blanks + n
+    skip = 0.0 if s.nodes[entry.node].label == entry.label else 1.0
+    labels[0] = row[entry.label] if entry.node == 0 else 0.0
+    blanks[0] = 0.0
+    for t in range(1, n):
+        row += s.width
+        before = above_blanks[t - 1] + skip * above_labels[t - 1]
+        labels[t] = row[entry.label] * before + row[entry.label] * labels[t - 1]
+        blanks[t] = row[s.blank] * (blanks[t - 1] + labels[t - 1])
+    return node
+
+
+cdef int extend(Search *s, int node) except -1 nogil:
+    """Look at all texts that are one label longer."""
+    cdef Py_ssize_t n = s.n_frames, c, t
+    cdef const double *blanks = s.vectors + node * 2 * n
+    cdef const double *labels = blanks + n
+    cdef const double *row = s.y
+    cdef double whole, bound, first, was, in_label, in_blank, arrived
+    cdef int last = s.nodes[node].label
+    for c in range(s.width):
+        s.in_label[c] = s.arrived[c] = row[c] if node == 0 else 0.0
+        s.in_blank[c] = 0.0
+    for t in range(1, n):
+        row += s.width
+        extend_all(row, s.width, row[s.blank], blanks[t - 1] + labels[t - 1], s.in_label, s.in_blank, s.arrived)
+    if last >= 0:  # after its own repetition a label needs a blank, or else the two are one
+        row = s.y
+        in_label = arrived = in_blank = 0.0
+        for t in range(1, n):
+            row += s.width
+            first = row[last] * blanks[t - 1]
+            was = in_label
+            in_blank = row[s.blank] * (in_blank + was)
+            in_label = first + row[last] * was
+            arrived += first
+        s.in_label[last] = in_label
+        s.in_blank[last] = in_blank
+        s.arrived[last] = arrived
+    for c in range(s.width):
+        if c == s.blank:
+            continue
+        whole = s.in_label[c] + s.in_blank[c]
+        keep(s, whole, node, <int> c)
+        bound = s.arrived[c] - whole
+        if bound > 0.0 and bound >= worst(s):
+            push(s, bound, node, <int> c)
+    return 0
+
+
+cdef int search(Search *s, Py_ssize_t max_prefixes) except -1 nogil:
+    cdef Py_ssize_t worked = 0, n_prefixes = 0, t
+    cdef double product = 1.0
+    cdef Entry entry
+    for t in range(s.n_frames):
+        product *= s.y[t * s.width + s.blank]
+    keep(s, product, -1, -1)
+    if s.n_frames:
+        push(s, INFINITY, -1, -1)
+    while s.n_queue and s.queue[0].bound >= worst(s) and n_prefixes < max_prefixes:
+        entry = pop(s)
+        n_prefixes += 1
+        extend(s, add(s, &entry))
+        worked += s.n_frames * s.width
+        if worked > SIGNAL_WORK:
+            worked = 0
+            with gil:
+                PyErr_CheckSignals()
+    return 0
+
+
+def prefix_search(
+    const double[:, ::1] probs, int blank, Py_ssize_t n_best, Py_ssize_t max_prefixes
+) -> tuple:
+    cdef Py_ssize_t n_frames = probs.shape[0], width = probs.shape[1], t, c
+    cdef double total, scale = 0.0, rest
+    cdef list texts = []
+    cdef Search s
+    if not 0 <= blank < width:
+        raise ValueError(f"blank must be a class, 0 to {width - 1}, got {blank}")
+    if not 1 <= n_best <= 1 << 24:
+        raise ValueError(f"n_best must be 1 to {1 << 24}, got {n_best}")
+    if not 1 <= max_prefixes < 1 << 31:
+        raise ValueError(f"max_prefixes must be 1 to {(1 << 31) - 1}, got {max_prefixes}")
+    s.n_frames = n_frames
+    s.width = width
+    s.blank = blank
+    s.n_nodes = s.n_queue = s.n_found = s.count = 0
+    s.room = 64
+    s.queue_room = 256
+    s.n_best = n_best
+    s.y = <double *> malloc((n_frames * width + 1) * sizeof(double))
+    s.nodes = <Node *> malloc(s.room * sizeof(Node))
+    s.vectors = <double *> malloc(s.room * 2 * (n_frames + 1) * sizeof(double))
+    s.queue = <Entry *> malloc(s.queue_room * sizeof(Entry))
+    s.found = <Entry *> malloc(n_best * sizeof(Entry))
+    s.in_label = <double *> malloc(3 * width * sizeof(double))
+    s.one = <int *> malloc(2 * (n_frames + 2) * sizeof(int))
+    try:
+        if (
+            s.y is NULL or s.nodes is NULL or s.vectors is NULL or s.queue is NULL or s.found is NULL
+            or s.in_label is NULL or s.one is NULL
+        ):
+            raise MemoryError()
+        s.in_blank = s.in_label + width
+        s.arrived = s.in_blank + width
+        s.other = s.one + n_frames + 2
+        with nogil:
+            for t in range(n_frames):
+                total = 0.0
+                for c in range(width):
+                    total += probs[t, c]
+                scale += log(total)
+                for c in range(width):
+                    s.y[t * width + c] = probs[t, c] / total
+            search(&s, max_prefixes)
+        for t in range(s.n_found):
+            c = write(&s, &s.found[t], s.one)
+            texts.append((tuple([s.one[i] for i in range(c)]), log(s.found[t].bound) + scale))
+        rest = s.queue[0].bound if s.n_queue else 0.0
+        return texts, log(rest) + scale if rest > 0.0 else -INFINITY
+    finally:
+        free(s.y)
+        free(s.nodes)
+        free(s.vectors)
+        free(s.queue)
+        free(s.found)
+        free(s.in_label)
+        free(s.one)

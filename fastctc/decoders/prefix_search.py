@@ -1,0 +1,117 @@
+"""Prefix search."""
+
+import warnings
+from dataclasses import KW_ONLY, dataclass
+from math import nan
+
+import numpy as np
+
+from fastctc import backends
+from fastctc.alphabet import Alphabet
+from fastctc.decoders.decoder import Decoder
+from fastctc.frames import Doubles, Frames, Workspace, as_doubles
+from fastctc.hypothesis import Hypothesis, hypotheses
+
+MEMORY = 1 << 30  # bytes that the prefixes may take, if nothing else is said
+
+Text = tuple[tuple[int, ...], float]  # labels, log probability
+
+
+@dataclass(frozen=True)
+class PrefixSearch(Decoder):
+    """The most probable texts of all, provably: for short or well recognised sequences.
+
+    Best-first search over all prefixes: the one whose continuations hold most probability is extended next, until no
+    prefix can hold a better text than those found. Takes O(T C) a prefix for T frames of C classes, and O(T) memory;
+    how many prefixes have to be seen depends on how sure the network is, and grows exponentially where it is not.
+
+    Parameters
+    ----------
+    alphabet : Alphabet
+    split : float, optional
+        Cut the sequence wherever the blank is more probable than this, 0.9 or more, and search the sections one by
+        one. It makes long sequences possible, and gives nearly always the same texts, but no longer provably.
+    n_best : int, default 1
+        How many texts to return; fewer come back where fewer are possible.
+    max_prefixes : int, optional
+        Give up after so many prefixes of one section: the best texts found so far are returned, with a RuntimeWarning
+        that they need not be the most probable ones. By default what fits into 1 GiB.
+    exact : bool, default True
+        Whether to compute ``log_prob`` of all frames at once, ``timesteps``, ``words`` and ``confidence``.
+    backend : str, default "compiled"
+        "reference" runs the plain Python specification.
+
+    Raises
+    ------
+    ValueError
+        For a split that is not between 0.5 and 1, n_best or max_prefixes below 1.
+
+    References
+    ----------
+    A. Graves: Supervised Sequence Labelling with Recurrent Neural Networks, 2012, section 7.4.1.
+
+    Examples
+    --------
+    >>> from fastctc import Alphabet, PrefixSearch
+    >>> PrefixSearch(Alphabet("ab")).decode(probs=[[0.4, 0, 0.6], [0.4, 0, 0.6]])[0].text
+    'a'
+    """
+
+    alphabet: Alphabet
+    _: KW_ONLY
+    split: float | None = None
+    n_best: int = 1
+    max_prefixes: int | None = None
+    exact: bool = True
+    backend: str = "compiled"
+
+    def __post_init__(self) -> None:
+        if self.split is not None and not 0.5 <= self.split < 1:
+            raise ValueError(f"split must be a probability, 0.5 or more and below 1, got {self.split}")
+        if self.n_best < 1:
+            raise ValueError(f"n_best must be 1 or more, got {self.n_best}")
+        if self.max_prefixes is not None and self.max_prefixes < 1:
+            raise ValueError(f"max_prefixes must be 1 or more, got {self.max_prefixes}")
+
+    def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
+        return [self._decode_one(frames) for frames in as_doubles(batch, workspace)]
+
+    def _decode_one(self, frames: Doubles) -> list[Hypothesis]:
+        texts: list[Text] = [((), 0.0)]
+        for section in self._sections(frames):
+            texts = _joined(texts, self._search(section), self.n_best)
+        if self.exact:
+            return hypotheses(self.alphabet, [(frames, labels, score) for labels, score in texts], self.backend)
+        decode = self.alphabet.decode
+        return [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score in texts]
+
+    def _sections(self, frames: Doubles) -> list[Doubles]:
+        if self.split is None or not len(frames.probs):
+            return [frames]
+        sure = frames.probs[:, self.alphabet.blank] > self.split * frames.probs.sum(axis=1)
+        cuts = np.flatnonzero(sure[1:] & ~sure[:-1]) + 1
+        return [Doubles(probs, None) for probs in np.split(frames.probs, cuts)]
+
+    def _search(self, section: Doubles) -> list[Text]:
+        search = backends.load(self.backend, "prefix_search").prefix_search
+        limit = self.max_prefixes or min(max(1, MEMORY // (16 * max(1, len(section.probs)))), 1 << 30)
+        texts: list[Text]
+        texts, rest = search(section.probs, self.alphabet.blank, self.n_best, limit)
+        if rest > (texts[-1][1] if len(texts) == self.n_best else -np.inf):
+            warnings.warn(
+                f"prefix search gave up after {limit} prefixes: the texts need not be the most probable ones. Use "
+                "split=0.9 for long sequences, or BeamSearch",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        return texts
+
+
+def _joined(before: list[Text], after: list[Text], n_best: int) -> list[Text]:
+    """The best texts of two sections, one after the other."""
+    sums: dict[tuple[int, ...], float] = {}
+    for labels, score in before:
+        for more, bonus in after:
+            text = labels + more
+            sums[text] = float(np.logaddexp(sums[text], score + bonus)) if text in sums else score + bonus
+    return sorted(sums.items(), key=lambda item: (-item[1], item[0]))[:n_best]

@@ -1,0 +1,242 @@
+"""Streams: pieces of any size give what the whole gives; and beams with a model, against the reference."""
+
+import numpy as np
+import pytest
+from conftest import as_array, matrices, peaky, width
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastctc import Alphabet, BeamSearch, BestPath, NGram, backends
+
+TEXT = "a cab backed a bad cabbage "
+ALPHABET = Alphabet("abcdefgk ")
+MODEL = NGram.train(TEXT * 3, 3, vocabulary=ALPHABET.characters)
+MODELS = [None, MODEL, NGram.train(TEXT, 2, smoothing="add-k", k=0.0)]
+
+
+def decoder_of(number, n_best, options):
+    if number == 3:
+        return BestPath(ALPHABET, **options)
+    return BeamSearch(ALPHABET, 8, lm=MODELS[number], n_best=n_best, **options)
+
+
+@given(matrices(max_frames=8, max_classes=5), st.integers(1, 10), st.sampled_from([0.3, 1.0, 2.0]), st.data())
+def test_twins_with_a_model(case, beam_width, weight, data):
+    rows, blank = case
+    n_classes = width(rows, blank)
+    if n_classes < 2:
+        return
+    alphabet = Alphabet("abcde"[: n_classes - 1], blank)
+    text = data.draw(st.text("abcdef ", min_size=1, max_size=40))
+    smoothing = data.draw(st.sampled_from(["kneser-ney", "add-k"]))
+    lm = NGram.train(text, data.draw(st.integers(1, 4)), smoothing=smoothing, k=data.draw(st.sampled_from([0.0, 0.5])))
+    options = {"lm": lm, "lm_weight": weight, "character_bonus": data.draw(st.sampled_from([0.0, -0.5, 1.5]))}
+    decoders = [BeamSearch(alphabet, beam_width, backend=backend, **options) for backend in ("reference", "compiled")]
+    model = decoders[0]._model
+    probs = as_array(rows, n_classes)
+    expected, found = (
+        backends.load(d.backend, "beam_search").beam_search(probs, blank, beam_width, beam_width, model)
+        for d in decoders
+    )
+    assert [labels for labels, _ in found] == [labels for labels, _ in expected]
+    assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, 2, 5])
+@pytest.mark.parametrize("beam_width", [3, 25])
+@pytest.mark.parametrize("weight", [0.2, 1.0])
+def test_twins_with_a_model_on_frames_of_real_size(order, beam_width, weight):
+    rng = np.random.default_rng(order)
+    lm = NGram.train(TEXT * 5, order, vocabulary=ALPHABET.characters)
+    log_probs = peaky(rng, 60, 10) / 2
+    log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
+    options = {"lm": lm, "lm_weight": weight, "character_bonus": 0.1, "n_best": beam_width}
+    a, b = (BeamSearch(ALPHABET, beam_width, backend=x, **options).decode(log_probs) for x in ("reference", "compiled"))
+    assert [h.labels for h in a] == [h.labels for h in b]
+    for one, other in zip(a, b, strict=True):
+        assert one.score == pytest.approx(other.score, rel=1e-12)
+        assert one.lm_log_prob == pytest.approx(lm.score(one.text, end=False), rel=1e-6)
+        assert one.score <= one.log_prob + weight * one.lm_log_prob + 0.1 * len(one.text) + 1e-9
+
+
+def test_a_wide_beam_with_a_model_is_exact(backend):
+    rng = np.random.default_rng(5)
+    alphabet = Alphabet("abc")
+    lm = NGram.train("abcabacab", 3)
+    for _ in range(20):
+        log_probs = peaky(rng, 4, 4)
+        decoder = BeamSearch(alphabet, 400, lm=lm, lm_weight=0.7, n_best=10, backend=backend)
+        for one in decoder.decode(log_probs):
+            assert one.score == pytest.approx(one.log_prob + 0.7 * lm.score(one.text, end=False), rel=1e-6)
+
+
+def test_rescoring_orders_by_the_true_probability():
+    rng = np.random.default_rng(2)
+    for lm in MODELS[:2]:
+        for _ in range(10):
+            log_probs = peaky(rng, 50, 10) / 3
+            log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
+            plain = BeamSearch(ALPHABET, 30, lm=lm, n_best=30).decode(log_probs)
+            best = BeamSearch(ALPHABET, 30, lm=lm, n_best=5, rescore=True).decode(log_probs)
+            keys = sorted((h.log_prob + 0.5 * (h.lm_log_prob or 0.0) for h in plain), reverse=True)
+            assert [h.log_prob + 0.5 * (h.lm_log_prob or 0.0) for h in best] == keys[:5]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lm_weight": 0.0}, "lm_weight must be"),
+        ({"lm_weight": float("inf")}, "lm_weight must be"),
+        ({"lm": NGram.train("a b", 1, unit="word")}, "lm must be a model of characters"),
+        ({"character_bonus": float("nan")}, "character_bonus must be"),
+        ({"rescore": True, "exact": False}, "rescore needs"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        BeamSearch(ALPHABET, **options)
+
+
+def pieces(rng, log_probs):
+    stops = sorted(rng.integers(0, len(log_probs) + 1, size=rng.integers(0, 6)))
+    return np.split(log_probs, stops)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("number", range(4))
+def test_pieces_give_what_the_whole_gives(number, exact, backend):
+    rng = np.random.default_rng(number)
+    options = {"exact": exact, "backend": backend}
+    decoder = decoder_of(number, 3, options)
+    for n_frames in (0, 1, 5, 60):
+        log_probs = peaky(rng, n_frames, 10)
+        stream = decoder.stream()
+        for piece in pieces(rng, log_probs):
+            stream.push(piece)
+        expected, found = decoder.decode(log_probs), stream.finish()
+        assert [h.text for h in found] == [h.text for h in expected]
+        for a, b in zip(found, expected, strict=True):
+            assert a.score == pytest.approx(b.score, rel=1e-9)
+            assert (a.labels, a.words, a.timesteps, a.lm_log_prob) == (b.labels, b.words, b.timesteps, b.lm_log_prob)
+            np.testing.assert_equal((a.log_prob, a.confidence), (b.log_prob, b.confidence))
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("number", range(4))
+def test_committed_texts_and_the_rest_are_the_whole(number, exact, backend):
+    rng = np.random.default_rng(10 + number)
+    options = {"exact": exact, "backend": backend}
+    decoder = decoder_of(number, 1, options)
+    log_probs = peaky(rng, 150, 10)
+    log_probs[rng.random(150) < 0.4] = np.log([*[1e-5] * 9, 1 - 9e-5])  # blanks
+    log_probs[70:80] = log_probs[70]  # a class that goes on
+    [whole] = decoder.decode(log_probs)
+    for _ in range(5):
+        stream, texts, labels, steps, frames = decoder.stream(), [], (), (), []
+        for piece in pieces(rng, log_probs):
+            stream.push(piece)
+            assert stream.best.startswith(stream.stable)
+            assert whole.text.startswith("".join(texts) + stream.stable)
+            part = stream.commit()
+            texts.append(part.text)
+            labels += part.labels
+            steps += part.timesteps
+            frames += [word.first for word in part.words]
+        assert stream.n_frames == 150
+        [rest] = stream.finish()
+        assert "".join(texts) + rest.text == whole.text
+        assert labels + rest.labels == whole.labels
+        assert rest.score == pytest.approx(whole.score, rel=1e-9)
+        if exact:
+            assert part.log_prob <= 0
+            assert steps + rest.timesteps == whole.timesteps
+            frames += [word.first for word in rest.words]
+            assert frames == sorted(frames)
+            assert len(set(steps)) == len(steps)
+
+
+def test_what_a_stream_refuses():
+    stream = BeamSearch(ALPHABET, 4).stream()
+    frame = np.full((1, 10), 0.1)
+    stream.push(probs=frame)
+    with pytest.raises(ValueError, match="must all be probabilities"):
+        stream.push(np.log(frame))
+    with pytest.raises(ValueError, match="10 classes"):
+        stream.push(probs=frame[:, :5])
+    with pytest.raises(ValueError, match="NaN"):
+        BeamSearch(ALPHABET, 4).stream().push(frame * np.nan)
+    assert stream.n_frames == 1
+    stream.finish()
+    for use in (stream.finish, stream.commit, lambda: stream.push(probs=frame)):
+        with pytest.raises(RuntimeError, match="has been finished"):
+            use()
+
+
+def test_the_memory_of_a_stream_does_not_grow():
+    """The prefixes that the arena holds after a thousand frames and after ten thousand."""
+    from fastctc.compiled.beam_search import Beams
+
+    rng = np.random.default_rng(4)
+    beams = Beams(10, 9)
+    probs = np.exp(peaky(rng, 1000, 10))
+    sizes = []
+    for _ in range(10):
+        beams.extend(probs, 10)
+        beams.commit(len(beams.stable()))
+        sizes.append(beams.__sizeof__())
+    assert max(sizes) == sizes[0]
+
+
+def test_beams_are_for_one_width_after_another():
+    rng = np.random.default_rng(6)
+    probs = np.exp(peaky(rng, 40, 10) / 2)
+    reference, compiled = (backends.load(b, "beam_search").Beams(10, 9) for b in ("reference", "compiled"))
+    for start, beam_width in ((0, 5), (5, 40), (10, 3), (15, 1), (20, 33), (25, 8), (39, 200)):
+        for beams in (reference, compiled):
+            beams.extend(probs[start : start + 5], beam_width)
+        assert [labels for labels, _ in compiled.best(300)] == [labels for labels, _ in reference.best(300)]
+        assert compiled.stable() == reference.stable()
+        for beams in (reference, compiled):
+            with pytest.raises(ValueError, match="n_labels must be"):
+                beams.commit(len(beams.stable()) + 1)
+            beams.commit(len(beams.stable()) // 2)
+    assert compiled.best(1)[0][1] == pytest.approx(reference.best(1)[0][1], rel=1e-12)
+
+
+def test_what_beams_refuse():
+    from fastctc.compiled.beam_search import Beams
+
+    tokens = np.zeros(3, np.int32)
+    model = (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, 0.0)
+    Beams(3, 2, model)
+    for wrong in (
+        (MODEL.tables, -1, tokens, [0.0] * 3, 1.0, 0.0),
+        (MODEL.tables, 10**6, tokens, [0.0] * 3, 1.0, 0.0),
+        (MODEL.tables, 0, tokens[:2], [0.0] * 3, 1.0, 0.0),
+        (MODEL.tables, 0, tokens, [0.0] * 2, 1.0, 0.0),
+        (MODEL.tables, 0, tokens, [0.0] * 3, 0.0, 0.0),
+        (MODEL.tables, 0, tokens, [0.0] * 3, float("nan"), 0.0),
+        (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, float("inf")),
+        (MODEL.tables[:3], 0, tokens, [0.0] * 3, 1.0, 0.0),
+        (7,),
+        7,
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            Beams(3, 2, wrong)
+    with pytest.raises(ValueError, match="must have 3 classes"):
+        Beams(3, 2).extend(np.ones((2, 4)), 3)
+    with pytest.raises(ValueError, match="beam_width must be"):
+        Beams(3, 2).extend(np.ones((2, 3)), 0)
+
+
+def test_the_real_line_with_a_model(real, shared):
+    log_probs, alphabet = real["iam_line"]
+    text = (shared / "text" / "english_corpus.txt").read_text(encoding="utf-8")
+    lm = NGram.train(text, 5, vocabulary=alphabet.characters)
+    plain, weighed = BeamSearch(alphabet), BeamSearch(alphabet, lm=lm, lm_weight=0.3, character_bonus=0.3)
+    assert plain.decode(log_probs)[0].text == "the fak friend of the fomcly hae tC"
+    assert weighed.decode(log_probs)[0].text == "the fake friend of the family hase te"
+    stream = weighed.stream()
+    for frame in log_probs:
+        stream.push(frame[None])
+    assert stream.finish() == weighed.decode(log_probs)
