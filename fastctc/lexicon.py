@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc import backends
+from fastctc import backends, storage
 from fastctc.alphabet import Alphabet
 
 
@@ -18,9 +18,8 @@ from fastctc.alphabet import Alphabet
 class Lexicon:
     """Words over an alphabet, in lexicographic order of their labels, and their prefix tree.
 
-    Made by :meth:`from_words` or :meth:`from_file`. All fields are arrays, so that a lexicon pickles, is shared by
-    threads without a copy, and needs 20 bytes a tree
-    node, 4 a character and 16 a word.
+    Made by :meth:`from_words`, :meth:`from_file` or :meth:`load`. All fields are arrays, so that a lexicon pickles, is
+    shared by threads without a copy, and needs 20 bytes a tree node, 4 a character and 16 a word.
     """
 
     alphabet: Alphabet
@@ -150,6 +149,83 @@ class Lexicon:
         """A word, by its place in the order of the lexicon."""
         return self.alphabet.decode(self.word_labels(number))
 
+    def numbers_near(self, labels: Sequence[int], tolerance: int, backend: str = "compiled") -> list[tuple[int, int]]:
+        """Number and edit distance of all words that are at most the tolerance away from the labels."""
+        near = backends.load(backend, "lexicon").words_near
+        found: list[tuple[int, int]] = near(self.node_labels, self.ends, self.words, labels, tolerance)
+        return found
+
+    def similar(self, text: str, tolerance: int = 1) -> list[tuple[str, int]]:
+        """Words whose edit distance to a text is at most the tolerance, and the distance, nearest first.
+
+        Found along the prefix tree, which asks for fewer distances than a BK-tree and needs no memory of its own.
+
+        Raises
+        ------
+        ValueError
+            For a tolerance below 0.
+
+        >>> Lexicon.from_words(["cab", "ab", "abba"], Alphabet("abc")).similar("abb")
+        [('ab', 1), ('abba', 1)]
+        """
+        known = set(self.alphabet.characters)
+        if self.alphabet.word_begin is None and all(len(c) == 1 for c in known):
+            labels = [self.alphabet.encode(c)[0] if c in known else -1 for c in text]  # -1 is like no label
+        else:
+            labels = list(self.alphabet.encode(text))
+        found = self.numbers_near(labels, tolerance)
+        return [(self.word(number), distance) for number, distance in sorted(found, key=lambda one: (one[1], one[0]))]
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the arrays to a file that :meth:`load` maps into memory."""
+        alphabet = self.alphabet
+        about = {
+            "characters": list(alphabet.characters),
+            "blank": alphabet.blank,
+            "word_characters": None if alphabet.word_characters is None else sorted(alphabet.word_characters),
+            "word_begin": alphabet.word_begin,
+            "has_priors": self.has_priors,
+            "skipped": list(self.skipped),
+        }
+        storage.save(path, "lexicon", about, {name: getattr(self, name) for name in TABLES})
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "Lexicon":
+        """Map a file that :meth:`save` wrote. Processes that load the same file share its memory.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is no such file, or damaged.
+        """
+        about, arrays = storage.load(path, "lexicon", TABLES)
+        try:
+            word_characters, skipped = about["word_characters"], about["skipped"]
+            alphabet = Alphabet(about["characters"], about["blank"], word_characters, about["word_begin"])
+            has_priors = about["has_priors"]
+            sound = isinstance(has_priors, bool) and all(isinstance(word, str) for word in skipped)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise storage.StorageError(f"{path}: the header is damaged: {error}") from None
+        n_words, n_nodes = len(arrays["offsets"]) - 1, len(arrays["ends"]) - 1
+        offsets, ends = arrays["offsets"], arrays["ends"]
+        if not (
+            sound
+            and n_words >= 1
+            and n_nodes >= 1
+            and len(arrays["priors"]) == n_words
+            and n_nodes + 1 == len(arrays["node_labels"]) == len(arrays["words"]) == len(arrays["bounds"])
+            and offsets[0] == 0
+            and offsets[-1] == len(arrays["labels"])
+            and arrays["words"][-1] == n_words
+            and (offsets[1:] > offsets[:-1]).all()
+            and (ends[:-1] > np.arange(n_nodes)).all()
+            and ends.max() == n_nodes
+        ):
+            raise storage.StorageError(f"{path}: its parts do not fit together")
+        return cls(alphabet, **arrays, has_priors=has_priors, skipped=tuple(skipped))
+
     def __contains__(self, word: str) -> bool:
         try:
             wanted = self.alphabet.encode(word)
@@ -167,6 +243,15 @@ class Lexicon:
         return False
 
 
+TABLES = {
+    "labels": "int32",
+    "offsets": "int64",
+    "priors": "float64",
+    "node_labels": "int32",
+    "ends": "int32",
+    "words": "int32",
+    "bounds": "float64",
+}
 FIRST = 0xE000  # labels become characters from here on, behind the surrogates, so that Python sorts words by labels
 
 

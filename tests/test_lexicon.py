@@ -10,8 +10,9 @@ from conftest import logs, matrices, peaky, width
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastctc import Alphabet, Lexicon, LexiconSearch, backends, log_probability
+from fastctc import Alphabet, Lexicon, LexiconSearch, backends, edit_distance, log_probability
 from fastctc.reference import lexicon as reference
+from fastctc.storage import StorageError
 
 ABC = Alphabet("abc", 0)
 
@@ -71,12 +72,12 @@ def test_trees_that_are_none():
         (tree[0], tree[1], tree[2] + 9),
     ):
         with pytest.raises(ValueError, match="no part of a prefix tree"):
-            search(probs, *nodes, np.ones(3), np.ones(2), 0, 1, 0.0)
+            search(probs, *nodes, np.ones(3), np.ones(2), 0, 1, 0.0, 0)
     with pytest.raises(ValueError, match="equally long"):
-        search(probs, *tree, np.ones(2), np.ones(2), 0, 1, 0.0)
-    for blank, n_best, certainty in ((4, 1, 0.0), (0, 0, 0.0), (0, 1, 1.0), (0, 1, float("nan"))):
+        search(probs, *tree, np.ones(2), np.ones(2), 0, 1, 0.0, 0)
+    for arguments in ((4, 1, 0.0, 0), (0, 0, 0.0, 0), (0, 1, 1.0, 0), (0, 1, float("nan"), 0), (0, 1, 0.0, -1)):
         with pytest.raises(ValueError, match="must be"):
-            search(probs, *tree, np.ones(3), np.ones(2), blank, n_best, certainty)
+            search(probs, *tree, np.ones(3), np.ones(2), *arguments)
 
 
 @given(matrices(max_frames=5, max_classes=4), st.data())
@@ -93,7 +94,15 @@ def test_search_finds_the_best_words(case, data):
     certainty = data.draw(st.sampled_from([0.0, 0.5, 0.99]))
     labels, offsets = arrays(words)
     tree = reference.prefix_tree(labels, offsets)
-    arguments = (*tree, reference.best_below(tree[1], tree[2], priors), np.array(priors), blank, n_best, certainty)
+    arguments = (
+        *tree,
+        reference.best_below(tree[1], tree[2], priors),
+        np.array(priors),
+        blank,
+        n_best,
+        certainty,
+        10**6,
+    )
     texts = text_probabilities(rows, blank, n_classes)
     scores = [texts.get(word, 0.0) * prior for word, prior in zip(words, priors, strict=True)]
     best = sorted((s for s in scores if s > 0), reverse=True)[:n_best]
@@ -232,8 +241,110 @@ def test_real_word(real, shared):
     frames, alphabet = real["iam_word"]
     lexicon = Lexicon.from_file(shared / "text" / "words_370k.txt", alphabet)
     best = LexiconSearch(lexicon, certainty=0).decode(frames)[0]
-    sure = LexiconSearch(lexicon, certainty=0.999).decode(frames)[0]
+    sure = LexiconSearch(lexicon, certainty=0.999, patience=10**6).decode(frames)[0]
     assert best.text == sure.text == "aircraft"
     assert best.log_prob == sure.log_prob
     assert 0.1 < best.confidence <= sure.confidence
     assert sure.confidence > 0.998
+
+
+@given(sorted_words, st.lists(st.integers(-1, 3), max_size=6), st.integers(0, 7))
+def test_words_near_a_text(words, text, tolerance):
+    tree = reference.prefix_tree(*arrays(words))
+    expected = [(i, d) for i, word in enumerate(words) if (d := edit_distance(word, tuple(text))) <= tolerance]
+    for backend in ("reference", "compiled"):
+        assert backends.load(backend, "lexicon").words_near(*tree, text, tolerance) == expected
+
+
+def test_similar_words():
+    lexicon = Lexicon.from_words(["cab", "ab", "abba", "acca"], ABC)
+    assert lexicon.similar("abba", 2) == [("abba", 0), ("ab", 2), ("acca", 2)]
+    assert lexicon.similar("xyz", 2) == []
+    assert lexicon.similar("xab") == [("ab", 1), ("cab", 1)]
+    pieces = Lexicon.from_words([["abc"], ["abc", "d"]], Alphabet(["abc", "d"]))
+    assert pieces.similar("abcdd") == [("abcd", 1)]
+    near = backends.load("compiled", "lexicon").words_near
+    tree = lexicon.node_labels, lexicon.ends, lexicon.words
+    for arguments in ((*tree, [1], -1), (tree[0][:-1].copy(), *tree[1:], [1], 1)):
+        with pytest.raises(ValueError, match="must be"):
+            near(*arguments)
+    for ends in (tree[1] - 1, tree[1] + 3):
+        with pytest.raises(ValueError, match="no part of a prefix tree"):
+            near(tree[0], ends, tree[2], [1, 2], 5)
+
+
+@pytest.mark.parametrize("priors", [None, [1.0, 0.0, 3.0, 0.5]])
+def test_approximate_search(priors, backend):
+    rng = np.random.default_rng(3)
+    words = ["cab", "ab", "abba", "acca"]
+    lexicon = Lexicon.from_words(words, ABC, priors)
+    for _ in range(20):
+        frames = peaky(rng, 7, 4)
+        wide = LexiconSearch(lexicon, n_best=4, tolerance=10, backend=backend).decode(frames)
+        whole = LexiconSearch(lexicon, n_best=4, backend=backend).decode(frames)
+        assert [h.text for h in wide] == [h.text for h in whole]
+        assert [h.score for h in wide] == pytest.approx([h.score for h in whole])
+        assert [h.lm_log_prob for h in wide] == [h.lm_log_prob for h in whole]
+        best = "".join(ABC.decode([label]) for label in backends.load(backend, "best_path").best_path(frames, 0)[0])
+        near = LexiconSearch(lexicon, n_best=4, tolerance=1, exact=False, backend=backend).decode(frames)
+        assert {h.text for h in near} <= {word for word, _ in lexicon.similar(best, 1)}
+
+
+@pytest.mark.parametrize(("name", "value"), [("tolerance", -1), ("patience", -1), ("n_best", 0), ("certainty", 1.0)])
+def test_bad_options_of_the_search(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        LexiconSearch(Lexicon.from_words(["a"], ABC), **{name: value})
+
+
+def test_the_alphabet_is_saved_too(tmp_path):
+    alphabet = Alphabet(["▁a", "b", "▁é"], 1, word_begin="▁")
+    Lexicon.from_words(["ab", "a", "é"], alphabet).save(tmp_path / "words")
+    loaded = Lexicon.load(tmp_path / "words")
+    assert loaded.alphabet == alphabet
+    assert sorted(map(loaded.word, range(3))) == ["a", "ab", "é"]
+
+
+def test_saved_and_mapped(tmp_path):
+    alphabet = Alphabet(["a", "b", "c", "é"], 2, ["a", "b"])
+    lexicon = Lexicon.from_words(["ab", "ba", "é", "x"], alphabet, [1, 2, 3, 4], unknown="skip")
+    path = tmp_path / "words"
+    lexicon.save(path)
+    loaded = Lexicon.load(path)
+    assert loaded.alphabet == alphabet
+    assert [loaded.word(i) for i in range(len(loaded))] == [lexicon.word(i) for i in range(len(lexicon))]
+    assert (loaded.has_priors, loaded.skipped) == (True, ("x",))
+    assert "ba" in pickle.loads(pickle.dumps(loaded))
+    assert list(tmp_path.iterdir()) == [path]
+    frames = np.full((3, 5), 0.2)
+    assert LexiconSearch(loaded, n_best=3).decode(probs=frames) == LexiconSearch(lexicon, n_best=3).decode(probs=frames)
+    whole = path.read_bytes()
+    for n in range(0, len(whole) - 64, 11):
+        (tmp_path / "cut").write_bytes(whole[:n])
+        with pytest.raises(StorageError):
+            Lexicon.load(tmp_path / "cut")
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in rng.integers(len(whole), size=8):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "damaged").write_bytes(damaged)
+        try:
+            found = Lexicon.load(tmp_path / "damaged")
+            assert "zz" not in found
+            found.similar("ab", 2)
+            LexiconSearch(found).decode(probs=frames)
+        except (ValueError, IndexError, KeyError):
+            pass
+
+
+def test_files_that_hold_something_else(tmp_path):
+    from fastctc import NGram
+
+    NGram.train("ab", 2).save(tmp_path / "model")
+    with pytest.raises(ValueError, match="must hold a lexicon, but holds a n-gram model"):
+        Lexicon.load(tmp_path / "model")
+    (tmp_path / "text").write_text("word\n")
+    with pytest.raises(ValueError, match="must be a file that fastctc saved"):
+        Lexicon.load(tmp_path / "text")
+    with pytest.raises(OSError, match="missing"):
+        Lexicon.load(tmp_path / "missing")

@@ -1,7 +1,8 @@
 """Twin of fastctc.reference.lexicon."""
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free, malloc, realloc
 
 import numpy as np
 
@@ -82,3 +83,125 @@ def best_below(const int32_t[::1] ends, const int32_t[::1] words, const double[:
                 child = ends[child]
             out[node] = best
     return result
+
+
+cdef struct Near:
+    int word
+    int distance
+
+cdef struct Search:
+    const int32_t *node_labels
+    const int32_t *ends
+    const int32_t *words
+    int n_nodes
+    int n_words
+    const int *text
+    int length
+    int tolerance
+    int *rows           # of distances, one a depth
+    int *stack          # where the subtrees end that the node is in
+    Near *found
+    Py_ssize_t n_found
+    Py_ssize_t room
+
+
+cdef int keep(Search *s, int word, int distance) except -1 nogil:
+    cdef Near *found
+    if s.n_found == s.room:
+        found = <Near *> realloc(s.found, 2 * s.room * sizeof(Near))
+        if found is NULL:
+            with gil:
+                raise MemoryError()
+        s.found = found
+        s.room *= 2
+    s.found[s.n_found].word = word
+    s.found[s.n_found].distance = distance
+    s.n_found += 1
+    return 0
+
+
+cdef int search(Search *s) except -1 nogil:
+    """In preorder, so that words come in their order. Below a depth of length + tolerance all distances are too great."""
+    cdef int node = 0, depth = 0, width = s.length + 1, j, least, cost, label, end
+    cdef int *row
+    cdef const int *above
+    cdef Py_ssize_t worked = 0
+    s.stack[0] = s.n_nodes
+    while True:
+        while depth and node == s.stack[depth]:
+            depth -= 1
+        if node == s.n_nodes:
+            return 0
+        end = s.ends[node]
+        if not (node < end <= s.stack[depth] and 0 <= s.words[node] < s.n_words):
+            with gil:
+                raise ValueError(f"node {node} is no part of a prefix tree")
+        above = s.rows + depth * width
+        row = s.rows + (depth + 1) * width
+        label = s.node_labels[node]
+        row[0] = least = above[0] + 1
+        for j in range(s.length):
+            cost = above[j] + (s.text[j] != label)
+            cost = min(cost, above[j + 1] + 1)
+            cost = min(cost, row[j] + 1)
+            row[j + 1] = cost
+            least = min(least, cost)
+        if row[s.length] <= s.tolerance and (node + 1 == end or s.words[node + 1] > s.words[node]):
+            keep(s, s.words[node], row[s.length])
+        if least <= s.tolerance and node + 1 < end:
+            depth += 1
+            s.stack[depth] = end
+            node += 1
+        else:
+            node = end
+        worked += width
+        if worked > 1 << 22:
+            worked = 0
+            with gil:
+                PyErr_CheckSignals()
+
+
+def words_near(
+    const int32_t[::1] node_labels, const int32_t[::1] ends, const int32_t[::1] words, text, Py_ssize_t tolerance
+) -> list:
+    cdef list labels = list(text)
+    cdef Py_ssize_t n = len(labels), n_nodes = ends.shape[0] - 1, depth, i
+    cdef int *numbers
+    cdef Search s
+    if n_nodes < 1 or node_labels.shape[0] != n_nodes + 1 or words.shape[0] != n_nodes + 1:
+        raise ValueError("the tables of the tree must be equally long, and hold a node")
+    if tolerance < 0:
+        raise ValueError(f"tolerance must be 0 or more, got {tolerance}")
+    tolerance = min(tolerance, 1 << 30)
+    depth = min(n_nodes, n + tolerance) + 2
+    if depth * (n + 1) > 1 << 28:
+        raise ValueError(f"text must be shorter for a tolerance of {tolerance}, got {n} labels")
+    s.node_labels = &node_labels[0]
+    s.ends = &ends[0]
+    s.words = &words[0]
+    s.n_nodes = <int> n_nodes
+    s.n_words = words[n_nodes]
+    s.length = <int> n
+    s.tolerance = <int> tolerance
+    s.n_found = 0
+    s.room = 64
+    numbers = <int *> malloc((n + 1) * sizeof(int))
+    s.rows = <int *> malloc(depth * (n + 1) * sizeof(int))
+    s.stack = <int *> malloc(depth * sizeof(int))
+    s.found = <Near *> malloc(s.room * sizeof(Near))
+    s.text = numbers
+    try:
+        if numbers is NULL or s.rows is NULL or s.stack is NULL or s.found is NULL:
+            raise MemoryError()
+        for i in range(n):
+            numbers[i] = labels[i]
+        for i in range(n + 1):
+            s.rows[i] = <int> i
+        with nogil:
+            search(&s)
+        return [(s.found[i].word, s.found[i].distance) for i in range(s.n_found)]
+    finally:
+        free(numbers)
+        free(s.rows)
+        free(s.stack)
+        free(s.found)

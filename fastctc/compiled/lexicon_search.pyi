@@ -10,4 +10,5 @@ def lexicon_search(
     blank: int,
     n_best: int,
     certainty: float,
+    patience: int,
 ) -> tuple[list[tuple[int, float]], float, float]: ...

@@ -9,7 +9,8 @@ cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # numbers computed between two looks for 
 
 # An entry of the queue: a node, and where the vectors of its prefix lie.
 cdef struct Entry:
-    double bound
+    double bound        # for a single word, later for all
+    double mass         # for all words below
     int node
     int slot
 
@@ -23,6 +24,7 @@ cdef struct Search:
     Py_ssize_t n_words
     int blank
     double *y               # normalised rows
+    double *later           # the most that a path can keep in the frames after each
     double *vectors         # slots of 2 n_frames numbers: the paths that end in a blank, and in the last label
     Py_ssize_t n_slots      # in use or free
     Py_ssize_t room
@@ -35,8 +37,10 @@ cdef struct Search:
     Py_ssize_t n_found
     Py_ssize_t n_best
     double certainty
+    Py_ssize_t patience
     double explored
-    double waiting          # sum of the bounds in the queue
+    double waiting          # sum of the masses in the queue
+    Py_ssize_t n_seen
     double rest
 
 
@@ -65,7 +69,7 @@ cdef int new_slot(Search *s) except -1 nogil:
     return <int> s.n_slots - 1
 
 
-cdef int push(Search *s, double bound, int node, int slot) except -1 nogil:
+cdef int push(Search *s, double bound, double mass, int node, int slot) except -1 nogil:
     cdef Py_ssize_t i = s.n_queue, parent
     cdef Entry *queue
     if s.n_queue == s.queue_room:
@@ -83,16 +87,14 @@ cdef int push(Search *s, double bound, int node, int slot) except -1 nogil:
         s.queue[i] = s.queue[parent]
         i = parent
     s.queue[i].bound = bound
+    s.queue[i].mass = mass
     s.queue[i].node = node
     s.queue[i].slot = slot
     return 0
 
 
-cdef Entry pop(Search *s) noexcept nogil:
-    cdef Entry first = s.queue[0], last
-    cdef Py_ssize_t i = 0, child
-    s.n_queue -= 1
-    last = s.queue[s.n_queue]
+cdef void sink(Search *s, Py_ssize_t i, Entry last) noexcept nogil:
+    cdef Py_ssize_t child
     while True:
         child = 2 * i + 1
         if child >= s.n_queue:
@@ -104,6 +106,14 @@ cdef Entry pop(Search *s) noexcept nogil:
         s.queue[i] = s.queue[child]
         i = child
     s.queue[i] = last
+
+
+cdef Entry pop(Search *s) noexcept nogil:
+    cdef Entry first = s.queue[0]
+    s.n_queue -= 1
+    if s.n_queue:
+        sink(s, 0, s.queue[s.n_queue])
+    s.waiting -= first.mass
     return first
 
 
@@ -122,111 +132,146 @@ cdef void keep(Search *s, double score, int word) noexcept nogil:
         s.n_found += 1
 
 
-cdef int search(
-    Search *s, const int32_t *node_labels, const int32_t *ends, const int32_t *words, const double *bounds,
-    const double *priors, int n_nodes
-) except -1 nogil:
-    cdef Py_ssize_t n = s.n_frames, t, worked = 0
-    cdef int child, end, label, last, slot
-    cdef double first, prefix, whole, score, bound, p, q, in_label, in_blank
-    cdef double skip
+cdef struct Tree:
+    const int32_t *node_labels
+    const int32_t *ends
+    const int32_t *words
+    const double *bounds
+    const double *priors
+    int n_nodes
+
+
+cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -1 nogil:
+    """Look at the children of a node."""
+    cdef Py_ssize_t n = s.n_frames, t
+    cdef int last = tree.node_labels[entry.node] if entry.node >= 0 else -1, child = entry.node + 1
+    cdef int end = tree.ends[entry.node] if entry.node >= 0 else tree.n_nodes, label, slot
+    cdef double first, prefix, single, whole, score, mass, p, q, in_label, in_blank, skip
     cdef const double *blanks
     cdef const double *labels
     cdef double *new_blanks
     cdef double *new_labels
     cdef const double *row
-    cdef Entry entry
+    while child < end:
+        label = tree.node_labels[child]
+        # Nodes are checked where they are met: there may be millions of others.
+        if not (
+            child < tree.ends[child] <= end and 0 <= tree.words[child] < s.n_words and 0 <= label < s.width
+            and label != s.blank
+        ):
+            with gil:
+                raise ValueError(
+                    f"node {child} is no part of a prefix tree over {s.width} classes with blank {s.blank}"
+                )
+        slot = new_slot(s)
+        blanks = s.vectors + entry.slot * 2 * n
+        labels = blanks + n
+        new_blanks = s.vectors + slot * 2 * n
+        new_labels = new_blanks + n
+        skip = 0.0 if label == last else 1.0
+        in_label = prefix = s.y[label] if entry.node < 0 else 0.0
+        single = prefix * s.later[0]
+        in_blank = 0.0
+        new_labels[0] = in_label
+        new_blanks[0] = 0.0
+        row = s.y
+        for t in range(1, n):
+            row += s.width
+            p = row[label]
+            first = p * (blanks[t - 1] + skip * labels[t - 1])
+            prefix += first
+            single += first * s.later[t]
+            q = in_label
+            in_label = first + p * q
+            in_blank = row[s.blank] * (in_blank + q)
+            new_labels[t] = in_label
+            new_blanks[t] = in_blank
+        whole = in_label + in_blank
+        if child + 1 == tree.ends[child] or tree.words[child + 1] > tree.words[child]:
+            score = whole * tree.priors[tree.words[child]]
+            s.explored += score
+            if score > 0.0 and score >= worst(s):
+                keep(s, score, tree.words[child])
+        mass = max(0.0, prefix - whole) * tree.bounds[child]
+        single = min(mass, single * tree.bounds[child])
+        if child + 1 < tree.ends[child] and mass > 0.0 and (single >= worst(s) or s.certainty > 0.0):
+            s.waiting += mass
+            push(s, mass if by_mass else single, mass, child, slot)
+        else:
+            if child + 1 < tree.ends[child]:
+                s.rest += mass
+            s.free_slots[s.n_free] = slot
+            s.n_free += 1
+        s.n_seen += 1
+        child = tree.ends[child]
+    s.free_slots[s.n_free] = entry.slot
+    s.n_free += 1
+    return 0
+
+
+cdef int search(Search *s, const Tree *tree) except -1 nogil:
+    cdef Py_ssize_t n = s.n_frames, t, c, looked = 0, limit
+    cdef int slot
+    cdef double p = 1.0, most, second
+    s.later[n - 1] = 1.0
+    for t in range(n - 1, 0, -1):
+        most = second = 0.0
+        for c in range(s.width):
+            p = s.y[t * s.width + c]
+            if c != s.blank and p > second:
+                second = min(p, most)
+                most = max(p, most)
+        s.later[t - 1] = s.later[t] * min(1.0, s.y[t * s.width + s.blank] + (most + second))
     slot = new_slot(s)
     p = 1.0
     for t in range(n):
         p *= s.y[t * s.width + s.blank]
         s.vectors[t] = p
         s.vectors[n + t] = 0.0
-    push(s, INFINITY, -1, slot)
-    while s.n_queue:
-        entry = pop(s)
-        if entry.node >= 0:
-            s.waiting -= entry.bound
-        if entry.bound < worst(s) and s.certainty * (s.explored + s.waiting + s.rest + entry.bound) <= s.explored:
-            s.rest += entry.bound
-            s.free_slots[s.n_free] = entry.slot
-            s.n_free += 1
-            continue
-        last = node_labels[entry.node] if entry.node >= 0 else -1
-        child = entry.node + 1
-        end = ends[entry.node] if entry.node >= 0 else n_nodes
-        while child < end:
-            label = node_labels[child]
-            # Nodes are checked where they are met: there may be millions of others.
-            if not (
-                child < ends[child] <= end and 0 <= words[child] < s.n_words and 0 <= label < s.width
-                and label != s.blank
-            ):
-                with gil:
-                    raise ValueError(
-                        f"node {child} is no part of a prefix tree over {s.width} classes with blank {s.blank}"
-                    )
-            slot = new_slot(s)
-            blanks = s.vectors + entry.slot * 2 * n
-            labels = blanks + n
-            new_blanks = s.vectors + slot * 2 * n
-            new_labels = new_blanks + n
-            skip = 0.0 if label == last else 1.0
-            in_label = prefix = s.y[label] if entry.node < 0 else 0.0
-            in_blank = 0.0
-            new_labels[0] = in_label
-            new_blanks[0] = 0.0
-            row = s.y
-            for t in range(1, n):
-                row += s.width
-                p = row[label]
-                first = p * (blanks[t - 1] + skip * labels[t - 1])
-                prefix += first
-                q = in_label
-                in_label = first + p * q
-                in_blank = row[s.blank] * (in_blank + q)
-                new_labels[t] = in_label
-                new_blanks[t] = in_blank
-            whole = in_label + in_blank
-            if child + 1 == ends[child] or words[child + 1] > words[child]:
-                score = whole * priors[words[child]]
-                s.explored += score
-                if score > 0.0 and score >= worst(s):
-                    keep(s, score, words[child])
-            bound = max(0.0, prefix - whole) * bounds[child]
-            if child + 1 < ends[child] and bound > 0.0 and (bound >= worst(s) or s.certainty > 0.0):
-                s.waiting += bound
-                push(s, bound, child, slot)
-            else:
-                if child + 1 < ends[child]:
-                    s.rest += bound
-                s.free_slots[s.n_free] = slot
-                s.n_free += 1
-            worked += n
-            child = ends[child]
-        s.free_slots[s.n_free] = entry.slot
-        s.n_free += 1
-        if worked > SIGNAL_WORK:
-            worked = 0
-            with gil:
-                PyErr_CheckSignals()
+    push(s, INFINITY, 0.0, -1, slot)
+    while s.n_queue and s.queue[0].bound >= worst(s):
+        expand(s, tree, pop(s), False)
+        looked = look(s, looked)
+    if s.certainty > 0.0:
+        limit = 3 * s.n_seen + s.patience
+        for t in range(s.n_queue):
+            s.queue[t].bound = s.queue[t].mass
+        for t in range(s.n_queue // 2 - 1, -1, -1):
+            sink(s, t, s.queue[t])
+        while s.n_queue and s.explored < s.certainty * (s.explored + s.waiting + s.rest) and s.n_seen < limit:
+            expand(s, tree, pop(s), True)
+            looked = look(s, looked)
+    for t in range(s.n_queue):
+        s.rest += s.queue[t].mass
     return 0
+
+
+cdef inline Py_ssize_t look(const Search *s, Py_ssize_t looked) except -1 nogil:
+    """Look for Ctrl-C, now and then; how many nodes had been seen then."""
+    if (s.n_seen - looked) * s.n_frames < SIGNAL_WORK:
+        return looked
+    with gil:
+        PyErr_CheckSignals()
+    return s.n_seen
 
 
 def lexicon_search(
     const double[:, ::1] probs, const int32_t[::1] node_labels, const int32_t[::1] ends, const int32_t[::1] words,
     const double[::1] bounds, const double[::1] priors, int blank, Py_ssize_t n_best,
-    double certainty
+    double certainty, Py_ssize_t patience
 ) -> tuple:
     cdef Py_ssize_t n_frames = probs.shape[0], width = probs.shape[1], n_nodes = ends.shape[0] - 1, t, c
     cdef double total, scale = 0.0
     cdef Search s
+    cdef Tree tree
     if not 0 <= blank < width:
         raise ValueError(f"blank must be a class, 0 to {width - 1}, got {blank}")
     if n_best < 1:
         raise ValueError(f"n_best must be 1 or more, got {n_best}")
     if not 0.0 <= certainty < 1.0:
         raise ValueError(f"certainty must be 0 or more and below 1, got {certainty}")
+    if not 0 <= patience <= 1 << 40:
+        raise ValueError(f"patience must be 0 to {1 << 40}, got {patience}")
     if node_labels.shape[0] != n_nodes + 1 or words.shape[0] != n_nodes + 1 or bounds.shape[0] != n_nodes + 1:
         raise ValueError("the tables of the tree must be equally long")
     if n_frames == 0 or n_nodes < 1:
@@ -240,8 +285,16 @@ def lexicon_search(
     s.room = s.queue_room = 256
     s.n_best = n_best
     s.certainty = certainty
+    s.patience = patience
     s.explored = s.waiting = s.rest = 0.0
-    s.y = <double *> malloc(n_frames * width * sizeof(double))
+    s.n_seen = 0
+    tree.node_labels = &node_labels[0]
+    tree.ends = &ends[0]
+    tree.words = &words[0]
+    tree.bounds = &bounds[0]
+    tree.priors = &priors[0]
+    tree.n_nodes = <int> n_nodes
+    s.y = <double *> malloc(n_frames * (width + 1) * sizeof(double))
     s.vectors = <double *> malloc(s.room * 2 * n_frames * sizeof(double))
     s.free_slots = <int *> malloc(s.room * sizeof(int))
     s.queue = <Entry *> malloc(s.queue_room * sizeof(Entry))
@@ -249,6 +302,7 @@ def lexicon_search(
     try:
         if s.y is NULL or s.vectors is NULL or s.free_slots is NULL or s.queue is NULL or s.found is NULL:
             raise MemoryError()
+        s.later = s.y + n_frames * width
         with nogil:
             for t in range(n_frames):
                 total = 0.0
@@ -257,7 +311,7 @@ def lexicon_search(
                 scale += log(total)
                 for c in range(width):
                     s.y[t * width + c] = probs[t, c] / total
-            search(&s, &node_labels[0], &ends[0], &words[0], &bounds[0], &priors[0], <int> n_nodes)
+            search(&s, &tree)
         return (
             [(s.found[t].word, log(s.found[t].score) + scale) for t in range(s.n_found)],
             log(s.explored) + scale,

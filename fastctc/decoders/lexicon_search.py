@@ -1,7 +1,8 @@
 """Lexicon search."""
 
 from dataclasses import KW_ONLY, dataclass
-from math import exp, log, nan
+from math import exp, inf, log, nan
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +18,9 @@ from fastctc.lexicon import Lexicon
 class LexiconSearch(Decoder):
     """The most probable words of a lexicon, provably: for images and recordings of one word each.
 
-    Best-first search over the prefix tree, bounded by the probability of all texts that begin with a prefix times the
-    greatest prior below it. Where the network is sure of something it looks at a tiny part of the tree, O(T) a node for
-    T frames, and returns what scoring every word would have returned; on noise it may have to see much of it.
+    Best-first search over the prefix tree: what no word below a node can exceed decides which comes next. Where the
+    network is sure of something it looks at a tiny part of the tree, O(T) a node for T frames, and returns what scoring
+    every word would have returned; on noise it may have to see much of it.
 
     Parameters
     ----------
@@ -28,13 +29,23 @@ class LexiconSearch(Decoder):
     n_best : int, default 1
         How many words to return; fewer come back where fewer are possible, none where no word fits into the frames.
     certainty : float, default 0.9
-        Below 1. The search goes on until the words looked at hold at least this share of the scores of the whole
-        lexicon, so that ``confidence`` is exact to that factor. The best words are
-        known earlier: 0 stops there, and leaves a confidence that is only a rough lower bound.
+        Below 1. The best words being known, the search goes on until the words looked at hold at least this share of
+        the scores of the whole lexicon, so that ``confidence`` is exact to that factor. 0 leaves a confidence that is
+        only a rough lower bound.
+    patience : int, default 500
+        How many nodes the search may look at for that certainty, besides twice as many as the best words took.
+    tolerance : int, optional
+        Search approximately, as published: among the words whose edit distance to the text of the best path is at most
+        this, none otherwise. ``confidence`` is P(word | frames) then.
     exact : bool, default True
         Whether to compute ``log_prob`` as a sum over all paths once more, ``timesteps`` and ``words``.
     backend : str, default "compiled"
         "reference" runs the plain Python specification.
+
+    Raises
+    ------
+    ValueError
+        For n_best below 1, a certainty that is not below 1, a patience or tolerance below 0.
 
     Notes
     -----
@@ -46,6 +57,7 @@ class LexiconSearch(Decoder):
     References
     ----------
     A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist Temporal Classification, ICML 2006 (prefix search).
+    H. Scheidl: Build a Handwritten Text Recognition System using TensorFlow, 2018 (the approximate search).
 
     Examples
     --------
@@ -60,6 +72,8 @@ class LexiconSearch(Decoder):
     _: KW_ONLY
     n_best: int = 1
     certainty: float = 0.9
+    patience: int = 500
+    tolerance: int | None = None
     exact: bool = True
     backend: str = "compiled"
 
@@ -68,18 +82,47 @@ class LexiconSearch(Decoder):
             raise ValueError(f"n_best must be 1 or more, got {self.n_best}")
         if not 0 <= self.certainty < 1:
             raise ValueError(f"certainty must be 0 or more and below 1, got {self.certainty}")
+        if self.patience < 0:
+            raise ValueError(f"patience must be 0 or more, got {self.patience}")
+        if self.tolerance is not None and self.tolerance < 0:
+            raise ValueError(f"tolerance must be 0 or more, got {self.tolerance}")
 
     @property
     def alphabet(self) -> Alphabet:  # type: ignore[override]
         return self.lexicon.alphabet
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
-        return [self._decode_one(frames) for frames in as_doubles(batch, workspace)]
+        doubles = as_doubles(batch, workspace)
+        if self.tolerance is None:
+            return [self._decode_one(one) for one in doubles]
+        return [self._decode_near(frames, one) for frames, one in zip(batch, doubles, strict=True)]
 
     def _decode_one(self, frames: Doubles) -> list[Hypothesis]:
         lexicon, search = self.lexicon, backends.load(self.backend, "lexicon_search").lexicon_search
         tree = lexicon.node_labels, lexicon.ends, lexicon.words, lexicon.bounds, lexicon.priors
-        found, explored, rest = search(frames.probs, *tree, self.alphabet.blank, self.n_best, self.certainty)
+        effort = self.n_best, self.certainty, self.patience
+        found, explored, rest = search(frames.probs, *tree, self.alphabet.blank, *effort)
+        everything = float(np.logaddexp(explored, rest))
+        return [
+            one._replace(confidence=min(1.0, exp(one.score - everything))) for one in self._hypotheses(frames, found)
+        ]
+
+    def _decode_near(self, frames: Frames, doubles: Doubles) -> list[Hypothesis]:
+        blank, lexicon = self.alphabet.blank, self.lexicon
+        best, *_ = backends.load(self.backend, "best_path").best_path(frames.log_probs(), blank)
+        log_probability = backends.load(self.backend, "loss").log_probability
+        found = []
+        for word, _ in lexicon.numbers_near(best, self.tolerance or 0, self.backend):
+            prior = lexicon.priors[word]
+            score = log_probability(doubles.probs, lexicon.word_labels(word), blank, False)
+            if prior > 0 and score > -inf:
+                found.append((word, score + log(prior)))
+        found.sort(key=lambda one: (-one[1], one[0]))
+        return self._hypotheses(doubles, found[: self.n_best])
+
+    def _hypotheses(self, frames: Doubles, found: Any) -> list[Hypothesis]:
+        """What the frames tell about words, which come as their numbers and scores."""
+        lexicon = self.lexicon
         labels = [lexicon.word_labels(word) for word, _ in found]
         if self.exact:
             findings = [(frames, text, score) for text, (_, score) in zip(labels, found, strict=True)]
@@ -90,11 +133,6 @@ class LexiconSearch(Decoder):
                 Hypothesis(decode(text), nan, score, text, (), (), nan)
                 for text, (_, score) in zip(labels, found, strict=True)
             ]
-        everything = float(np.logaddexp(explored, rest))
-        return [
-            h._replace(
-                confidence=min(1.0, exp(score - everything)),
-                lm_log_prob=log(lexicon.priors[word]) if lexicon.has_priors else None,
-            )
-            for h, (word, score) in zip(plain, found, strict=True)
-        ]
+        if not lexicon.has_priors:
+            return plain
+        return [h._replace(lm_log_prob=log(lexicon.priors[word])) for h, (word, _) in zip(plain, found, strict=True)]

@@ -50,3 +50,29 @@ def best_below(ends: Sequence[int], words: Sequence[int], priors: Sequence[float
     """Greatest prior of the words below each node, and 0 at the end."""
     n_nodes = len(ends) - 1
     return np.array([max(priors[words[node] : words[ends[node]]]) for node in range(n_nodes)] + [0.0], dtype=np.float64)
+
+
+def words_near(
+    node_labels: Sequence[int], ends: Sequence[int], words: Sequence[int], text: Sequence[int], tolerance: int
+) -> list[tuple[int, int]]:
+    """All words whose edit distance to the text is at most the tolerance, with the distance, in their order.
+
+    Each node has the row of distances between its prefix and the beginnings of the text, made from its parent's; if all
+    of them are above the tolerance, so are those of all words below.
+    """
+    found = []
+
+    def descend(node: int, end: int, above: list[int]) -> None:
+        while node < end:
+            row = [above[0] + 1]
+            for j, label in enumerate(text):
+                row.append(min(above[j] + (label != node_labels[node]), above[j + 1] + 1, row[j] + 1))
+            below = node + 1
+            if row[-1] <= tolerance and (below == ends[node] or words[below] > words[node]):
+                found.append((int(words[node]), row[-1]))
+            if min(row) <= tolerance:
+                descend(below, ends[node], row)
+            node = ends[node]
+
+    descend(0, len(ends) - 1, list(range(len(text) + 1)))
+    return sorted(found)

@@ -5,10 +5,12 @@ Classification, ICML 2006, section 3.2 (prefix search), kept within a lexicon an
 """
 
 from collections.abc import Iterator, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf, log
 
 Vector = list[float]
+# Bound (negated), what all words below may hold, node, probabilities of its paths.
+Entry = tuple[float, float, int, Vector, Vector]
 
 
 def lexicon_search(
@@ -21,15 +23,20 @@ def lexicon_search(
     blank: int,
     n_best: int,
     certainty: float,
+    patience: int,
 ) -> tuple[list[tuple[int, float]], float, float]:
     """The ``n_best`` words with the greatest probability times prior, best first; equal ones in their order.
 
     The tree is that of :func:`fastctc.reference.lexicon.prefix_tree`, ``bounds`` the greatest prior below each node.
 
-    The paths that begin with a prefix bound all words that do: what is below a node has at most the probability of
-    the node's prefix, less that of the prefix as a whole text, times the greatest prior below. The node with the
-    greatest bound comes next, until no bound reaches the worst of the words to be returned, and the words looked at
-    hold at least the share ``certainty`` of all scores.
+    What is below a node is bounded in two ways. No single word has more than the paths that begin with the node's
+    prefix, if in every later frame they meet a blank and the two most probable labels, since a text offers no more than
+    these: its own label again, a blank, the next label. And all words together have no more than the prefix has, less
+    its share as a whole text. Both times the greatest prior below.
+
+    The node with the greatest bound for a single word comes next, until no such bound reaches the worst of the words to
+    be returned. Then the one that holds most in all, until the words looked at hold at least the share ``certainty`` of
+    all scores; but no more than ``patience`` nodes and twice as many as were seen before.
 
     Returns (word, log score) pairs, the log of the sum of all scores that were computed, and the log of a bound on
     the sum of all others.
@@ -38,13 +45,17 @@ def lexicon_search(
     y = [[float(p) / sum(row) for p in row] for row in probs]
     n_frames = len(y)
     found: list[tuple[float, int]] = []  # (-score, word), sorted
-    explored, waiting, rest, count = 0.0, 0.0, 0.0, 0
+    explored, waiting, rest, n_seen = 0.0, 0.0, 0.0, 0
     # Of a prefix: the probability of its paths up to each frame that end in a blank, and in its last label.
     in_blank, product = [], 1.0
     for row in y:
         product *= row[blank]
         in_blank.append(product)
-    queue: list[tuple[float, int, int, Vector, Vector]] = []
+    later = [1.0] * n_frames  # the most that a path can keep in the frames after each
+    for t in range(n_frames - 1, 0, -1):
+        labels_only = sorted((p for label, p in enumerate(y[t]) if label != blank), reverse=True)
+        later[t - 1] = later[t] * min(1.0, y[t][blank] + sum(labels_only[:2]))
+    queue: list[Entry] = []
 
     def worst() -> float:
         return -found[n_best - 1][0] if len(found) >= n_best else 0.0
@@ -55,16 +66,12 @@ def lexicon_search(
             yield child
             child = ends[child]
 
-    if n_frames:
-        heappush(queue, (-inf, -1, count, in_blank, [0.0] * n_frames))
-    while queue:
-        bound, node, _, blanks, labels = heappop(queue)
-        waiting -= -bound if node >= 0 else 0.0
-        if -bound < worst() and certainty * (explored + waiting + rest - bound) <= explored:
-            rest -= bound
-            continue
+    def expand(entry: Entry) -> None:
+        nonlocal explored, waiting, rest, n_seen
+        node, blanks, labels = entry[2:]
         last = node_labels[node] if node >= 0 else -1
         for child in children(node):
+            n_seen += 1
             label = node_labels[child]
             first = [y[0][label] if node < 0 else 0.0]
             new_labels, new_blanks = [first[0]], [0.0]
@@ -81,14 +88,32 @@ def lexicon_search(
                     found.append((-score, int(words[child])))
                     found.sort()
                     del found[n_best:]
-            bound = max(0.0, sum(first) - whole) * bounds[child]
-            if below < ends[child] and bound > 0.0:
-                if bound >= worst() or certainty > 0.0:
-                    count += 1
-                    waiting += bound
-                    heappush(queue, (-bound, child, count, new_blanks, new_labels))
+            mass = max(0.0, sum(first) - whole) * bounds[child]
+            single = min(mass, sum(p * q for p, q in zip(first, later, strict=True)) * bounds[child])
+            if below < ends[child] and mass > 0.0:
+                if single >= worst() or certainty > 0.0:
+                    waiting += mass
+                    heappush(queue, (-single, mass, child, new_blanks, new_labels))
                 else:
-                    rest += bound
+                    rest += mass
+
+    if n_frames:
+        heappush(queue, (-inf, 0.0, -1, in_blank, [0.0] * n_frames))
+    while queue and -queue[0][0] >= worst():
+        entry = heappop(queue)
+        waiting -= entry[1]
+        expand(entry)
+    if certainty > 0.0:
+        limit = 3 * n_seen + patience
+        queue = [(-mass, mass, *others) for _, mass, *others in queue]  # type: ignore[misc]
+        heapify(queue)
+        while queue and explored < certainty * (explored + waiting + rest) and n_seen < limit:
+            entry = heappop(queue)
+            waiting -= entry[1]
+            expand(entry)
+            queue = [(-mass, mass, *others) for _, mass, *others in queue]  # type: ignore[misc]
+            heapify(queue)
+    rest += sum(entry[1] for entry in queue)
     return (
         [(word, log(-score) + scale) for score, word in found],
         log(explored) + scale if explored > 0.0 else -inf,
