@@ -1,0 +1,6 @@
+"""The interfaces of other packages, so that programs written for them run on this one with another import.
+
+``python -m fastctc.compat NAME -- script.py`` runs a program unchanged.
+"""
+
+MODULES = ("ctc_decoder",)
