@@ -1,9 +1,9 @@
-"""Best path and beam search: time, memory, and the score that is found."""
+"""Decoders without a lexicon: time, memory, and the score that is found."""
 
 import numpy as np
 
 from bench import workloads
-from fastctc import BeamSearch, BestPath
+from fastctc import BeamSearch, BestPath, NGram, PrefixSearch
 
 BACKENDS = ["reference", "compiled"]
 FRAMES = {"peaky": workloads.peaky, "flat": workloads.flat}
@@ -78,3 +78,69 @@ class BeamSearchLength:
 
     def peakmem_decode(self, *_):
         self.decoder.decode(self.frames)
+
+
+class CharacterModel:
+    """A line of 100 frames and 80 classes, weighed by an n-gram model of its characters; order 0 is none."""
+
+    params = ([10, 25, 100], [0, 2, 5])
+    param_names = ("beam width", "order")
+
+    def setup(self, beam_width, order):
+        self.frames = workloads.peaky(100, 80)
+        alphabet = workloads.alphabet(80)
+        lm = NGram.train(workloads.text(alphabet.characters), order, vocabulary=alphabet.characters) if order else None
+        self.decoder = BeamSearch(alphabet, beam_width, lm=lm, exact=False)
+
+    def time_decode(self, *_):
+        self.decoder.decode(self.frames)
+
+    def track_score(self, *_):
+        return self.decoder.decode(self.frames)[0].score
+
+
+CharacterModel.track_score.unit = "nats"
+
+
+class PrefixSearchSections:
+    """A line of 100 frames and 80 classes, cut at sure blanks."""
+
+    params = (BACKENDS,)
+    param_names = ("backend",)
+
+    def setup(self, backend):
+        self.frames = workloads.peaky(100, 80)
+        self.decoder = PrefixSearch(workloads.alphabet(80), split=0.9, exact=False, backend=backend)
+
+    def time_decode(self, *_):
+        self.decoder.decode(self.frames)
+
+    def track_score(self, *_):
+        return self.decoder.decode(self.frames)[0].score
+
+
+PrefixSearchSections.track_score.unit = "nats"
+
+
+class Stream:
+    """Pieces of 100 frames, each committed: neither time a piece nor memory depends on how many came before."""
+
+    params = ([10, 100, 400], [False, True])
+    param_names = ("pieces", "exact")
+
+    def setup(self, _, exact):
+        self.pieces = [workloads.peaky(100, 32, seed) for seed in range(1, 11)]
+        self.decoder = BeamSearch(workloads.alphabet(32), 25, exact=exact)
+
+    def decode(self, n_pieces):
+        stream = self.decoder.stream()
+        for number in range(n_pieces):
+            stream.push(self.pieces[number % len(self.pieces)])
+            stream.commit()
+        stream.finish()
+
+    def time_decode(self, n_pieces, _):
+        self.decode(n_pieces)
+
+    def peakmem_decode(self, n_pieces, _):
+        self.decode(n_pieces)

@@ -1,11 +1,13 @@
 """Words of a lexicon: building it, searching it."""
 
+import tempfile
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 from bench import workloads
-from fastctc import Lexicon, LexiconSearch
+from fastctc import Lexicon, LexiconSearch, NGram, TokenPassing
 
 
 def words(n: int, seed: int = 1) -> list[str]:
@@ -57,3 +59,61 @@ class LexiconSize:
 
 
 LexiconSize.track_right.unit = "share of words"
+
+
+class Tolerance:
+    """The approximate search among 100 000 words."""
+
+    params = ([1, 2, 4],)
+    param_names = ("tolerance",)
+
+    def setup(self, tolerance):
+        made_up = words(100_000)
+        alphabet = workloads.alphabet(80)
+        self.decoder = LexiconSearch(Lexicon.from_words(made_up, alphabet), tolerance=tolerance, exact=False)
+        self.frames = workloads.spelled(alphabet.encode(made_up[7]), 32, 80)
+
+    def time_search(self, *_):
+        self.decoder.decode(self.frames)
+
+
+class Passing:
+    """A line of 100 frames and 80 classes: token passing, with and without bigrams."""
+
+    params = ([1_000, 10_000], [False, True])
+    param_names = ("words", "bigrams")
+
+    def setup(self, n_words, bigrams):
+        made_up = words(n_words)
+        alphabet = workloads.alphabet(80)
+        rng = np.random.default_rng(1)
+        text = [" ".join(rng.choice(made_up, 10)) for _ in range(n_words // 4)] if bigrams else []
+        lm = NGram.train(text, 2, unit="word") if bigrams else None
+        self.decoder = TokenPassing(Lexicon.from_words(made_up, alphabet), lm=lm, exact=False)
+        line = " ".join(made_up[:6])[:48]
+        self.frames = workloads.spelled(alphabet.encode(line), 100, 80)
+        self.decoder.decode(self.frames[:2])  # makes the table of the bigrams
+
+    def time_decode(self, *_):
+        self.decoder.decode(self.frames)
+
+    def track_score(self, *_):
+        return self.decoder.decode(self.frames)[0].score
+
+
+Passing.track_score.unit = "nats"
+
+
+class Saved:
+    """A lexicon of 100 000 words, mapped from disk."""
+
+    def setup(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "lexicon"
+        Lexicon.from_words(words(100_000), workloads.alphabet(80)).save(self.path)
+
+    def teardown(self):
+        self.folder.cleanup()
+
+    def time_load(self):
+        Lexicon.load(self.path)

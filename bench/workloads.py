@@ -1,5 +1,7 @@
 """The work that is measured: append only, fixed seeds, so that results of different days can be compared."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +54,19 @@ def spelled(labels: tuple[int, ...], n_frames: int, n_classes: int, seed: int = 
     path[np.sort(rng.choice(n_frames // 2, len(labels), replace=False)) * 2] = labels
     scores[np.arange(n_frames), path] += 3.0 + rng.gamma(3.0, 3.0, n_frames)
     return log_softmax(scores)
+
+
+def text(characters: Sequence[str], length: int = 100_000, seed: int = 1) -> str:
+    """A text in which every character is mostly followed by one of a few."""
+    rng = np.random.default_rng(seed)
+    followers = rng.integers(len(characters), size=(len(characters), 4))
+    choices = rng.choice(4, size=length, p=[0.5, 0.3, 0.15, 0.05])
+    jumps = np.where(rng.random(length) < 0.1, rng.integers(len(characters), size=length), -1)
+    found, now = [], 0
+    for choice, jump in zip(choices.tolist(), jumps.tolist(), strict=True):
+        now = jump if jump >= 0 else int(followers[now, choice])
+        found.append(characters[now])
+    return "".join(found)
 
 
 def log_softmax(scores: NDArray[np.floating]) -> Floats:

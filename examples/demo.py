@@ -6,7 +6,16 @@ from time import perf_counter
 
 import numpy as np
 
-from fastctc import Alphabet, BeamSearch, BestPath, Lexicon, LexiconSearch, cer, log_probability
+from fastctc import (
+    Alphabet,
+    BeamSearch,
+    BestPath,
+    Lexicon,
+    LexiconSearch,
+    PrefixSearch,
+    cer,
+    log_probability,
+)
 
 FOLDER = Path(__file__).parent
 REPEATS = 50
@@ -18,6 +27,7 @@ def main() -> None:
         "best path": BestPath(alphabet),
         "beam search, width 10": BeamSearch(alphabet, 10),
         "beam search, width 100": BeamSearch(alphabet, 100),
+        "prefix search, split": PrefixSearch(alphabet, split=0.9),
     }
     words = (FOLDER / "words.txt").read_text(encoding="utf-8").split()
     of_one_word = {f"lexicon of {len(words)} words": LexiconSearch(Lexicon.from_words(words, alphabet))}

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 import fastctc
-from fastctc.commands import decode
+from fastctc.commands import align, decode
 
-COMMANDS = {"decode": decode}
+COMMANDS = {"decode": decode, "align": align}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

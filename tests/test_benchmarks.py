@@ -25,22 +25,32 @@ def found(prefix):
                     yield pytest.param(cls, method, values, id=f"{path.stem}.{name}.{method}{list(values)}")
 
 
-def ready(cls, values):
-    instance = cls()
-    try:
-        getattr(instance, "setup", lambda *_: None)(*values)
-    except NotImplementedError as reason:
-        pytest.skip(str(reason))
-    return instance
+@pytest.fixture
+def ready():
+    """Makes a benchmark ready, and clears up after it."""
+    made = []
+
+    def make(cls, values):
+        instance = cls()
+        try:
+            getattr(instance, "setup", lambda *_: None)(*values)
+        except NotImplementedError as reason:
+            pytest.skip(str(reason))
+        made.append((instance, values))
+        return instance
+
+    yield make
+    for instance, values in made:
+        getattr(instance, "teardown", lambda *_: None)(*values)
 
 
 @pytest.mark.parametrize(("cls", "method", "values"), cases("time_"))
-def test_time(cls, method, values, benchmark):
+def test_time(cls, method, values, ready, benchmark):
     benchmark(getattr(ready(cls, values), method), *values)
 
 
 @pytest.mark.parametrize(("cls", "method", "values"), [*cases("track_"), *cases("peakmem_")])
-def test_quality(cls, method, values):
+def test_quality(cls, method, values, ready):
     getattr(ready(cls, values), method)(*values)
 
 

@@ -78,6 +78,83 @@ def test_a_lexicon(folder, capsys):
     assert "words: 1 words are left out, for characters that are not in the alphabet: xx" in err
 
 
+def test_the_other_decoders(folder, capsys):
+    (folder / "words").write_text("b\na\n")
+    alphabet = fastctc.Alphabet("ab")
+    fastctc.Lexicon.from_words(["a", "b"], alphabet).save(folder / "saved")
+    fastctc.NGram.train("abab", 2, vocabulary="ab").save(folder / "model")
+    fastctc.NGram.train("abab", 2, vocabulary="ab").to_arpa(folder / "model.arpa")
+    for options in (
+        ("--decoder", "prefix-search"),
+        ("--decoder", "prefix-search", "--split", 0.9, "--n-best", 1),
+        ("--decoder", "token-passing", "--words", folder / "words"),
+        ("--decoder", "lexicon", "--words", folder / "saved"),
+        ("--decoder", "lexicon", "--words", folder / "words", "--tolerance", 1),
+        ("--lm", folder / "model", "--lm-weight", 0.1, "--character-bonus", 0.5, "--rescore"),
+        ("--lm", folder / "model.arpa", "--lm-weight", 0.1, "--character-bonus", 0.5),
+    ):
+        status, out, err = run(capsys, folder / "a.npy", "--chars", "ab", *options)
+        assert (status, err) == (0, "")
+        assert [line.split("\t")[1:] for line in out] == [["-0.4463", "a"]], options
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--decoder", "lexicon"], "--decoder lexicon needs --words"),
+        (["--words", "x"], "--words goes with --decoder token-passing or lexicon, not with beam-search"),
+        (["--decoder", "best-path", "--n-best", "2"], "--n-best goes with --decoder beam-search or prefix-search or"),
+        (["--decoder", "prefix-search", "--lm", "x"], "--lm goes with --decoder beam-search or token-passing"),
+        (["--lm", "missing.arpa"], "missing.arpa"),
+        (["--decoder", "prefix-search", "--split", "2"], "split must be a probability"),
+    ],
+    ids=lambda value: "".join(value),
+)
+def test_options_that_do_not_go_together(folder, capsys, options, message):
+    with pytest.raises(SystemExit) as exit_info:
+        run(capsys, folder / "a.npy", "--chars", "ab", *options)
+    assert exit_info.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_lexicon_of_another_alphabet(folder, capsys):
+    fastctc.Lexicon.from_words(["a"], fastctc.Alphabet("ba")).save(folder / "saved")
+    with pytest.raises(SystemExit):
+        run(capsys, folder / "a.npy", "--chars", "ab", "--decoder", "lexicon", "--words", folder / "saved")
+    assert "saved for another alphabet" in capsys.readouterr().err
+
+
+def test_align(folder, capsys):
+    (folder / "c.txt").write_text("a\n")
+    (folder / "texts").mkdir()
+    (folder / "texts" / "a.txt").write_text("aa")
+    (folder / "texts" / "c.txt").write_bytes(b"\xff")
+
+    def align(*arguments):
+        status = main(["align", *map(str, arguments), "--chars", "ab"])
+        captured = capsys.readouterr()
+        return status, captured.out.splitlines(), captured.err
+
+    assert align(folder / "c.csv") == (0, [f"{folder}/c.csv\t1\t1\t0.6400\ta"], "")
+    assert align(folder / "a.npy", "--text", "a", "--characters")[1] == [f"{folder}/a.npy\t1\t1\t0.6400\ta"]
+    status, out, err = align(folder, "--text", "ab")
+    assert (status, len(out)) == (1, 2)
+    assert "b.npz[two:0]: the text has probability 0" in err
+    status, out, err = align(folder / "a.npy", folder / "c.csv", "--texts", folder / "texts")
+    assert (status, out) == (1, [])
+    assert "a.npy: the text needs at least 3 frames" in err
+    assert "c.txt must be UTF-8 text" in err
+    status, _, err = align(folder / "a.npy", folder / "deeper")
+    assert status == 1
+    assert "a.npy: [Errno 2] No such file or directory" in err
+    assert "b.npz[one]: a file with several matrices needs --text" in err
+    _, out, _ = align(folder / "c.csv", "--json")
+    result = json.loads(out[0])
+    assert result["characters"] == result["words"]
+    assert result["words"] == [{"text": "a", "first": 1, "last": 1, "probability": pytest.approx(0.64)}]
+    assert set(result) == {"name", *fastctc.Alignment._fields}
+
+
 def test_broken_files_do_not_stop_the_others(folder, capsys):
     (folder / "a0.npy").write_bytes(b"\x93NUMPY\x01\x00 garbage")
     (folder / "a1.npz").write_bytes(b"PK\x03\x04 garbage")

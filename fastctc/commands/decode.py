@@ -2,103 +2,97 @@
 
 import json
 import math
-import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from fastctc.alphabet import Alphabet
-from fastctc.commands.progress import Progress
-from fastctc.decoders import BeamSearch, BestPath, Decoder, LexiconSearch
+from fastctc.commands import inputs
+from fastctc.decoders import BeamSearch, BestPath, Decoder, LexiconSearch, PrefixSearch, TokenPassing
 from fastctc.hypothesis import Hypothesis
 from fastctc.lexicon import Lexicon
-from fastctc.matrices import Matrix, MatrixError, find_files, read_matrices
+from fastctc.ngram import NGram
 
-DECODERS = ("best-path", "beam-search", "lexicon")
-
-Outcome = tuple[str, list[Hypothesis] | str]  # the matrix's name, and its hypotheses or what is wrong with it
+# Of each decoder, the options that it knows, and those among them that it needs.
+DECODERS: dict[str, tuple[set[str], set[str]]] = {
+    "best-path": (set(), set()),
+    "beam-search": ({"beam_width", "n_best", "lm", "lm_weight", "character_bonus", "rescore"}, set()),
+    "prefix-search": ({"n_best", "split"}, set()),
+    "token-passing": ({"words", "lm", "lm_weight"}, {"words"}),
+    "lexicon": ({"words", "n_best", "tolerance"}, {"words"}),
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "files",
-        nargs="+",
-        metavar="FILE",
-        help=".npy, .npz or .csv with a matrix (frames, classes) or a stack of them; a folder of such files; "
-        "- for standard input",
-    )
-    characters = parser.add_mutually_exclusive_group(required=True)
-    characters.add_argument(
-        "--alphabet",
-        metavar="FILE",
-        help="the characters without the blank: text, all in one line or one a line, or JSON",
-    )
-    characters.add_argument("--chars", metavar="STR", help="the characters without the blank")
-    parser.add_argument("--blank", type=int, default=-1, metavar="N", help="class of the blank (default: the last)")
+    inputs.add_arguments(parser)
     parser.add_argument("--decoder", choices=DECODERS, default="beam-search", help="default: %(default)s")
-    parser.add_argument("--words", metavar="FILE", help="the words for the decoder lexicon, one a line")
-    parser.add_argument("--beam-width", type=int, default=25, metavar="N", help="default: %(default)s")
-    parser.add_argument("--n-best", type=int, default=1, metavar="N", help="texts to show of each matrix (default: 1)")
-    kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--probs", action="store_true", help="the numbers are probabilities, not their logarithms")
-    kind.add_argument("--logits", action="store_true", help="the numbers are scores before the softmax")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line, with everything that is known")
-    parser.add_argument("--threads", type=int, metavar="N", help="default: the number of cores")
+    parser.add_argument("--n-best", type=int, metavar="N", help="texts to show of each matrix (default: 1)")
+    beams = parser.add_argument_group("beam-search")
+    beams.add_argument("--beam-width", type=int, metavar="N", help="default: 25")
+    beams.add_argument("--lm", metavar="FILE", help="a language model of characters: .arpa, .arpa.gz, or saved")
+    beams.add_argument("--lm-weight", type=float, metavar="W", help="default: 0.5; for token-passing 1")
+    beams.add_argument("--character-bonus", type=float, metavar="B", help="for each character (default: 0)")
+    beams.add_argument("--rescore", action="store_const", const=True, help="order texts by their true probability")
+    prefixes = parser.add_argument_group("prefix-search")
+    prefixes.add_argument("--split", type=float, metavar="P", help="cut where the blank is more probable than this")
+    words = parser.add_argument_group("token-passing and lexicon")
+    words.add_argument("--words", metavar="FILE", help="the words, one a line, or a saved lexicon")
+    words.add_argument(
+        "--tolerance", type=int, metavar="N", help="lexicon: only words at this edit distance from the best path's text"
+    )
 
 
 def run(options: Namespace) -> int:
     try:
         decoder = _decoder(options)
-        threads = _cores() if options.threads is None else options.threads
-        if threads < 1:
-            raise ValueError(f"threads must be 1 or more, got {threads}")
     except (OSError, ValueError) as error:
         options.parser.error(str(error))
-    kind = "probs" if options.probs else "logits" if options.logits else "log_probs"
     show = _show_json if options.json else _show_texts
-
-    def work(matrix: Matrix) -> Outcome:
-        try:
-            return matrix.name, decoder.decode(**{kind: matrix.values})
-        except ValueError as error:
-            return matrix.name, str(error)
-
-    failed = 0
-    files = list(find_files(options.files))
-    with Progress(len(files), "files") as progress:
-        for name, found in _in_order(files, work, threads, progress.step):
-            with progress.paused():
-                if isinstance(found, str):
-                    failed += 1
-                    print(f"fastctc decode: {name}: {found}" if name else f"fastctc decode: {found}", file=sys.stderr)
-                else:
-                    show(name, found)
-    if not files:
-        print(f"fastctc decode: no .npy, .npz or .csv file in {', '.join(options.files)}", file=sys.stderr)
-        return 1
-    return 1 if failed else 0
+    return inputs.each_matrix(options, lambda _, frames: decoder.decode(**frames), show)
 
 
 def _decoder(options: Namespace) -> Decoder:
-    if options.alphabet is not None:
-        alphabet = Alphabet.load(options.alphabet, options.blank)
-    else:
-        alphabet = Alphabet(options.chars, options.blank)
-    if (options.words is None) == (options.decoder == "lexicon"):
-        raise ValueError("--words FILE goes with --decoder lexicon, and the other way round")
+    alphabet = inputs.alphabet(options)
+    known, needed = DECODERS[options.decoder]
+    every = set().union(*(names for names, _ in DECODERS.values()))
+    given = {name: getattr(options, name) for name in sorted(every) if getattr(options, name) is not None}
+    for name in given:
+        if name not in known:
+            users = [decoder for decoder, (names, _) in DECODERS.items() if name in names]
+            raise ValueError(f"{_flag(name)} goes with --decoder {' or '.join(users)}, not with {options.decoder}")
+    for name in needed - set(given):
+        raise ValueError(f"--decoder {options.decoder} needs {_flag(name)}")
+    if "lm" in given:
+        given["lm"] = _model(given["lm"], "word" if options.decoder == "token-passing" else "character")
     if options.decoder == "best-path":
-        if options.n_best != 1:
-            raise ValueError(f"best path knows one text: --n-best must be 1, got {options.n_best}")
         return BestPath(alphabet)
-    if options.decoder == "lexicon":
-        return LexiconSearch(_lexicon(options.words, alphabet), n_best=options.n_best)
-    return BeamSearch(alphabet, options.beam_width, n_best=options.n_best)
+    if options.decoder == "beam-search":
+        return BeamSearch(alphabet, **given)
+    if options.decoder == "prefix-search":
+        return PrefixSearch(alphabet, **given)
+    lexicon = _lexicon(given.pop("words"), alphabet)
+    return TokenPassing(lexicon, **given) if options.decoder == "token-passing" else LexiconSearch(lexicon, **given)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _model(file: str, unit: str) -> NGram:
+    if file.endswith((".arpa", ".arpa.gz")):
+        return NGram.from_arpa(file, unit=unit)
+    return NGram.load(file)
 
 
 def _lexicon(file: str, alphabet: Alphabet) -> Lexicon:
+    with Path(file).open("rb") as beginning:
+        saved = beginning.read(8) == b"fastctc "
+    if saved:
+        lexicon = Lexicon.load(file)
+        if lexicon.alphabet != alphabet:
+            raise ValueError(f"{file}: the lexicon was saved for another alphabet")
+        return lexicon
     lexicon = Lexicon.from_file(file, alphabet, unknown="skip")
     if lexicon.skipped:
         some = ", ".join(lexicon.skipped[:5])
@@ -108,36 +102,6 @@ def _lexicon(file: str, alphabet: Alphabet) -> Lexicon:
             file=sys.stderr,
         )
     return lexicon
-
-
-def _in_order(
-    files: list[str], work: Callable[[Matrix], Outcome], threads: int, step: Callable[[], None]
-) -> Iterator[Outcome]:
-    """Outcomes in the order of the input, as soon as they are known; a few matrices are read ahead for the threads."""
-    waiting: deque[Future[Outcome] | Outcome] = deque()
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for file in files:
-            try:
-                for matrix in read_matrices(file):
-                    waiting.append(pool.submit(work, matrix) if threads > 1 else work(matrix))
-                    while len(waiting) > 4 * threads or _is_done(waiting[0] if waiting else None):
-                        yield _result(waiting.popleft())
-            except MatrixError as error:
-                waiting.append(("", str(error)))
-            step()
-        while waiting:
-            yield _result(waiting.popleft())
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _is_done(item: Future[Outcome] | Outcome | None) -> bool:
-    return item is not None and (not isinstance(item, Future) or item.done())
-
-
-def _result(item: Future[Outcome] | Outcome) -> Outcome:
-    return item.result() if isinstance(item, Future) else item
 
 
 def _show_texts(name: str, found: list[Hypothesis]) -> None:
@@ -155,7 +119,3 @@ def _show_json(name: str, found: list[Hypothesis]) -> None:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -20,7 +20,8 @@ cdef double LN2 = 0.693147180559945309417
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # candidates between two looks for Ctrl-C
 cdef Py_ssize_t ROOM = 1 << 20  # numbers that the table of the model's answers may hold
 
-# A prefix. Node 0 is the empty one. jump is an ancestor, chosen such that any ancestor is reached in O(log depth)
+# A prefix. Below node 0, which stands for none, are the roots: node 1, where the texts begin, and the others that are
+# left of branches which can no longer win (see ``commit``); the labels of roots are their numbers. jump is an ancestor, chosen such that any ancestor is reached in O(log depth)
 # steps (E. W. Myers: An applicative random-access stack, 1983).
 cdef struct Node:
     int parent
@@ -70,6 +71,7 @@ cdef struct Search:
     double *stay_nonblank
     int *first_child            # of each beam the children that are beams themselves,
     int *next_child             # as linked lists of places among the beams
+    int *cuts                   # of each beam, the node behind which a commit leaves it
     Py_ssize_t exponent         # all probabilities are to be multiplied by 2**exponent
     int frame
     Py_ssize_t worked
@@ -191,45 +193,71 @@ cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
     return node
 
 
-cdef int make_room(Search *s, int root) except -1 nogil:
-    """Forget all prefixes that no beam begins with, and what stands before the root; see to it that a frame fits."""
-    cdef Py_ssize_t capacity = s.capacity, live = 1, i
-    cdef Node *nodes = s.nodes
+cdef int make_room(Search *s) except -1 nogil:
+    """Forget all prefixes that no beam begins with, and whatever stands before the cuts; see to it that a frame fits."""
+    cdef Py_ssize_t capacity = s.capacity, live = 2, i
+    cdef const Node *old = s.nodes
+    cdef const Note *old_notes = s.notes
+    cdef Node *nodes
+    cdef Note *notes = NULL
     cdef int *places
-    cdef int node
+    cdef int node, roots = 1
     places = <int *> malloc(s.n_nodes * sizeof(int))
-    if places is NULL:
+    nodes = <Node *> malloc(capacity * sizeof(Node))
+    if s.has_model:
+        notes = <Note *> malloc(capacity * sizeof(Note))
+    if places is NULL or nodes is NULL or (s.has_model and notes is NULL):
+        free(places)
+        free(nodes)
+        free(notes)
         with gil:
             raise MemoryError()
     for i in range(s.n_nodes):
         places[i] = -1
-    places[root] = 0
+    nodes[0] = old[0]
+    nodes[0].child = -1
+    # The best beam is below the main root, which comes first.
+    for i in range(s.n_beams):
+        node = s.cuts[i]
+        if places[node] < 0:
+            places[node] = roots
+            attach(nodes, roots, 0, roots)
+            if s.has_model:
+                notes[roots] = old_notes[node]
+            roots += 1
+    live = roots
     for i in range(s.n_beams):
         node = s.beams[i].node
         while places[node] < 0:
-            places[node] = 1
-            node = nodes[node].parent
+            places[node] = 0
+            node = old[node].parent
     # Parents stand before their children, and keep doing so.
-    nodes[0] = nodes[root]
-    nodes[0].parent = nodes[0].jump = nodes[0].depth = 0
-    nodes[0].child = nodes[0].sibling = nodes[0].frame = -1
-    if s.has_model:
-        s.notes[0] = s.notes[root]
-    for i in range(root + 1, s.n_nodes):
-        if places[i] > 0:
+    for i in range(s.n_nodes):
+        if places[i] == 0:
             places[i] = <int> live
-            attach(nodes, <int> live, places[nodes[i].parent], nodes[i].label)
+            attach(nodes, <int> live, places[old[i].parent], old[i].label)
             if s.has_model:
-                s.notes[live] = s.notes[i]
+                notes[live] = old_notes[i]
             live += 1
     for i in range(s.n_beams):
         s.beams[i].node = places[s.beams[i].node]
     free(places)
+    free(s.nodes)
+    free(s.notes)
+    s.nodes = nodes
+    s.notes = notes
     s.n_nodes = live
     s.frame = 0
     while capacity < 2 * (live + s.beam_width):
         capacity *= 2
     return grow(s, capacity) if capacity > s.capacity else 0
+
+
+cdef void keep_roots(Search *s) noexcept nogil:
+    """Cut every beam where it begins already."""
+    cdef Py_ssize_t i
+    for i in range(s.n_beams):
+        s.cuts[i] = ancestor(s.nodes, s.beams[i].node, 0)
 
 
 cdef int grow(Search *s, Py_ssize_t capacity) except -1 nogil:
@@ -374,7 +402,7 @@ cdef int step(Search *s, const double *row) except -1 nogil:
         if beam.label >= 0:
             nonblank = beam.nonblank * row[beam.label]
             parent = nodes[beam.node].parent
-            if nodes[parent].frame == s.frame and beam.node != 0:
+            if nodes[parent].frame == s.frame:
                 j = nodes[parent].beam
                 before = beams[j].blank if beams[j].label == beam.label else beams[j].total
                 before *= row[beam.label]
@@ -501,19 +529,14 @@ cdef int step(Search *s, const double *row) except -1 nogil:
 
 cdef void start(Search *s) noexcept nogil:
     """Only the empty prefix, and no frame yet."""
-    s.nodes[0].parent = 0
-    s.nodes[0].label = -1
-    s.nodes[0].child = -1
-    s.nodes[0].sibling = -1
-    s.nodes[0].depth = 0
-    s.nodes[0].jump = 0
-    s.nodes[0].frame = -1
+    s.nodes[0].parent = s.nodes[0].jump = 0
+    s.nodes[0].label = s.nodes[0].depth = s.nodes[0].child = s.nodes[0].sibling = s.nodes[0].frame = -1
+    attach(s.nodes, 1, 0, 1)
+    s.n_nodes = 2
     if s.has_model:
-        s.notes[0].state = s.start
-        s.notes[0].row = -1
+        s.notes[1].state = s.start
         forget_rows(s)
-    s.n_nodes = 1
-    s.beams[0].node = 0
+    s.beams[0].node = 1
     s.beams[0].label = -1
     s.beams[0].blank = 1.0
     s.beams[0].nonblank = 0.0
@@ -530,36 +553,109 @@ cdef int extend(Search *s, const double *rows, Py_ssize_t n_frames) except -1 no
         if s.n_beams == 0:
             break
         if s.capacity - s.n_nodes < s.beam_width or s.frame == 0x7fffffff:
-            make_room(s, 0)
+            keep_roots(s)
+            make_room(s)
         if s.has_model and s.row_capacity - s.n_rows < s.beam_width:
             more_rows(s)
         step(s, rows + t * s.width)
     return 0
 
 
-cdef int common(const Search *s) noexcept nogil:
-    """The longest prefix that all beams begin with."""
+cdef int shared(const Node *nodes, int one, int other) noexcept nogil:
+    """The longest prefix that two prefixes begin with."""
+    cdef int depth = min(nodes[one].depth, nodes[other].depth)
+    one = ancestor(nodes, one, depth)
+    other = ancestor(nodes, other, depth)
+    while one != other:
+        if nodes[one].jump != nodes[other].jump:
+            one = nodes[one].jump
+            other = nodes[other].jump
+        else:
+            one = nodes[one].parent
+            other = nodes[other].parent
+    return one
+
+
+cdef bint dominates(const Search *s, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
+    """Whether beam i is better than beam k, and stays better whatever comes, if both go on alike."""
+    cdef const Beam *one = &s.beams[i]
+    cdef const Beam *other = &s.beams[k]
+    if one.label != other.label or (s.has_model and s.notes[one.node].state != s.notes[other.node].state):
+        return False
+    if one.blank < other.blank or one.nonblank < other.nonblank:
+        return False
+    return other.total < one.total * (1.0 - 1e-9) or (
+        one.blank == other.blank and one.nonblank == other.nonblank and i < k
+    )
+
+
+cdef int cut_of(const Search *s, Py_ssize_t k, int root) noexcept nogil:
+    """Where beam k is to be cut so that the rest of it is the rest of a better beam behind the root; -1 if nowhere."""
     cdef const Node *nodes = s.nodes
-    cdef int node = s.beams[0].node if s.n_beams else 0, other, depth
+    cdef int depth = nodes[root].depth, longest = -1, cut = -1, one, other, length
     cdef Py_ssize_t i
-    for i in range(1, s.n_beams):
-        other = s.beams[i].node
-        depth = min(nodes[node].depth, nodes[other].depth)
-        node = ancestor(nodes, node, depth)
-        other = ancestor(nodes, other, depth)
-        while node != other:
-            if nodes[node].jump != nodes[other].jump:
-                node = nodes[node].jump
-                other = nodes[other].jump
-            else:
-                node = nodes[node].parent
-                other = nodes[other].parent
-    return node
+    for i in range(s.n_beams):
+        one = s.beams[i].node
+        length = nodes[one].depth - depth
+        if length <= longest or ancestor(nodes, one, depth) != root or nodes[s.beams[k].node].depth < length:
+            continue
+        if not dominates(s, i, k):
+            continue
+        other = s.beams[k].node
+        while one != root and nodes[one].label == nodes[other].label:
+            one = nodes[one].parent
+            other = nodes[other].parent
+        if one == root:
+            longest = length
+            cut = other
+    return cut
+
+
+cdef inline bint is_above(const Node *nodes, int above, int node) noexcept nogil:
+    return nodes[above].depth < nodes[node].depth and ancestor(nodes, node, nodes[above].depth) == above
+
+
+cdef bint find_cuts(Search *s, int root) noexcept nogil:
+    """Whether what stands before a node of the best beam can no longer change: all beams that begin otherwise must be
+    the worse twins of some that begin so, and nothing may flow from outside into what is left."""
+    cdef const Node *nodes = s.nodes
+    cdef int depth = nodes[root].depth
+    cdef Py_ssize_t i, k
+    for i in range(s.n_beams):
+        s.cuts[i] = root if nodes[s.beams[i].node].depth >= depth and ancestor(nodes, s.beams[i].node, depth) == root \
+            else cut_of(s, i, root)
+        if s.cuts[i] < 0:
+            return False
+    for i in range(s.n_beams):
+        for k in range(s.n_beams):
+            if is_above(nodes, s.beams[k].node, s.cuts[i]) or is_above(nodes, s.cuts[k], s.cuts[i]):
+                return False
+    return True
+
+
+cdef int stable_prefix(Search *s, Py_ssize_t limit) noexcept nogil:
+    """The longest prefix of at most so many labels that can no longer change."""
+    cdef const Node *nodes = s.nodes
+    cdef int best, node, depth
+    cdef Py_ssize_t i
+    if s.n_beams == 0:
+        return 1
+    best = s.beams[0].node
+    depth = <int> min(limit, nodes[best].depth)
+    while depth > 0:
+        node = ancestor(nodes, best, depth)
+        if find_cuts(s, node):
+            return node
+        # The next place where another beam leaves the best one.
+        depth = 0
+        for i in range(1, s.n_beams):
+            depth = max(depth, min(nodes[shared(nodes, best, s.beams[i].node)].depth, nodes[node].depth - 1))
+    return 1
 
 
 cdef tuple labels_of(const Search *s, int node):
     cdef list labels = []
-    while node != 0:
+    while s.nodes[node].depth > 0:
         labels.append(s.nodes[node].label)
         node = s.nodes[node].parent
     labels.reverse()
@@ -634,6 +730,7 @@ cdef class Beams:
         s.stay_nonblank = <double *> resized(s.stay_nonblank, beam_width * sizeof(double))
         s.first_child = <int *> resized(s.first_child, beam_width * sizeof(int))
         s.next_child = <int *> resized(s.next_child, beam_width * sizeof(int))
+        s.cuts = <int *> resized(s.cuts, beam_width * sizeof(int))
         s.room = beam_width
         return 0
 
@@ -651,6 +748,7 @@ cdef class Beams:
         free(s.stay_nonblank)
         free(s.first_child)
         free(s.next_child)
+        free(s.cuts)
         free(s.ceilings)
         free(s.factors)
         free(s.row_states)
@@ -674,32 +772,35 @@ cdef class Beams:
 
     def best(self, Py_ssize_t n_best) -> list:
         cdef Search *s = &self.search
+        cdef list result = []
         cdef Py_ssize_t i
         self.enter()
-        result = [
-            (labels_of(s, s.beams[i].node), log(s.beams[i].total) + s.exponent * LN2)
-            for i in range(min(n_best, s.n_beams))
-        ]
+        for i in range(s.n_beams):
+            if len(result) < n_best and ancestor(s.nodes, s.beams[i].node, 0) == 1:
+                result.append((labels_of(s, s.beams[i].node), log(s.beams[i].total) + s.exponent * LN2))
         self.busy = False
         return result
 
-    def stable(self) -> tuple:
+    def stable(self, Py_ssize_t limit) -> tuple:
         self.enter()
-        result = labels_of(&self.search, common(&self.search))
+        result = labels_of(&self.search, stable_prefix(&self.search, limit))
         self.busy = False
         return result
 
     def commit(self, Py_ssize_t n_labels):
         cdef Search *s = &self.search
-        cdef int node
+        cdef Py_ssize_t longest
         self.enter()
-        node = common(s)
-        if not 0 <= n_labels <= s.nodes[node].depth:
+        longest = s.nodes[s.beams[0].node].depth if s.n_beams else 0
+        if not 0 <= n_labels <= longest or (
+            n_labels and not find_cuts(s, ancestor(s.nodes, s.beams[0].node, <int> n_labels))
+        ):
             self.busy = False
-            raise ValueError(
-                f"n_labels must be 0 to {s.nodes[node].depth}, the number of stable labels, got {n_labels}"
-            )
-        make_room(s, ancestor(s.nodes, node, <int> n_labels))
+            raise ValueError(f"n_labels must be a number of labels that can no longer change, got {n_labels}")
+        if s.n_beams:
+            if n_labels == 0:
+                keep_roots(s)
+            make_room(s)
         self.busy = False
 
 

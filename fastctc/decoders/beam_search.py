@@ -1,5 +1,6 @@
 """Beam search."""
 
+import sys
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, isfinite, nan
@@ -173,13 +174,13 @@ class _BeamsOfStream:
         found = self._beams.best(1)
         return found[0][0] if found else ()
 
-    def stable(self) -> tuple[int, ...]:
-        labels: tuple[int, ...] = self._beams.stable()
+    def stable(self, limit: int | None = None) -> tuple[int, ...]:
+        labels: tuple[int, ...] = self._beams.stable(sys.maxsize if limit is None else limit)
         return labels
 
     def commit(self, n_labels: int) -> None:
         if self._decoder.lm is not None:
-            self._state = self._decoder._weigh(self.stable()[:n_labels], self._state)[1]
+            self._state = self._decoder._weigh(self.best()[:n_labels], self._state)[1]
         self._beams.commit(n_labels)
 
     def results(self, doubles: Doubles) -> list[Hypothesis]:

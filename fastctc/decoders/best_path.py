@@ -98,8 +98,8 @@ class _PathOfStream:
     def best(self) -> tuple[int, ...]:
         return tuple(self._labels)
 
-    def stable(self) -> tuple[int, ...]:
-        return tuple(self._labels)
+    def stable(self, limit: int | None = None) -> tuple[int, ...]:
+        return tuple(self._labels[:limit])
 
     def commit(self, n_labels: int) -> None:
         del self._labels[:n_labels]

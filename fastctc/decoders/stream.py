@@ -20,7 +20,7 @@ class Search(Protocol):
 
     def best(self) -> Labels: ...
 
-    def stable(self) -> Labels: ...
+    def stable(self, limit: int | None = None) -> Labels: ...
 
     def commit(self, n_labels: int) -> None: ...
 
@@ -87,7 +87,11 @@ class Stream:
 
     @property
     def stable(self) -> str:
-        """Its beginning that can no longer change, whatever comes."""
+        """Its beginning that can no longer change, whatever comes.
+
+        Either all texts in the beam begin so, or those that do not are worse in every respect than one that does and
+        goes on as they do, so that they can never catch up.
+        """
         return self._alphabet.decode(self._search.stable())
 
     def commit(self) -> Hypothesis:
@@ -155,7 +159,7 @@ class Stream:
         if len(best) == len(labels):
             if last[-1] + 1 < len(values):
                 return labels, len(values)
-            labels = labels[:-1]  # its last label may go on
+            labels = self._search.stable(len(labels) - 1)  # the last label may go on
             if not labels:
                 return (), 0
         return labels, first[len(labels)]

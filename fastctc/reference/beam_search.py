@@ -26,6 +26,13 @@ class Model(NamedTuple):
     bonus: float  # added to the log probability of each label
 
 
+class Prefix(NamedTuple):
+    """Labels behind a root: root 0 is the text since the last commit, others are branches that can no longer win."""
+
+    root: int
+    labels: Labels
+
+
 class Beams:
     """The beams of a sequence that may come in pieces.
 
@@ -37,10 +44,10 @@ class Beams:
 
     def __init__(self, n_classes: int, blank: int, model: Model | None = None) -> None:
         self.n_classes, self.blank, self.model = n_classes, blank, model
-        self.beams: dict[Labels, tuple[float, float]] = {(): (1.0, 0.0)}
+        self.beams = {Prefix(0, ()): (1.0, 0.0)}
         self.exponent = 0
-        self.before: Labels = ()  # the last label that was committed
-        self.states: dict[Labels, int] = {(): model.start if model else 0}
+        self.before: list[Labels] = [()]  # of each root the label before it
+        self.states = {Prefix(0, ()): model.start if model else 0}
 
     def extend(self, probs: Matrix, beam_width: int) -> None:
         """Take in more frames; ``beam_width`` prefixes survive each."""
@@ -49,10 +56,10 @@ class Beams:
                 self._step([float(x) for x in row], beam_width)
 
     def _step(self, p: list[float], beam_width: int) -> None:
-        ends_blank: dict[Labels, float] = {}
-        ends_label: dict[Labels, float] = {}
+        ends_blank: dict[Prefix, float] = {}
+        ends_label: dict[Prefix, float] = {}
         for prefix, (p_blank, p_label) in self.beams.items():
-            last = (*self.before, *prefix)[-1:]
+            last = self._last(prefix)
             ends_blank[prefix] = (p_blank + p_label) * p[self.blank]
             if last:
                 ends_label[prefix] = ends_label.get(prefix, 0.0) + p_label * p[last[0]]
@@ -60,7 +67,7 @@ class Beams:
                 if label != self.blank:
                     # After its own repetition a label needs a blank, or else the two are one.
                     before = p_blank if last == (label,) else p_blank + p_label
-                    longer = (*prefix, label)
+                    longer = Prefix(prefix.root, (*prefix.labels, label))
                     sums = before * p[label]
                     if self.model and sums > 0.0:
                         sums *= self._factor(prefix, label)
@@ -77,47 +84,98 @@ class Beams:
             for prefix in alive[:beam_width]
         }
 
-    def _factor(self, prefix: Labels, label: int) -> float:
+    def _last(self, prefix: Prefix) -> Labels:
+        return (*self.before[prefix.root], *prefix.labels)[-1:]
+
+    def _factor(self, prefix: Prefix, label: int) -> float:
         """What the model says to a label, and what its state is after it."""
         assert self.model is not None
         score, state = ngram.score(*self.model.tables, self._state(prefix), [self.model.tokens[label]])
-        self.states[(*prefix, label)] = state
+        self.states[Prefix(prefix.root, (*prefix.labels, label))] = state
         return exp(self.model.weight * score[0] + self.model.bonus)
 
-    def _state(self, prefix: Labels) -> int:
-        assert self.model is not None
-        if prefix not in self.states:
-            self._factor(prefix[:-1], prefix[-1])
-        return self.states[prefix]
+    def _state(self, prefix: Prefix) -> int:
+        if self.model and prefix not in self.states:
+            self._factor(Prefix(prefix.root, prefix.labels[:-1]), prefix.labels[-1])
+        return self.states.get(prefix, 0)
 
     def best(self, n_best: int) -> list[tuple[Labels, float]]:
         """The best prefixes since the last commit, and their log probabilities, the model's share included."""
-        return [
-            (prefix, log(sum(both)) + self.exponent * log(2.0)) for prefix, both in list(self.beams.items())[:n_best]
-        ]
+        own = [(prefix.labels, sum(both)) for prefix, both in self.beams.items() if prefix.root == 0]
+        return [(labels, log(total) + self.exponent * log(2.0)) for labels, total in own[:n_best]]
 
-    def stable(self) -> Labels:
-        """What all beams begin with, so that it can no longer change."""
-        if not self.beams:
-            return ()
-        first, last = min(self.beams), max(self.beams)
-        n = 0
-        while n < min(len(first), len(last)) and first[n] == last[n]:
-            n += 1
-        return first[:n]
+    def stable(self, limit: int) -> Labels:
+        """The longest beginning of the best prefix, of at most ``limit`` labels, that can no longer change."""
+        labels = next(iter(self.beams)).labels if self.beams else ()
+        for n in range(min(limit, len(labels)), 0, -1):
+            if self._cuts(n) is not None:
+                return labels[:n]
+        return ()
 
     def commit(self, n_labels: int) -> None:
-        """Let the first of the stable labels go: the prefixes begin behind them from now on."""
-        labels = self.stable()
-        if not 0 <= n_labels <= len(labels):
-            raise ValueError(f"n_labels must be 0 to {len(labels)}, the number of stable labels, got {n_labels}")
-        labels = labels[:n_labels]
-        if self.model:
-            state = self._state(labels)
-            self.states = {prefix[n_labels:]: s for prefix, s in self.states.items() if len(prefix) > n_labels}
-            self.states[()] = state
-        self.beams = {prefix[n_labels:]: both for prefix, both in self.beams.items()}
-        self.before = (*self.before, *labels)[-1:]
+        """Let the first of the stable labels go: the prefixes begin behind them from now on.
+
+        So do the worse twins of these prefixes, behind roots of their own: they still take their places in the beam.
+        """
+        cuts = {prefix: Prefix(prefix.root, ()) for prefix in self.beams} if n_labels == 0 else self._cuts(n_labels)
+        if cuts is None:
+            raise ValueError(f"n_labels must be a number of labels that can no longer change, got {n_labels}")
+        roots = list(dict.fromkeys(cuts.values()))
+        states = {Prefix(i, ()): self._state(root) for i, root in enumerate(roots)}
+        before = [self._last(root) for root in roots]
+        self.beams = {
+            Prefix(roots.index(cuts[prefix]), prefix.labels[len(cuts[prefix].labels) :]): both
+            for prefix, both in self.beams.items()
+        }
+        if roots:
+            self.states, self.before = states, before
+
+    def _cuts(self, n_labels: int) -> dict[Prefix, Prefix] | None:
+        """Where each beam is to be cut so that the first labels of the best one can go; None if they may still change.
+
+        All beams that begin otherwise must be the worse twins of some that begin so: what they go on with, their last
+        label and the model's state are the same, and both their sums are smaller. Then they stay so, since what comes
+        multiplies both alike. Nothing may flow into what is left from a prefix that is cut off.
+        """
+        if not self.beams or n_labels > len(next(iter(self.beams)).labels):
+            return None
+        root = Prefix(0, next(iter(self.beams)).labels[:n_labels])
+        order = list(self.beams)
+        own = [prefix for prefix in order if prefix.root == 0 and prefix.labels[:n_labels] == root.labels]
+        cuts = dict.fromkeys(own, root)
+        for prefix in order:
+            if prefix in cuts:
+                continue
+            longest = -1
+            for twin in own:
+                rest = twin.labels[n_labels:]
+                if (
+                    len(rest) > longest
+                    and len(rest) <= len(prefix.labels)
+                    and prefix.labels[len(prefix.labels) - len(rest) :] == rest
+                    and self._dominates(twin, prefix, order)
+                ):
+                    longest = len(rest)
+            if longest < 0:
+                return None
+            cuts[prefix] = Prefix(prefix.root, prefix.labels[: len(prefix.labels) - longest])
+        for cut in cuts.values():
+            for above in [*cuts, *cuts.values()]:
+                n = len(above.labels)
+                if above.root == cut.root and n < len(cut.labels) and cut.labels[:n] == above.labels:
+                    return None
+        return cuts
+
+    def _dominates(self, one: Prefix, other: Prefix, order: list[Prefix]) -> bool:
+        """Whether a beam is better than another, and stays better whatever comes, if both go on alike."""
+        a, b = self.beams[one], self.beams[other]
+        return (
+            self._last(one) == self._last(other)
+            and self._state(one) == self._state(other)
+            and a[0] >= b[0]
+            and a[1] >= b[1]
+            and (sum(b) < sum(a) * (1.0 - 1e-9) or (a == b and order.index(one) < order.index(other)))
+        )
 
 
 def beam_search(

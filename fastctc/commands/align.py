@@ -1,0 +1,53 @@
+"""Find the frames of each character and word of known texts in matrices from files."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from fastctc.commands import inputs
+from fastctc.loss import Alignment, forced_align
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    inputs.add_arguments(parser)
+    texts = parser.add_mutually_exclusive_group()
+    texts.add_argument("--text", metavar="STR", help="the text of all matrices")
+    texts.add_argument(
+        "--texts", metavar="FOLDER", help="where the texts are, NAME.txt for NAME.npy (default: beside each file)"
+    )
+    parser.add_argument("--characters", action="store_true", help="show the characters, not the words")
+
+
+def run(options: Namespace) -> int:
+    try:
+        alphabet = inputs.alphabet(options)
+    except (OSError, ValueError) as error:
+        options.parser.error(str(error))
+
+    def work(name: str, frames: dict[str, Any]) -> Alignment:
+        return forced_align(text=_text(name, options), alphabet=alphabet, **frames)
+
+    def show(name: str, found: Alignment) -> None:
+        if options.json:
+            segments = {part: [s._asdict() for s in getattr(found, part)] for part in ("characters", "words")}
+            print(json.dumps({"name": name, **found._asdict(), **segments}, ensure_ascii=False), flush=True)
+            return
+        for segment in found.characters if options.characters else found.words:
+            print(name, segment.first, segment.last, f"{segment.probability:.4f}", segment.text, sep="\t", flush=True)
+
+    return inputs.each_matrix(options, work, show)
+
+
+def _text(name: str, options: Namespace) -> str:
+    if options.text is not None:
+        return str(options.text)
+    if name.endswith("]"):
+        raise ValueError("a file with several matrices needs --text, the text of all of them")
+    path = Path(name).with_suffix(".txt")
+    if options.texts is not None:
+        path = Path(options.texts) / path.name
+    try:
+        return path.read_bytes().decode("utf-8-sig").strip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be UTF-8 text: {error}") from None
