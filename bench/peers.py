@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from bench import workloads
-from fastctc import BeamSearch, BestPath, backends
+from fastctc import BeamSearch, BestPath, NGram, backends, ctc_loss
 
 Work = Callable[[], object]
 
@@ -111,12 +111,57 @@ def beam_search(frames: np.ndarray, beam_width: int, title: str, seconds: float,
     show(f"{title}, beam width {beam_width}", measure(candidates, seconds))
 
 
+def character_model(frames: np.ndarray, title: str, seconds: float) -> None:
+    alphabet = workloads.alphabet(frames.shape[1])
+    candidates: dict[str, Work] = {}
+    for order in (0, 2, 5):
+        lm = NGram.train(workloads.text(alphabet.characters), order, vocabulary=alphabet.characters) if order else None
+        decoder = BeamSearch(alphabet, 25, lm=lm, exact=False)
+        candidates[f"fastctc.BeamSearch, {order}-gram" if order else "fastctc.BeamSearch, no model"] = (
+            lambda decoder=decoder: decoder.decode(frames)
+        )
+    show(f"{title}, beam width 25, with a character model", measure(candidates, seconds))
+
+
+def prefix_search(frames: np.ndarray, title: str, seconds: float) -> None:
+    """All frames, of which the reference gets what it can do in seconds."""
+    probs = np.exp(frames.astype(np.float64))
+    cut = [part for part in np.split(probs, 3) if len(part)]
+    rows = [part.tolist() for part in cut]
+    compiled, reference = (backends.load(name, "prefix_search").prefix_search for name in ("compiled", "reference"))
+    blank = frames.shape[1] - 1
+    candidates: dict[str, Work] = {
+        "fastctc.compiled.prefix_search": lambda: [compiled(part, blank, 1, 10**6) for part in cut],
+        "fastctc.reference.prefix_search": lambda: [reference(part, blank, 1, 10**6) for part in rows],
+    }
+    show(f"{title}, prefix search in thirds", measure(candidates, seconds))
+
+
+def loss(size: int, seconds: float, torch) -> None:
+    rng = np.random.default_rng(1)
+    texts = [tuple(int(label) for label in rng.integers(0, 79, 40)) for _ in range(size)]
+    frames = np.stack([workloads.spelled(text, 100, 80, seed) for seed, text in enumerate(texts)])
+    alphabet = workloads.alphabet(80)
+    candidates: dict[str, Work] = {
+        "fastctc.ctc_loss": lambda: ctc_loss(frames, texts, alphabet),
+        "fastctc.ctc_loss, threads=2": lambda: ctc_loss(frames, texts, alphabet, threads=2),
+    }
+    if torch:
+        torch.set_num_threads(1)
+        inputs = torch.from_numpy(np.ascontiguousarray(frames.transpose(1, 0, 2)))
+        lengths = torch.full((size,), 100), torch.full((size,), 40)
+        candidates["torch.nn.functional.ctc_loss, float32"] = lambda: torch.nn.functional.ctc_loss(
+            inputs, torch.tensor(texts), *lengths, blank=79, reduction="none"
+        )
+    show(f"CTC loss of {size} x 100x80 with 40 characters", measure(candidates, seconds))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", metavar="FILE", help="log probabilities (frames, classes), the blank last")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each table (default: %(default)s)")
     options = parser.parse_args()
-    fcd, tf = optional("fast_ctc_decode"), optional("tensorflow")
+    fcd, tf, torch = optional("fast_ctc_decode"), optional("tensorflow"), optional("torch")
     if tf:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -129,6 +174,10 @@ def main() -> None:
     for name, frames in sequences.items():
         for beam_width in (10, 25, 100):
             beam_search(frames, beam_width, f"Beam search, {name}", options.seconds, fcd, tf)
+        character_model(frames, f"Beam search, {name}", options.seconds)
+        prefix_search(frames, name, options.seconds)
+    for size in (1, 64):
+        loss(size, options.seconds, torch)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.frames import Frames, as_batch, as_frames
 from fastctc.hypothesis import Segment, segments
+from fastctc.threads import share
 
 Text = str | Sequence[int]
+PART = 8  # sequences that are done at a stretch
 
 
 class Alignment(NamedTuple):
@@ -123,27 +125,22 @@ def ctc_loss(
         if lengths is not None:
             raise ValueError("lengths go with a batch of sequences and a list of texts, got a single text")
         return -log_probability(log_probs, texts, alphabet, probs=probs, logits=logits)  # type: ignore[arg-type]
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be 1 or more, got {threads}")
     batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths)
     if len(batch) != len(texts):
         raise ValueError(f"there must be one text a sequence, got {len(batch)} sequences and {len(texts)} texts")
-    pairs = [(frames.checked(), _labels(alphabet, text)) for frames, text in zip(batch, texts, strict=True)]  # type: ignore[arg-type]
+    log_probabilities, blank = backends.load("compiled", "loss").log_probabilities, alphabet.blank
 
-    def loss(part: list[tuple[Frames, tuple[int, ...]]]) -> list[float]:
-        return [-_log_probability(frames, labels, alphabet.blank) for frames, labels in part]
+    def losses(part: Sequence[tuple[Frames, Any]]) -> list[float]:
+        stops = np.cumsum([len(frames.checked().values) for frames, _ in part])
+        values = np.concatenate([frames.values for frames, _ in part], dtype=np.float64)
+        labels = [_labels(alphabet, text) for _, text in part]
+        pieces = zip(np.split(values, stops[:-1]), labels, strict=True)
+        found: list[float] = log_probabilities(list(pieces), blank, part[0][0].is_log)
+        return found
 
-    if threads is None or threads == 1:
-        return np.array(loss(pairs))
-    from concurrent.futures import ThreadPoolExecutor  # not at the top, so that `import fastctc` is quick
-
-    size = max(1, len(pairs) // (4 * threads))
-    pool = ThreadPoolExecutor(threads)
-    try:
-        parts = pool.map(loss, [pairs[start : start + size] for start in range(0, len(pairs), size)])
-        return np.array([value for part in parts for value in part])
-    finally:
-        pool.shutdown(cancel_futures=True)
+    pairs = list(zip(batch, texts, strict=True))
+    parts = [pairs[start : start + PART] for start in range(0, len(pairs), PART)]
+    return 0.0 - np.array([value for found in share(parts, lambda: losses, threads) for value in found])
 
 
 def posteriors(

@@ -669,6 +669,27 @@ def log_probability(const double[:, ::1] frames, labels, int blank, bint is_log)
     return total
 
 
+def log_probabilities(batch, int blank, bint is_log) -> list:
+    """All in one stretch without the GIL."""
+    cdef list problems = [_Problem(frames, labels, blank, is_log) for frames, labels in batch]
+    cdef Py_ssize_t n = len(problems), i
+    cdef _Problem problem
+    cdef Task *tasks = <Task *> calloc(n + 1, sizeof(Task))
+    if tasks is NULL:
+        raise MemoryError()
+    try:
+        for i in range(n):
+            problem = problems[i]
+            tasks[i].lattice = &problem.lattice
+            tasks[i].ahead = &problem.ahead
+        with nogil:
+            for i in range(n):
+                tasks[i].total = sweep(tasks[i].lattice, tasks[i].ahead)
+        return [tasks[i].total for i in range(n)]
+    finally:
+        free(tasks)
+
+
 def posteriors(const double[:, ::1] frames, labels, int blank, bint is_log):
     cdef _Problem problem = _Problem(frames, labels, blank, is_log)
     cdef Lattice *g = &problem.lattice

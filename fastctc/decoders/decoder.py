@@ -1,13 +1,13 @@
 """What all decoders share: a sequence or a batch goes in, hypotheses come out, and threads share the work."""
 
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastctc.alphabet import Alphabet
 from fastctc.frames import Frames, Workspace, as_batch, as_frames
 from fastctc.hypothesis import Hypothesis
+from fastctc.threads import share
 
 PART = (
     1 << 16
@@ -74,35 +74,13 @@ class Decoder(ABC):
         ValueError
             As :meth:`decode`, with the number of the sequence; for lengths out of range and threads below 1.
         """
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be 1 or more, got {threads}")
         batch = as_batch(self.alphabet.n_classes, log_probs, probs, logits, lengths)
-        parts = deque(enumerate(_parts(batch)))
-        done: dict[int, list[list[Hypothesis]]] = {}
 
-        def work() -> None:
+        def begin() -> Callable[[list[Frames]], list[list[Hypothesis]]]:
             workspace = Workspace()
-            while True:
-                try:
-                    number, part = parts.popleft()
-                except IndexError:  # nothing is left
-                    return
-                done[number] = self._decode(part, workspace)
+            return lambda part: self._decode(part, workspace)
 
-        if threads is None or threads == 1 or len(parts) < 2:
-            work()
-        else:
-            from concurrent.futures import ThreadPoolExecutor  # not at the top, so that `import fastctc` is quick
-
-            with ThreadPoolExecutor(threads - 1) as pool:
-                try:
-                    others = [pool.submit(work) for _ in range(threads - 1)]
-                    work()
-                    for other in others:
-                        other.result()
-                finally:
-                    parts.clear()  # after an error or Ctrl-C the others have nothing to go on with
-        return [found for number in sorted(done) for found in done[number]]
+        return [found for part in share(_parts(batch), begin, threads) for found in part]
 
     @abstractmethod
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]: ...

@@ -27,6 +27,10 @@ def log_probability(frames: Frames, labels: Labels, blank: int, is_log: bool) ->
     return _log_sum(alpha[-1][-2:])
 
 
+def log_probabilities(batch: Sequence[tuple[Frames, Labels]], blank: int, is_log: bool) -> list[float]:
+    return [log_probability(frames, labels, blank, is_log) for frames, labels in batch]
+
+
 def posteriors(frames: Frames, labels: Labels, blank: int, is_log: bool) -> Table:
     """Probability of each label in each frame, given that the text is ``labels``; zeros if the text is impossible."""
     total = log_probability(frames, labels, blank, is_log)
