@@ -126,7 +126,7 @@ def character_model(frames: np.ndarray, title: str, seconds: float) -> None:
 def prefix_search(frames: np.ndarray, title: str, seconds: float) -> None:
     """All frames, of which the reference gets what it can do in seconds."""
     probs = np.exp(frames.astype(np.float64))
-    cut = [part for part in np.split(probs, 3) if len(part)]
+    cut = np.array_split(probs, 3)
     rows = [part.tolist() for part in cut]
     compiled, reference = (backends.load(name, "prefix_search").prefix_search for name in ("compiled", "reference"))
     blank = frames.shape[1] - 1

@@ -36,7 +36,8 @@ cdef struct Node:
 # What a model of characters knows about a prefix.
 cdef struct Note:
     int state
-    int row             # where the factors of its labels stand in the table, -1 if nowhere yet
+    int row             # where the answers about its labels stand in the table, -1 if nowhere yet
+    double factor       # what the model said to its last label
 
 cdef struct Beam:
     int node
@@ -83,6 +84,7 @@ cdef struct Search:
     const int32_t *tokens       # the model's number of each class
     double *ceilings            # the greatest factor of each class, 1 without a model
     double *factors             # a row for each state that was asked for: its factor of each class, NaN if not asked
+    int *next_states            # and the state behind that class
     int *row_states
     int *slots                  # a hash table: rows by their states
     Py_ssize_t n_rows
@@ -177,6 +179,43 @@ cdef inline void attach(Node *nodes, int node, int parent, int label) noexcept n
     nodes[parent].child = node
 
 
+cdef int find_row(Search *s, int node) noexcept nogil:
+    """The row of the table for a prefix's state; a new one is all NaN."""
+    cdef int state = s.notes[node].state, row
+    cdef Py_ssize_t mask = 2 * s.row_capacity - 1, slot, i
+    cdef double *factors
+    slot = ((<unsigned int> state * <unsigned int> 2654435761) >> 7) & mask
+    while s.slots[slot] >= 0:
+        if s.row_states[s.slots[slot]] == state:
+            s.notes[node].row = s.slots[slot]
+            return s.slots[slot]
+        slot = (slot + 1) & mask
+    row = <int> s.n_rows
+    s.n_rows += 1
+    s.slots[slot] = row
+    s.row_states[row] = state
+    s.notes[node].row = row
+    factors = s.factors + row * s.width
+    for i in range(s.width):
+        factors[i] = NAN
+    return row
+
+
+cdef inline double factor(Search *s, int node, int label) noexcept nogil:
+    """What the model says to a label after a prefix, to the power of its weight."""
+    cdef int row = s.notes[node].row, state
+    cdef double value
+    if row < 0:
+        row = find_row(s, node)
+    value = s.factors[row * s.width + label]
+    if value != value:
+        state = s.notes[node].state
+        value = exp(s.weight * advance(&s.model, &state, s.tokens[label]) + s.bonus)
+        s.factors[row * s.width + label] = value
+        s.next_states[row * s.width + label] = state
+    return value
+
+
 cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
     cdef int node = s.nodes[parent].child
     while node >= 0:
@@ -187,9 +226,9 @@ cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
     s.n_nodes += 1
     attach(s.nodes, node, parent, label)
     if s.has_model:
-        s.notes[node] = s.notes[parent]
         s.notes[node].row = -1
-        advance(&s.model, &s.notes[node].state, s.tokens[label])
+        s.notes[node].factor = factor(s, parent, label)
+        s.notes[node].state = s.next_states[s.notes[parent].row * s.width + label]
     return node
 
 
@@ -280,28 +319,6 @@ cdef int grow(Search *s, Py_ssize_t capacity) except -1 nogil:
     return 0
 
 
-cdef int find_row(Search *s, int node) noexcept nogil:
-    """The row of the table for a prefix's state; a new one is all NaN."""
-    cdef int state = s.notes[node].state, row
-    cdef Py_ssize_t mask = 2 * s.row_capacity - 1, slot, i
-    cdef double *factors
-    slot = ((<unsigned int> state * <unsigned int> 2654435761) >> 7) & mask
-    while s.slots[slot] >= 0:
-        if s.row_states[s.slots[slot]] == state:
-            s.notes[node].row = s.slots[slot]
-            return s.slots[slot]
-        slot = (slot + 1) & mask
-    row = <int> s.n_rows
-    s.n_rows += 1
-    s.slots[slot] = row
-    s.row_states[row] = state
-    s.notes[node].row = row
-    factors = s.factors + row * s.width
-    for i in range(s.width):
-        factors[i] = NAN
-    return row
-
-
 cdef void forget_rows(Search *s) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(2 * s.row_capacity):
@@ -315,6 +332,7 @@ cdef int more_rows(Search *s) except -1 nogil:
     """See to it that a frame's rows fit: a new one for each beam at most."""
     cdef Py_ssize_t capacity = s.row_capacity
     cdef double *factors
+    cdef int *next_states
     cdef int *states
     cdef int *slots
     while capacity < s.n_rows + s.beam_width and (capacity < s.max_rows or capacity < s.beam_width):
@@ -323,32 +341,21 @@ cdef int more_rows(Search *s) except -1 nogil:
         factors = <double *> realloc(s.factors, capacity * s.width * sizeof(double))
         if factors is not NULL:
             s.factors = factors
+            next_states = <int *> realloc(s.next_states, capacity * s.width * sizeof(int))
+            if next_states is not NULL:
+                s.next_states = next_states
             states = <int *> realloc(s.row_states, capacity * sizeof(int))
             if states is not NULL:
                 s.row_states = states
                 slots = <int *> realloc(s.slots, 2 * capacity * sizeof(int))
                 if slots is not NULL:
                     s.slots = slots
-        if factors is NULL or states is NULL or slots is NULL:
+        if factors is NULL or next_states is NULL or states is NULL or slots is NULL:
             with gil:
                 raise MemoryError()
         s.row_capacity = capacity
     forget_rows(s)
     return 0
-
-
-cdef inline double factor(Search *s, int node, int label) noexcept nogil:
-    """What the model says to a label after a prefix, to the power of its weight."""
-    cdef int row = s.notes[node].row, state
-    cdef double value
-    if row < 0:
-        row = find_row(s, node)
-    value = s.factors[row * s.width + label]
-    if value != value:
-        state = s.notes[node].state
-        value = exp(s.weight * advance(&s.model, &state, s.tokens[label]) + s.bonus)
-        s.factors[row * s.width + label] = value
-    return value
 
 
 cdef inline bint is_beam(const Search *s, Py_ssize_t i, int label) noexcept nogil:
@@ -407,7 +414,7 @@ cdef int step(Search *s, const double *row) except -1 nogil:
                 before = beams[j].blank if beams[j].label == beam.label else beams[j].total
                 before *= row[beam.label]
                 if s.has_model and before > 0.0:
-                    before *= factor(s, parent, beam.label)
+                    before *= s.notes[beam.node].factor
                 nonblank += before
                 s.next_child[i] = s.first_child[j]
                 s.first_child[j] = <int> i
@@ -704,9 +711,10 @@ cdef class Beams:
             s.row_capacity = 64
             s.max_rows = max(64, ROOM // n_classes)
             s.factors = <double *> malloc(s.row_capacity * n_classes * sizeof(double))
+            s.next_states = <int *> malloc(s.row_capacity * n_classes * sizeof(int))
             s.row_states = <int *> malloc(s.row_capacity * sizeof(int))
             s.slots = <int *> malloc(2 * s.row_capacity * sizeof(int))
-            if s.factors is NULL or s.row_states is NULL or s.slots is NULL:
+            if s.factors is NULL or s.next_states is NULL or s.row_states is NULL or s.slots is NULL:
                 raise MemoryError()
         grow(s, s.capacity)
         self.reserve(16)
@@ -751,6 +759,7 @@ cdef class Beams:
         free(s.cuts)
         free(s.ceilings)
         free(s.factors)
+        free(s.next_states)
         free(s.row_states)
         free(s.slots)
 
