@@ -21,8 +21,9 @@ cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # candidates between two looks for Ctrl-C
 cdef Py_ssize_t ROOM = 1 << 20  # numbers that the table of the model's answers may hold
 
 # A prefix. Below node 0, which stands for none, are the roots: node 1, where the texts begin, and the others that are
-# left of branches which can no longer win (see ``commit``); the labels of roots are their numbers. jump is an ancestor, chosen such that any ancestor is reached in O(log depth)
-# steps (E. W. Myers: An applicative random-access stack, 1983).
+# left of branches which can no longer win (see ``commit``); the labels of roots are their numbers. jump is an
+# ancestor, chosen such that any ancestor is reached in O(log depth) steps (E. W. Myers: An applicative random-access
+# stack, 1983).
 cdef struct Node:
     int parent
     int label
@@ -233,7 +234,7 @@ cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
 
 
 cdef int make_room(Search *s) except -1 nogil:
-    """Forget all prefixes that no beam begins with, and whatever stands before the cuts; see to it that a frame fits."""
+    """Forget all prefixes that no beam begins with, and what stands before the cuts; see to it that a frame fits."""
     cdef Py_ssize_t capacity = s.capacity, live = 2, i
     cdef const Node *old = s.nodes
     cdef const Note *old_notes = s.notes

@@ -121,7 +121,7 @@ cdef int keep(Search *s, int word, int distance) except -1 nogil:
 
 
 cdef int search(Search *s) except -1 nogil:
-    """In preorder, so that words come in their order. Below a depth of length + tolerance all distances are too great."""
+    """In preorder, so that words come in their order. Below a depth of length + tolerance all are too far."""
     cdef int node = 0, depth = 0, width = s.length + 1, j, least, cost, label, end
     cdef int *row
     cdef const int *above
