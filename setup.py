@@ -58,6 +58,7 @@ setup(
             "metrics",
             "ngram",
             "prefix_search",
+            "spelling",
             "token_passing",
         )
     ]

@@ -1,11 +1,12 @@
 """Alphabet: which class of a network means which character."""
 
-from codecs import charmap_decode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+
+from fastctc import backends
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,10 @@ class Alphabet:
 
     @cached_property
     def _table(self) -> str | None:
-        """For small alphabets of single characters, the table with which a codec reads bytes as labels."""
-        if self._longest > 1 or self.n_classes > 256 or self.word_begin is not None:
+        """Of alphabets of single characters, the character of each class; anything for the blank."""
+        if self._longest > 1 or self.word_begin is not None:
             return None
-        return "".join(symbol or "\ufffe" for symbol in self.symbols)
+        return "".join(symbol or "\0" for symbol in self.symbols)
 
     @cached_property
     def _classes(self) -> dict[str, int]:
@@ -113,7 +114,7 @@ class Alphabet:
         'baa'
         """
         if self._table is not None:
-            text: str = charmap_decode(bytes(labels), "strict", self._table)[0]
+            text: str = backends.load("compiled", "spelling").spell(labels, self._table, self.blank)
             return text
         symbols = self.symbols
         text = "".join([symbols[label] for label in labels])

@@ -12,6 +12,8 @@ from fastctc import backends
 HIGHEST = 1e-3  # probabilities may exceed 1, and their logarithms 0, by the rounding of half precision
 SUM = (0.5, 1.5)  # what a frame's probabilities may sum to; quantised and truncated outputs stray from 1
 
+PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
+
 Floats = NDArray[np.floating[Any]]
 
 
@@ -93,7 +95,7 @@ def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
 
 def as_frames(n_classes: int, log_probs: Any, probs: Any, logits: Any) -> Frames:
     """One sequence, given as exactly one of the three."""
-    if _is_plain(log_probs, n_classes, 2) and probs is None and logits is None:
+    if probs is None and logits is None and _is_plain(log_probs, n_classes, 2):
         return Frames(log_probs, True)  # the usual case, without its microseconds of questions
     name, value = _the_one(log_probs, probs, logits)
     return _formed(name, _as_floats(name, value), n_classes)
@@ -182,14 +184,10 @@ def _formed(name: str, values: Floats, n_classes: int) -> Frames:
 
 def _is_plain(value: Any, n_classes: int, n_dimensions: int) -> bool:
     """Whether nothing has to be asked or converted."""
-    return (
-        type(value) is np.ndarray
-        and value.dtype.char in "fd"
-        and value.dtype.isnative
-        and value.ndim == n_dimensions
-        and value.shape[-1] == n_classes
-        and value.flags.c_contiguous
-    )
+    if type(value) is not np.ndarray or value.dtype not in PLAIN:
+        return False
+    shape = value.shape
+    return len(shape) == n_dimensions and shape[-1] == n_classes and value.flags.c_contiguous
 
 
 def _check_probs(values: Floats) -> None:

@@ -13,7 +13,7 @@ ROOT = Path(fastctc.__file__).parent
 HEAVY = {"tensorflow", "keras", "torch", "jax", "pyopencl", "matplotlib", "dask", "distributed", "PIL"}
 # Each part of the package and the parts it may know.
 ALLOWED = {
-    "alphabet": set(),
+    "alphabet": {"backends"},
     "backends": {"reference", "compiled"},
     "frames": {"backends"},
     "hypothesis": {"alphabet", "backends", "frames"},

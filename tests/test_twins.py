@@ -194,6 +194,19 @@ def test_edit_distance(first, second):
         assert compiled.edit_distance(a, b) == reference.edit_distance(a, b)
 
 
+@given(st.lists(st.integers(-1, 5), max_size=300), st.integers(0, 4))
+def test_spell(labels, blank):
+    reference, compiled = twins("spelling")
+    for given_labels in (labels, tuple(labels), iter(labels)):
+        try:
+            expected = reference.spell(list(labels), "aé\u4e00😀\0", blank)
+        except IndexError as error:
+            with pytest.raises(IndexError, match=str(error)):
+                compiled.spell(given_labels, "aé\u4e00😀\0", blank)
+        else:
+            assert compiled.spell(given_labels, "aé\u4e00😀\0", blank) == expected
+
+
 def test_what_compiled_modules_refuse():
     """Whatever they are called with, the process survives and the caller learns what was wrong."""
     probs = np.full((3, 4), 0.25)

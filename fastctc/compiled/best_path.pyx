@@ -1,14 +1,11 @@
 """Twin of fastctc.reference.best_path: a vectorised scan of all rows, then one pass over the winners."""
 
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
 from cpython.long cimport PyLong_FromLong
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t
-
-ctypedef fused real:
-    float
-    double
 
 cdef extern from *:
     """
@@ -23,13 +20,10 @@ cdef extern from *:
 cdef Py_ssize_t KEEP = 1 << 17  # entries; a shorter pass keeps the GIL, since to get it back may take longer
 
 
-cdef Py_ssize_t scan(
-    const real *rows, Py_ssize_t n, Py_ssize_t width, int32_t *best, double *total
-) noexcept nogil:
-    if real is float:
-        return scan_float(rows, n, width, best, total)
-    else:
-        return scan_double(rows, n, width, best, total)
+cdef inline Py_ssize_t scan(const Py_buffer *rows, int32_t *best, double *total) noexcept nogil:
+    if rows.itemsize == sizeof(float):
+        return scan_float(<const float *> rows.buf, rows.shape[0], rows.shape[1], best, total)
+    return scan_double(<const double *> rows.buf, rows.shape[0], rows.shape[1], best, total)
 
 
 cdef tuple as_tuple(const int32_t *numbers, Py_ssize_t n):
@@ -42,11 +36,25 @@ cdef tuple as_tuple(const int32_t *numbers, Py_ssize_t n):
     return result
 
 
-def best_path(const real[:, ::1] log_probs, int blank) -> tuple:
-    cdef Py_ssize_t n = log_probs.shape[0], width = log_probs.shape[1], t, found = 0
+def best_path(log_probs, int blank) -> tuple:
+    cdef Py_buffer rows  # of a typed memoryview the object alone would take longer than the scan of a line
+    PyObject_GetBuffer(log_probs, &rows, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    try:
+        if rows.ndim != 2 or not (
+            (rows.format[0] == b"f" and rows.itemsize == sizeof(float))
+            or (rows.format[0] == b"d" and rows.itemsize == sizeof(double))
+        ) or rows.format[1]:
+            raise ValueError("log_probs must be (frames, classes) of float32 or float64")
+        return search(&rows, blank)
+    finally:
+        PyBuffer_Release(&rows)
+
+
+cdef tuple search(const Py_buffer *rows, int blank):
+    cdef Py_ssize_t n = rows.shape[0], t, found = 0
     if n == 0:
         return (), (), 0.0, -1
-    if width == 0:
+    if rows.shape[1] == 0:
         raise ValueError("log_probs must have at least one class, got 0")
     cdef int32_t *best = <int32_t *> PyMem_Malloc(2 * n * sizeof(int32_t))
     if best is NULL:
@@ -55,11 +63,11 @@ def best_path(const real[:, ::1] log_probs, int blank) -> tuple:
     cdef int32_t previous = blank, label
     cdef double score
     cdef Py_ssize_t bad
-    if n * width < KEEP:
-        bad = scan(&log_probs[0, 0], n, width, best, &score)
+    if n * rows.shape[1] < KEEP:
+        bad = scan(rows, best, &score)
     else:
         with nogil:
-            bad = scan(&log_probs[0, 0], n, width, best, &score)
+            bad = scan(rows, best, &score)
     for t in range(n):  # labels overwrite the winners already read
         label = best[t]
         if label != previous and label != blank:

@@ -1,0 +1,3 @@
+from collections.abc import Iterable
+
+def spell(labels: Iterable[int], symbols: str, blank: int) -> str: ...
