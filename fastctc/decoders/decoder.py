@@ -9,9 +9,8 @@ from fastctc.frames import Frames, Workspace, as_batch, as_frames
 from fastctc.hypothesis import Hypothesis
 from fastctc.threads import share
 
-PART = (
-    1 << 16
-)  # numbers that are decoded at a stretch: enough to outweigh a change of threads, few enough for the cache
+LARGEST = 1 << 18  # numbers that are decoded at a stretch, so that they fit into the cache
+LEAST = 1 << 14  # enough to outweigh a change of threads
 
 
 class Decoder(ABC):
@@ -80,19 +79,22 @@ class Decoder(ABC):
             workspace = Workspace()
             return lambda part: self._decode(part, workspace)
 
-        return [found for part in share(_parts(batch), begin, threads) for found in part]
+        return [found for part in share(_parts(batch, threads or 1), begin, threads) for found in part]
 
     @abstractmethod
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]: ...
 
 
-def _parts(batch: list[Frames]) -> Iterator[list[Frames]]:
+def _parts(batch: list[Frames], threads: int) -> Iterator[list[Frames]]:
+    """Large parts first, then smaller ones, so that threads change rarely and none waits long for the others at last."""
+    rest = sum([frames.values.size for frames in batch])
     part, size = [], 0
     for frames in batch:
         part.append(frames)
         size += frames.values.size
-        if size >= PART:
+        if size >= min(LARGEST, max(LEAST, rest // (2 * threads))):
             yield part
+            rest -= size
             part, size = [], 0
     if part:
         yield part
