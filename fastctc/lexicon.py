@@ -1,5 +1,6 @@
 """Lexicon: the words that a text may consist of, as a prefix tree in arrays."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -117,6 +118,23 @@ class Lexicon:
         )
 
     @classmethod
+    def from_text(cls, text: str, alphabet: Alphabet, **options: Any) -> "Lexicon":
+        """Build a lexicon of the words of a text: what stands together of the alphabet's word characters.
+
+        Characters that are not in the alphabet end a word too.
+
+        >>> lexicon = Lexicon.from_text("a cab, a tab", Alphabet("abct ,", word_characters="abct"))
+        >>> lexicon.all_words()
+        ['a', 'cab', 'tab']
+        """
+        characters = [c for c, is_word in zip(alphabet.symbols, alphabet.is_word, strict=True) if is_word]
+        if alphabet.word_begin is not None or any(len(c) > 1 for c in characters):
+            words = text.split()
+        else:
+            words = re.findall(f"[{re.escape(''.join(characters))}]+", text)
+        return cls.from_words(list(dict.fromkeys(words)), alphabet, **options)
+
+    @classmethod
     def from_file(cls, path: str | PathLike[str], alphabet: Alphabet, **options: Any) -> "Lexicon":
         """Read a word list: UTF-8 text, one word a line; empty lines are passed over, repeated words count once.
 
@@ -148,6 +166,14 @@ class Lexicon:
     def word(self, number: int) -> str:
         """A word, by its place in the order of the lexicon."""
         return self.alphabet.decode(self.word_labels(number))
+
+    def all_words(self) -> list[str]:
+        """The words, in their order."""
+        offsets = self.offsets.tolist()
+        if all(len(c) == 1 for c in self.alphabet.characters) and self.alphabet.word_begin is None:
+            text = self.alphabet.decode(self.labels.tolist())  # all at once
+            return [text[start:stop] for start, stop in pairwise(offsets)]
+        return [self.word(number) for number in range(len(self))]
 
     def numbers_near(self, labels: Sequence[int], tolerance: int, backend: str = "compiled") -> list[tuple[int, int]]:
         """Number and edit distance of all words that are at most the tolerance away from the labels."""

@@ -68,6 +68,19 @@ def test_the_compiled_walk_is_that_of_the_reference(lines, order, smoothing, tex
         assert model.log_probs_of(text, **options) == model.log_probs_of(text, backend="reference", **options)
 
 
+@given(texts, st.integers(1, 4), st.booleans(), st.sampled_from([("kneser-ney", 1.0), ("add-k", 0.1)]), st.data())
+def test_forecast_is_the_sum_over_the_range(lines, order, sentences, smoothing, data):
+    kind, k = smoothing
+    model = NGram.train(lines, order, sentences=sentences, smoothing=kind, k=k, vocabulary="xy")
+    names = list(model.vocabulary)
+    history = data.draw(st.lists(st.sampled_from([*names, "?"]), max_size=order))
+    first = data.draw(st.integers(0, len(names)))
+    last = data.draw(st.integers(0, len(names)))
+    expected = sum(prob(model, history, name) for name in names[first:last])
+    for backend in ("reference", "compiled"):
+        assert model.forecast(history, first, last, backend) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
 def test_sentences_begin_and_end():
     model = NGram.train(["a cat", "a dog", "the cat"], 2, unit="word")
     assert model.log_probs_of("a") == [pytest.approx(log(prob(model, ["<s>"], "a")))]

@@ -5,7 +5,8 @@ each frame the beams that merely stay, and those that go on by the most probable
 beam_width survivors can be smaller than the smallest of any beam_width candidates. Since beams and classes descend,
 the other extensions that exceed it form a staircase, and only those are ever formed. Nothing is lost: what is skipped
 would have been sorted out. With a model of characters the class's probability times the greatest that the model gives
-it after any history takes the place of the class's probability in these bounds.
+it after any history takes the place of the class's probability in these bounds. With words, what ranks a beam is its
+total times a weight, and the greatest weight that it may have after one more label stands in the bounds.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -14,7 +15,7 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
-from fastctc.compiled.ngram cimport Model, advance, fill
+from fastctc.compiled.ngram cimport Model, advance, fill, fill_sums, forecast_sum
 
 cdef double LN2 = 0.693147180559945309417
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # candidates between two looks for Ctrl-C
@@ -34,11 +35,16 @@ cdef struct Node:
     int beam        # its place among the beams ...
     int frame       # ... of this frame
 
-# What a model of characters knows about a prefix.
+# What a model of characters, or the words, know about a prefix.
 cdef struct Note:
-    int state
+    int state           # of the model of characters, or the node in the tree of the words, -1 between words
     int row             # where the answers about its labels stand in the table, -1 if nowhere yet
     double factor       # what the model said to its last label
+    int words_state     # of the model of words
+    int n_words         # that have ended
+    double text         # their log probability
+    double weight       # what ranks it, besides its paths
+    double reach        # the greatest weight that it may have after one more label
 
 cdef struct Beam:
     int node
@@ -59,7 +65,7 @@ cdef struct Search:
     Py_ssize_t room             # the greatest beam width for which there is memory
     int blank
     Node *nodes
-    Note *notes                 # one a node, if there is a model
+    Note *notes                 # one a node, if there is a model, or words
     Py_ssize_t n_nodes
     Py_ssize_t capacity
     Beam *beams                 # beam_width of them
@@ -71,13 +77,25 @@ cdef struct Search:
     Candidate *sorted           # scratch of the sort, for the largest of these
     double *stay_blank          # a beam's sums if it stays
     double *stay_nonblank
+    double *reach               # a beam's total, times the greatest weight that it may have after one more label
     int *first_child            # of each beam the children that are beams themselves,
     int *next_child             # as linked lists of places among the beams
     int *cuts                   # of each beam, the node behind which a commit leaves it
     Py_ssize_t exponent         # all probabilities are to be multiplied by 2**exponent
     int frame
     Py_ssize_t worked
+    bint has_notes
     bint has_model
+    bint has_words
+    bint scored                 # whether there is a model of words,
+    bint forecast               # and whether it weighs the beginnings of words
+    Model words_model
+    const int32_t *tree_labels
+    const int32_t *tree_ends
+    const int32_t *tree_words
+    int n_tree                  # nodes
+    int n_words
+    char *is_word               # of each class
     Model model
     int start
     double weight
@@ -86,7 +104,8 @@ cdef struct Search:
     double *ceilings            # the greatest factor of each class, 1 without a model
     double *factors             # a row for each state that was asked for: its factor of each class, NaN if not asked
     int *next_states            # and the state behind that class
-    int *row_states
+    int *row_states             # what a row is for: a state of the model of characters, or a node of the tree,
+    int *row_words_states       # and for a forecast a state of the model of words
     int *slots                  # a hash table: rows by their states
     Py_ssize_t n_rows
     Py_ssize_t row_capacity
@@ -182,23 +201,39 @@ cdef inline void attach(Node *nodes, int node, int parent, int label) noexcept n
 
 cdef int find_row(Search *s, int node) noexcept nogil:
     """The row of the table for a prefix's state; a new one is all NaN."""
-    cdef int state = s.notes[node].state, row
+    cdef int state = s.notes[node].state, words_state = s.notes[node].words_state if s.forecast else 0, row
     cdef Py_ssize_t mask = 2 * s.row_capacity - 1, slot, i
     cdef double *factors
-    slot = ((<unsigned int> state * <unsigned int> 2654435761) >> 7) & mask
+    cdef int child, end, label
+    slot = ((<unsigned int> state * <unsigned int> 2654435761 ^ <unsigned int> words_state * <unsigned int> 2246822519)
+            >> 7) & mask
     while s.slots[slot] >= 0:
-        if s.row_states[s.slots[slot]] == state:
-            s.notes[node].row = s.slots[slot]
-            return s.slots[slot]
+        row = s.slots[slot]
+        if s.row_states[row] == state and s.row_words_states[row] == words_state:
+            s.notes[node].row = row
+            return row
         slot = (slot + 1) & mask
     row = <int> s.n_rows
     s.n_rows += 1
     s.slots[slot] = row
     s.row_states[row] = state
+    s.row_words_states[row] = words_state
     s.notes[node].row = row
     factors = s.factors + row * s.width
     for i in range(s.width):
         factors[i] = NAN
+        s.next_states[row * s.width + i] = -1
+    if s.has_words:  # the children of the tree's node; the tree may come from a bad file
+        child = state + 1
+        end = s.tree_ends[state] if state >= 0 else s.n_tree
+        while child < end <= s.n_tree:
+            label = s.tree_labels[child]
+            if not (
+                child < s.tree_ends[child] <= end and 0 <= label < s.width and 0 <= s.tree_words[child] < s.n_words
+            ):
+                break
+            s.next_states[row * s.width + label] = child
+            child = s.tree_ends[child]
     return row
 
 
@@ -217,6 +252,43 @@ cdef inline double factor(Search *s, int node, int label) noexcept nogil:
     return value
 
 
+cdef bint after(Search *s, int node, int label, Note *note) noexcept nogil:
+    """Where a prefix stands among the words after one more label; false if that must not follow."""
+    cdef const Note *above = &s.notes[node]
+    cdef int tree = above.state
+    cdef double *chance
+    note[0] = above[0]
+    note.row = -1
+    if s.is_word[label]:
+        if above.row < 0:
+            find_row(s, node)
+        tree = s.next_states[above.row * s.width + label]
+        if tree < 0:
+            return False
+        note.state = tree
+        if s.forecast:
+            chance = &s.factors[above.row * s.width + label]
+            if chance[0] != chance[0]:
+                chance[0] = log(forecast_sum(
+                    &s.words_model, above.words_state, s.tree_words[tree], s.tree_words[s.tree_ends[tree]]
+                ))
+            note.weight = exp((above.text + chance[0]) / (above.n_words + 1))
+    else:
+        if tree >= 0:
+            if tree + 1 < s.tree_ends[tree] and s.tree_words[tree + 1] == s.tree_words[tree]:
+                return False  # no word ends here
+            if s.scored:
+                note.text += advance(&s.words_model, &note.words_state, s.tree_words[tree])
+                note.n_words += 1
+                note.weight = exp(note.text / note.n_words)
+        note.state = -1
+    note.reach = note.weight
+    if s.scored and s.forecast != (note.state >= 0):
+        note.reach = max(note.weight, exp(note.text / (note.n_words + 1)))
+    note.reach *= 1.0 + 1e-9  # for roundings on the way
+    return True
+
+
 cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
     cdef int node = s.nodes[parent].child
     while node >= 0:
@@ -226,7 +298,9 @@ cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
     node = <int> s.n_nodes
     s.n_nodes += 1
     attach(s.nodes, node, parent, label)
-    if s.has_model:
+    if s.has_words:
+        after(s, parent, label, &s.notes[node])
+    elif s.has_model:
         s.notes[node].row = -1
         s.notes[node].factor = factor(s, parent, label)
         s.notes[node].state = s.next_states[s.notes[parent].row * s.width + label]
@@ -244,9 +318,9 @@ cdef int make_room(Search *s) except -1 nogil:
     cdef int node, roots = 1
     places = <int *> malloc(s.n_nodes * sizeof(int))
     nodes = <Node *> malloc(capacity * sizeof(Node))
-    if s.has_model:
+    if s.has_notes:
         notes = <Note *> malloc(capacity * sizeof(Note))
-    if places is NULL or nodes is NULL or (s.has_model and notes is NULL):
+    if places is NULL or nodes is NULL or (s.has_notes and notes is NULL):
         free(places)
         free(nodes)
         free(notes)
@@ -262,7 +336,7 @@ cdef int make_room(Search *s) except -1 nogil:
         if places[node] < 0:
             places[node] = roots
             attach(nodes, roots, 0, roots)
-            if s.has_model:
+            if s.has_notes:
                 notes[roots] = old_notes[node]
             roots += 1
     live = roots
@@ -276,7 +350,7 @@ cdef int make_room(Search *s) except -1 nogil:
         if places[i] == 0:
             places[i] = <int> live
             attach(nodes, <int> live, places[old[i].parent], old[i].label)
-            if s.has_model:
+            if s.has_notes:
                 notes[live] = old_notes[i]
             live += 1
     for i in range(s.n_beams):
@@ -309,11 +383,11 @@ cdef int grow(Search *s, Py_ssize_t capacity) except -1 nogil:
     nodes = <Node *> realloc(s.nodes, capacity * sizeof(Node))
     if nodes is not NULL:
         s.nodes = nodes
-        if s.has_model:
+        if s.has_notes:
             notes = <Note *> realloc(s.notes, capacity * sizeof(Note))
             if notes is not NULL:
                 s.notes = notes
-    if nodes is NULL or (s.has_model and notes is NULL):
+    if nodes is NULL or (s.has_notes and notes is NULL):
         with gil:
             raise MemoryError()
     s.capacity = capacity
@@ -345,9 +419,10 @@ cdef int more_rows(Search *s) except -1 nogil:
             next_states = <int *> realloc(s.next_states, capacity * s.width * sizeof(int))
             if next_states is not NULL:
                 s.next_states = next_states
-            states = <int *> realloc(s.row_states, capacity * sizeof(int))
+            states = <int *> realloc(s.row_states, 2 * capacity * sizeof(int))
             if states is not NULL:
                 s.row_states = states
+                s.row_words_states = states + capacity
                 slots = <int *> realloc(s.slots, 2 * capacity * sizeof(int))
                 if slots is not NULL:
                     s.slots = slots
@@ -377,6 +452,15 @@ cdef inline double extended(Search *s, const Beam *beam, const double *row, int 
     return result
 
 
+cdef inline double ranked(Search *s, const Beam *beam, const double *row, int label) noexcept nogil:
+    """What ranks the beam extended by a label; 0 if it must not be."""
+    cdef double result = extended(s, beam, row, label)
+    cdef Note note
+    if s.has_words and result > 0.0:
+        return result * note.weight if after(s, beam.node, label, &note) else 0.0
+    return result
+
+
 cdef inline void put(Search *s, Py_ssize_t place, double score, Py_ssize_t i, int label) noexcept nogil:
     cdef Candidate *candidate = &s.extensions[place]
     candidate.score = score
@@ -393,7 +477,7 @@ cdef int step(Search *s, const double *row) except -1 nogil:
     cdef Candidate *extensions = s.extensions
     cdef Candidate *candidate
     cdef Node *nodes = s.nodes
-    cdef double blank = row[s.blank], threshold = 0.0, lowest, top, score, nonblank, before
+    cdef double blank = row[s.blank], threshold = 0.0, lowest, top, score, nonblank, before, farthest = 0.0
     cdef const double *ceilings = s.ceilings
     cdef int parent, shift
     cdef Candidate best
@@ -422,6 +506,11 @@ cdef int step(Search *s, const double *row) except -1 nogil:
         s.stay_blank[i] = beam.total * blank
         s.stay_nonblank[i] = nonblank
         stays[i].score = s.stay_blank[i] + nonblank
+        s.reach[i] = beam.total
+        if s.has_words:
+            stays[i].score *= s.notes[beam.node].weight
+            s.reach[i] *= s.notes[beam.node].reach
+        farthest = max(farthest, s.reach[i])
         stays[i].beam = <int> i
         stays[i].label = -1
     sort(s, stays, n)
@@ -436,9 +525,11 @@ cdef int step(Search *s, const double *row) except -1 nogil:
     if best.label >= 0:
         lowest = stays[s.beam_width - 1].score if n >= s.beam_width else 0.0
         for i in range(n):
-            if beams[i].total * best.score * ceilings[best.label] < lowest:
-                break
-            score = extended(s, &beams[i], row, best.label)
+            if s.reach[i] * best.score * ceilings[best.label] < lowest:
+                if s.has_words:
+                    continue
+                break  # the others reach no farther
+            score = ranked(s, &beams[i], row, best.label)
             if score >= lowest and score > 0.0 and not is_beam(s, i, best.label):
                 put(s, n_extensions, score, i, best.label)
                 n_extensions += 1
@@ -456,8 +547,8 @@ cdef int step(Search *s, const double *row) except -1 nogil:
                 j += 1
             threshold = min(threshold, score)
 
-    # The other classes: their extensions are no greater than the greatest total times the class.
-    lowest = threshold / beams[0].total * (1.0 - 1e-12)
+    # The other classes: their extensions are no greater than the farthest reach times the class.
+    lowest = threshold / farthest * (1.0 - 1e-12)
     for c in range(s.width):
         score = row[c] * ceilings[c]
         if score >= lowest and score > 0.0 and c != s.blank and c != best.label:
@@ -469,13 +560,15 @@ cdef int step(Search *s, const double *row) except -1 nogil:
         sort(s, s.classes, n_classes)
         for i in range(n):
             beam = &beams[i]
-            if beam.total * s.classes[0].score < threshold:
+            if s.reach[i] * s.classes[0].score < threshold:
+                if s.has_words:
+                    continue
                 break
             for c in range(n_classes):
-                score = beam.total * s.classes[c].score
+                score = s.reach[i] * s.classes[c].score
                 if score < threshold or score == 0.0:
                     break
-                score = extended(s, beam, row, s.classes[c].label)
+                score = ranked(s, beam, row, s.classes[c].label)
                 if score < threshold or score == 0.0 or is_beam(s, i, s.classes[c].label):
                     continue
                 put(s, n_extensions, score, i, s.classes[c].label)
@@ -514,7 +607,9 @@ cdef int step(Search *s, const double *row) except -1 nogil:
             beam.label = candidate.label
             beam.blank = 0.0
             beam.nonblank = candidate.score
-        beam.total = candidate.score
+            if s.has_words:
+                beam.nonblank = extended(s, &beams[candidate.beam], row, candidate.label)
+        beam.total = candidate.score if not s.has_words else beam.blank + beam.nonblank
     s.beams, s.next_beams = s.next_beams, s.beams
     s.n_beams = k
     if k == 0:
@@ -541,8 +636,12 @@ cdef void start(Search *s) noexcept nogil:
     s.nodes[0].label = s.nodes[0].depth = s.nodes[0].child = s.nodes[0].sibling = s.nodes[0].frame = -1
     attach(s.nodes, 1, 0, 1)
     s.n_nodes = 2
-    if s.has_model:
-        s.notes[1].state = s.start
+    if s.has_notes:
+        s.notes[1].state = s.start if s.has_model else -1
+        s.notes[1].words_state = s.start
+        s.notes[1].n_words = 0
+        s.notes[1].text = 0.0
+        s.notes[1].weight = s.notes[1].reach = 1.0
         forget_rows(s)
     s.beams[0].node = 1
     s.beams[0].label = -1
@@ -563,7 +662,7 @@ cdef int extend(Search *s, const double *rows, Py_ssize_t n_frames) except -1 no
         if s.capacity - s.n_nodes < s.beam_width or s.frame == 0x7fffffff:
             keep_roots(s)
             make_room(s)
-        if s.has_model and s.row_capacity - s.n_rows < s.beam_width:
+        if s.has_notes and s.row_capacity - s.n_rows < s.beam_width:
             more_rows(s)
         step(s, rows + t * s.width)
     return 0
@@ -588,8 +687,20 @@ cdef bint dominates(const Search *s, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
     """Whether beam i is better than beam k, and stays better whatever comes, if both go on alike."""
     cdef const Beam *one = &s.beams[i]
     cdef const Beam *other = &s.beams[k]
-    if one.label != other.label or (s.has_model and s.notes[one.node].state != s.notes[other.node].state):
+    cdef const Note *note
+    cdef const Note *other_note
+    if one.label != other.label:
         return False
+    if s.has_notes:
+        note = &s.notes[one.node]
+        other_note = &s.notes[other.node]
+        if note.state != other_note.state:
+            return False
+        if s.has_words and (
+            note.words_state != other_note.words_state or note.n_words != other_note.n_words
+            or note.text < other_note.text or note.weight < other_note.weight
+        ):
+            return False
     if one.blank < other.blank or one.nonblank < other.nonblank:
         return False
     return other.total < one.total * (1.0 - 1e-9) or (
@@ -661,6 +772,11 @@ cdef int stable_prefix(Search *s, Py_ssize_t limit) noexcept nogil:
     return 1
 
 
+cdef inline double score_of(const Search *s, Py_ssize_t i) noexcept nogil:
+    cdef double score = log(s.beams[i].total) + s.exponent * LN2
+    return score + log(s.notes[s.beams[i].node].weight) if s.has_words else score
+
+
 cdef tuple labels_of(const Search *s, int node):
     cdef list labels = []
     while s.nodes[node].depth > 0:
@@ -675,7 +791,7 @@ cdef class Beams:
     cdef object arrays      # what the model's pointers point to
     cdef bint busy
 
-    def __cinit__(self, Py_ssize_t n_classes, int blank, model=None):
+    def __cinit__(self, Py_ssize_t n_classes, int blank, model=None, words=None):
         cdef Search *s = &self.search
         cdef const int32_t[::1] tokens
         cdef Py_ssize_t c
@@ -691,6 +807,10 @@ cdef class Beams:
             raise MemoryError()
         for c in range(n_classes):
             s.ceilings[c] = 1.0
+        if model is not None and words is not None:
+            raise ValueError("there must be a model of characters or words, not both")
+        if words is not None:
+            self.take_words(words)
         if model is not None:
             tables, s.start, tokens, ceilings, weight, bonus = model
             if tokens.shape[0] != n_classes or len(ceilings) != n_classes:
@@ -709,17 +829,53 @@ cdef class Beams:
             s.bonus = bonus
             for c in range(n_classes):
                 s.ceilings[c] = exp(weight * <double> ceilings[c] + bonus) * (1.0 + 1e-12)  # for roundings on the way
+        s.has_notes = s.has_model or s.has_words
+        if s.has_notes:
             s.row_capacity = 64
             s.max_rows = max(64, ROOM // n_classes)
             s.factors = <double *> malloc(s.row_capacity * n_classes * sizeof(double))
             s.next_states = <int *> malloc(s.row_capacity * n_classes * sizeof(int))
-            s.row_states = <int *> malloc(s.row_capacity * sizeof(int))
+            s.row_states = <int *> malloc(2 * s.row_capacity * sizeof(int))
+            s.row_words_states = s.row_states + s.row_capacity
             s.slots = <int *> malloc(2 * s.row_capacity * sizeof(int))
             if s.factors is NULL or s.next_states is NULL or s.row_states is NULL or s.slots is NULL:
                 raise MemoryError()
         grow(s, s.capacity)
         self.reserve(16)
         start(s)
+
+    cdef int take_words(self, words) except -1:
+        cdef Search *s = &self.search
+        cdef const int32_t[::1] tree_labels, tree_ends, tree_words
+        cdef Py_ssize_t c
+        tree_labels, tree_ends, tree_words, is_word, s.forecast, tables, s.start = words
+        s.n_tree = <int> tree_ends.shape[0] - 1
+        if s.n_tree < 1 or tree_labels.shape[0] != s.n_tree + 1 or tree_words.shape[0] != s.n_tree + 1:
+            raise ValueError("the tables of the tree must be equally long, and hold a node")
+        if len(is_word) != s.width:
+            raise ValueError(f"is_word must have {s.width} entries, one a class, got {len(is_word)}")
+        s.n_words = tree_words[s.n_tree]
+        if tables is not None:
+            fill(&s.words_model, tuple(tables[:7]))
+            fill_sums(&s.words_model, tables[7], tables[8])
+            if s.words_model.children[1] - s.words_model.children[0] < s.n_words:
+                raise ValueError(f"the model must know all {s.n_words} words")
+            if not 0 <= s.start < s.words_model.n_nodes:
+                raise ValueError(f"start must be a node, 0 to {s.words_model.n_nodes - 1}, got {s.start}")
+            s.scored = True
+        elif s.forecast:
+            raise ValueError("a forecast must have a model of words")
+        self.arrays = tree_labels, tree_ends, tree_words, tables
+        s.is_word = <char *> malloc(s.width)
+        if s.is_word is NULL:
+            raise MemoryError()
+        for c in range(s.width):
+            s.is_word[c] = bool(is_word[c])
+        s.tree_labels = &tree_labels[0]
+        s.tree_ends = &tree_ends[0]
+        s.tree_words = &tree_words[0]
+        s.has_words = True
+        return 0
 
     cdef int reserve(self, Py_ssize_t beam_width) except -1:
         """See to it that so many beams fit."""
@@ -737,6 +893,7 @@ cdef class Beams:
         s.sorted = <Candidate *> resized(s.sorted, max(2 * beam_width, s.width) * sizeof(Candidate))
         s.stay_blank = <double *> resized(s.stay_blank, beam_width * sizeof(double))
         s.stay_nonblank = <double *> resized(s.stay_nonblank, beam_width * sizeof(double))
+        s.reach = <double *> resized(s.reach, beam_width * sizeof(double))
         s.first_child = <int *> resized(s.first_child, beam_width * sizeof(int))
         s.next_child = <int *> resized(s.next_child, beam_width * sizeof(int))
         s.cuts = <int *> resized(s.cuts, beam_width * sizeof(int))
@@ -755,6 +912,8 @@ cdef class Beams:
         free(s.sorted)
         free(s.stay_blank)
         free(s.stay_nonblank)
+        free(s.reach)
+        free(s.is_word)
         free(s.first_child)
         free(s.next_child)
         free(s.cuts)
@@ -787,7 +946,7 @@ cdef class Beams:
         self.enter()
         for i in range(s.n_beams):
             if len(result) < n_best and ancestor(s.nodes, s.beams[i].node, 0) == 1:
-                result.append((labels_of(s, s.beams[i].node), log(s.beams[i].total) + s.exponent * LN2))
+                result.append((labels_of(s, s.beams[i].node), score_of(s, i)))
         self.busy = False
         return result
 
@@ -847,7 +1006,7 @@ cdef int run(Search *s, Task *task, Py_ssize_t n_best) except -1 nogil:
     for i in range(min(n_best, s.n_beams)):
         node = s.beams[i].node
         result = &task.results[i]
-        result.score = log(s.beams[i].total) + s.exponent * LN2
+        result.score = score_of(s, i)
         result.n_labels = s.nodes[node].depth
         result.labels = <int *> malloc((result.n_labels + 1) * sizeof(int))
         if result.labels is NULL:
@@ -860,11 +1019,15 @@ cdef int run(Search *s, Task *task, Py_ssize_t n_best) except -1 nogil:
     return 0
 
 
-def beam_search(const double[:, ::1] probs, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, model=None) -> list:
-    return beam_search_batch([probs], blank, beam_width, n_best, model)[0]
+def beam_search(
+    const double[:, ::1] probs, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, model=None, words=None
+) -> list:
+    return beam_search_batch([probs], blank, beam_width, n_best, model, words)[0]
 
 
-def beam_search_batch(batch, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, model=None) -> list:
+def beam_search_batch(
+    batch, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, model=None, words=None
+) -> list:
     """All sequences in one stretch without the GIL, and in the same memory, so that threads do not wait for each other
     in between and the cache stays warm."""
     cdef list sequences = list(batch), kept = [], result = []
@@ -876,7 +1039,7 @@ def beam_search_batch(batch, int blank, Py_ssize_t beam_width, Py_ssize_t n_best
     if n == 0:
         return []
     probs = sequences[0]
-    beams = Beams(probs.shape[1], blank, model)
+    beams = Beams(probs.shape[1], blank, model, words)
     beams.reserve(beam_width)
     tasks = <Task *> calloc(n, sizeof(Task))
     if tasks is NULL:

@@ -1,5 +1,6 @@
 """The walk through an n-gram model, for this module and for the searches that ask it in their innermost loops."""
 
+from libc.math cimport exp
 from libc.stdint cimport int32_t
 
 cdef struct Model:
@@ -12,6 +13,8 @@ cdef struct Model:
     int n_inner         # nodes that may have children
     bint uniform
     double unknown
+    const double *own       # running sums over the children of each node: of their probabilities,
+    const double *lower     # and of those that the shorter history gives the same tokens
 
 
 cdef inline int find(const Model *m, int node, int token) noexcept nogil:
@@ -62,6 +65,48 @@ cdef inline double advance(const Model *m, int *state, int token) noexcept nogil
     return result
 
 
+cdef inline int place(const Model *m, int low, int high, int token) noexcept nogil:
+    """The first of some children that is not before a token."""
+    cdef int middle
+    while low < high:
+        middle = low + (high - low) // 2
+        if m.words[middle] < token:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef inline double between(const double *sums, int start, int low, int high) noexcept nogil:
+    if low >= high:
+        return 0.0
+    return sums[high - 1] - (sums[low - 1] if low > start else 0.0)
+
+
+cdef inline double forecast_sum(const Model *m, int state, int first, int last) noexcept nogil:
+    """Sum of the probabilities of the tokens first to last - 1 after a state."""
+    cdef double seen, rest, weight = 1.0
+    cdef int start = 0, stop = 0, low = 0, high = 0
+    if first >= last:
+        return 0.0
+    if state < m.n_inner:
+        start = m.children[state]
+        stop = m.children[state + 1]
+        if start < 1 or stop > m.n_nodes or start > stop:
+            start = stop = 0
+        low = place(m, start, stop, first)
+        high = place(m, low, stop, last)
+    seen = between(m.own, start, low, high)
+    if state == 0:
+        return seen
+    if m.uniform and start < stop:
+        return seen + exp(m.backoffs[state]) * ((last - first) - (high - low))
+    if state < m.n_inner and not m.uniform:
+        weight = exp(m.backoffs[state])
+    rest = forecast_sum(m, suffix(m, state), first, last) - between(m.lower, start, low, high)
+    return seen + weight * (rest if rest > 0.0 else 0.0)
+
+
 cdef inline int fill(Model *m, tuple tables) except -1:
     """Point to the tables, which the caller keeps alive."""
     cdef const int32_t[::1] words, children, suffixes
@@ -83,4 +128,12 @@ cdef inline int fill(Model *m, tuple tables) except -1:
     m.suffixes = &suffixes[0]
     m.n_nodes = <int> n_nodes
     m.n_inner = <int> n_inner
+    return 0
+
+
+cdef inline int fill_sums(Model *m, const double[::1] own, const double[::1] lower) except -1:
+    if own.shape[0] != m.n_nodes or lower.shape[0] != m.n_nodes:
+        raise ValueError(f"the running sums must have {m.n_nodes} entries, got {own.shape[0]} and {lower.shape[0]}")
+    m.own = &own[0]
+    m.lower = &lower[0]
     return 0

@@ -29,3 +29,15 @@ def score(
     finally:
         free(items)
         free(results)
+
+
+def forecast(
+    words, log_probs, backoffs, children, suffixes, bint uniform, double unknown, own, lower, int state, int first,
+    int last
+) -> float:
+    cdef Model m
+    fill(&m, (words, log_probs, backoffs, children, suffixes, uniform, unknown))
+    fill_sums(&m, own, lower)
+    if not 0 <= state < m.n_nodes:
+        raise ValueError(f"state must be a node, 0 to {m.n_nodes - 1}, got {state}")
+    return forecast_sum(&m, state, first, last)

@@ -86,7 +86,7 @@ class Decoder(ABC):
 
 
 def _parts(batch: list[Frames], threads: int) -> Iterator[list[Frames]]:
-    """Large parts first, then smaller ones, so that threads change rarely and none waits long for the others at last."""
+    """Large parts first, then smaller ones: threads change rarely, and none waits long for the others at last."""
     rest = sum([frames.values.size for frames in batch])
     part, size = [], 0
     for frames in batch:

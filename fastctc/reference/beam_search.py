@@ -2,12 +2,16 @@
 
 A. Y. Hannun, A. L. Maas, D. Jurafsky, A. Y. Ng: First-Pass Large Vocabulary Continuous Speech Recognition using
 Bi-Directional Recurrent DNNs, 2014; the two sums per prefix are those of A. Graves, Supervised Sequence Labelling with
-Recurrent Neural Networks, 2012, section 7.5. A model of characters weighs every label when it is appended.
+Recurrent Neural Networks, 2012, section 7.5. A model of characters weighs every label when it is appended; a dictionary,
+with a model of words, decides which labels may be appended at all, and weighs what ranks a beam:
+
+H. Scheidl, S. Fiel, R. Sablatnig: Word Beam Search: A Connectionist Temporal Classification Decoding Algorithm, ICFHR
+2018.
 """
 
 from collections.abc import Sequence
-from math import exp, frexp, ldexp, log
-from typing import NamedTuple
+from math import exp, frexp, inf, ldexp, log
+from typing import Any, NamedTuple
 
 from fastctc.reference import ngram
 
@@ -26,6 +30,28 @@ class Model(NamedTuple):
     bonus: float  # added to the log probability of each label
 
 
+class Words(NamedTuple):
+    """A dictionary whose words stand in texts, with anything that is no word character between them."""
+
+    node_labels: Sequence[int]  # its prefix tree, see fastctc.reference.lexicon
+    ends: Sequence[int]
+    words: Sequence[int]
+    is_word: Sequence[bool]  # of each class, whether it is part of words
+    forecast: bool  # whether the model weighs beginnings of words, by all words that they may become
+    tables: tuple[Any, ...] | None  # of a model of words: those of fastctc.reference.ngram.forecast
+    start: int  # state of the empty text
+
+
+class Note(NamedTuple):
+    """Where a prefix stands among the words."""
+
+    node: int  # of the tree; -1 between words
+    state: int  # of the model, after all words that have ended
+    n_words: int  # that have ended
+    text: float  # their log probability
+    weight: float  # what ranks the prefix, besides the probability of its paths
+
+
 class Prefix(NamedTuple):
     """Labels behind a root: root 0 is the text since the last commit, others are branches that can no longer win."""
 
@@ -42,8 +68,9 @@ class Beams:
     probability in lexicographic order.
     """
 
-    def __init__(self, n_classes: int, blank: int, model: Model | None = None) -> None:
-        self.n_classes, self.blank, self.model = n_classes, blank, model
+    def __init__(self, n_classes: int, blank: int, model: Model | None = None, words: Words | None = None) -> None:
+        self.n_classes, self.blank, self.model, self.words = n_classes, blank, model, words
+        self.notes = {Prefix(0, ()): Note(-1, words.start if words else 0, 0, 0.0, 1.0)}
         self.beams = {Prefix(0, ()): (1.0, 0.0)}
         self.exponent = 0
         self.before: list[Labels] = [()]  # of each root the label before it
@@ -64,7 +91,7 @@ class Beams:
             if last:
                 ends_label[prefix] = ends_label.get(prefix, 0.0) + p_label * p[last[0]]
             for label in range(len(p)):
-                if label != self.blank:
+                if label != self.blank and (not self.words or self._note(prefix, label)):
                     # After its own repetition a label needs a blank, or else the two are one.
                     before = p_blank if last == (label,) else p_blank + p_label
                     longer = Prefix(prefix.root, (*prefix.labels, label))
@@ -75,14 +102,29 @@ class Beams:
         sums_of = {
             prefix: (ends_blank.get(prefix, 0.0), ends_label.get(prefix, 0.0)) for prefix in ends_blank | ends_label
         }
-        alive = [prefix for prefix, both in sums_of.items() if sum(both) > 0.0]
-        alive.sort(key=lambda prefix: (-sum(sums_of[prefix]), prefix))
+        ranks = {prefix: sum(both) * self._weight(prefix) for prefix, both in sums_of.items()}
+        alive = [prefix for prefix, rank in ranks.items() if rank > 0.0]
+        alive.sort(key=lambda prefix: (-ranks[prefix], prefix))
         shift = -frexp(sum(sums_of[alive[0]]))[1] if alive else 0
         self.exponent -= shift
         self.beams = {
             prefix: (ldexp(sums_of[prefix][0], shift), ldexp(sums_of[prefix][1], shift))
             for prefix in alive[:beam_width]
         }
+
+    def _weight(self, prefix: Prefix) -> float:
+        return self.notes[prefix].weight if self.words else 1.0
+
+    def _note(self, prefix: Prefix, label: int) -> Note | None:
+        """Where a prefix stands after one more label; None if it must not follow."""
+        longer = Prefix(prefix.root, (*prefix.labels, label))
+        if longer not in self.notes:
+            assert self.words is not None
+            note = _after(self.notes[prefix], label, self.words)
+            if note is None:
+                return None
+            self.notes[longer] = note
+        return self.notes[longer]
 
     def _last(self, prefix: Prefix) -> Labels:
         return (*self.before[prefix.root], *prefix.labels)[-1:]
@@ -101,8 +143,14 @@ class Beams:
 
     def best(self, n_best: int) -> list[tuple[Labels, float]]:
         """The best prefixes since the last commit, and their log probabilities, the model's share included."""
-        own = [(prefix.labels, sum(both)) for prefix, both in self.beams.items() if prefix.root == 0]
-        return [(labels, log(total) + self.exponent * log(2.0)) for labels, total in own[:n_best]]
+        own = [prefix for prefix in self.beams if prefix.root == 0]
+        return [
+            (
+                prefix.labels,
+                log(sum(self.beams[prefix])) + self.exponent * log(2.0) + log(self._weight(prefix)),
+            )
+            for prefix in own[:n_best]
+        ]
 
     def stable(self, limit: int) -> Labels:
         """The longest beginning of the best prefix, of at most ``limit`` labels, that can no longer change."""
@@ -123,6 +171,13 @@ class Beams:
         roots = list(dict.fromkeys(cuts.values()))
         states = {Prefix(i, ()): self._state(root) for i, root in enumerate(roots)}
         before = [self._last(root) for root in roots]
+        if self.words:
+            self.notes = {
+                Prefix(i, prefix.labels[len(root.labels) :]): note
+                for i, root in enumerate(roots)
+                for prefix, note in self.notes.items()
+                if prefix.root == root.root and prefix.labels[: len(root.labels)] == root.labels
+            }
         self.beams = {
             Prefix(roots.index(cuts[prefix]), prefix.labels[len(cuts[prefix].labels) :]): both
             for prefix, both in self.beams.items()
@@ -169,6 +224,10 @@ class Beams:
     def _dominates(self, one: Prefix, other: Prefix, order: list[Prefix]) -> bool:
         """Whether a beam is better than another, and stays better whatever comes, if both go on alike."""
         a, b = self.beams[one], self.beams[other]
+        if self.words:
+            c, d = self.notes[one], self.notes[other]
+            if c[:3] != d[:3] or c.text < d.text or c.weight < d.weight:
+                return False
         return (
             self._last(one) == self._last(other)
             and self._state(one) == self._state(other)
@@ -178,19 +237,50 @@ class Beams:
         )
 
 
+def _after(note: Note, label: int, words: Words) -> Note | None:
+    """Where a text stands after one more label; None if it must not follow."""
+    node, state, n_words, text, weight = note
+    if words.is_word[label]:
+        child, end = (node + 1, words.ends[node]) if node >= 0 else (0, len(words.ends) - 1)
+        while child < end and words.node_labels[child] != label:
+            child = words.ends[child]
+        if child >= end:
+            return None
+        if words.forecast:
+            assert words.tables is not None
+            first, last = words.words[child], words.words[words.ends[child]]
+            total = ngram.forecast(*words.tables, state, first, last)
+            weight = exp((text + log(total)) / (n_words + 1)) if total > 0.0 else 0.0
+        return Note(int(child), state, n_words, text, weight)
+    if node >= 0:
+        if node + 1 < words.ends[node] and words.words[node + 1] == words.words[node]:
+            return None  # no word ends here
+        if words.tables is not None:
+            score, state = ngram.score(*words.tables[:7], state, [int(words.words[node])])
+            n_words += 1
+            text += score[0]
+            weight = exp(text / n_words) if text > -inf else 0.0
+    return Note(-1, state, n_words, text, weight)
+
+
 def beam_search(
-    probs: Matrix, blank: int, beam_width: int, n_best: int, model: Model | None = None
+    probs: Matrix, blank: int, beam_width: int, n_best: int, model: Model | None = None, words: Words | None = None
 ) -> list[tuple[Labels, float]]:
     """The ``n_best`` label sequences with the largest sums over the paths that survived, best first.
 
     Returns (labels, log of the sum) pairs.
     """
-    beams = Beams(len(probs[0]) if len(probs) else blank + 1, blank, model)
+    beams = Beams(len(probs[0]) if len(probs) else blank + 1, blank, model, words)
     beams.extend(probs, beam_width)
     return beams.best(n_best)
 
 
 def beam_search_batch(
-    batch: Sequence[Matrix], blank: int, beam_width: int, n_best: int, model: Model | None = None
+    batch: Sequence[Matrix],
+    blank: int,
+    beam_width: int,
+    n_best: int,
+    model: Model | None = None,
+    words: Words | None = None,
 ) -> list[list[tuple[Labels, float]]]:
-    return [beam_search(probs, blank, beam_width, n_best, model) for probs in batch]
+    return [beam_search(probs, blank, beam_width, n_best, model, words) for probs in batch]

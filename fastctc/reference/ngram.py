@@ -5,7 +5,9 @@ ASSP 1987. The n-grams stand in a tree, each below the n-gram without its last t
 longest history the model knows something about.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from math import exp
 
 Tables = tuple[Sequence[int], Sequence[float], Sequence[float], Sequence[int], Sequence[int], bool, float]
 
@@ -59,3 +61,57 @@ def score(
         if state >= len(backoffs):
             state = suffixes[state]
     return results, int(state)
+
+
+def forecast(
+    words: Sequence[int],
+    log_probs: Sequence[float],
+    backoffs: Sequence[float],
+    children: Sequence[int],
+    suffixes: Sequence[int],
+    uniform: bool,
+    unknown: float,
+    own: Sequence[float],
+    lower: Sequence[float],
+    state: int,
+    first: int,
+    last: int,
+) -> float:
+    """Sum of the probabilities, given the state, of all tokens from ``first`` to before ``last``.
+
+    ``own`` and ``lower`` are running sums over the children of each node: of their probabilities, and of those that
+    the shorter history gives the same tokens. So the sum over what followed the history is a difference, and the rest
+    is what the shorter history gives the range, less what it gives those that did follow, times the back-off weight:
+    order times a look-up, whatever the range.
+    """
+    if first >= last:
+        return 0.0
+    start, stop = (children[state], children[state + 1]) if state < len(backoffs) else (0, 0)
+    low = start + bisect_left(words[start:stop], first)
+    high = start + bisect_left(words[start:stop], last)
+
+    def seen(sums: Sequence[float]) -> float:
+        if low == high:
+            return 0.0
+        return float(sums[high - 1]) - (float(sums[low - 1]) if low > start else 0.0)
+
+    if state == 0:
+        return seen(own)
+    if uniform and start < stop:
+        return seen(own) + exp(float(backoffs[state])) * ((last - first) - (high - low))
+    weight = exp(float(backoffs[state])) if state < len(backoffs) and not uniform else 1.0
+    shorter = forecast(
+        words,
+        log_probs,
+        backoffs,
+        children,
+        suffixes,
+        uniform,
+        unknown,
+        own,
+        lower,
+        suffixes[state],
+        first,
+        last,
+    )
+    return seen(own) + weight * max(0.0, shorter - seen(lower))

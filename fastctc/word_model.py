@@ -1,0 +1,64 @@
+"""WordModel: a lexicon and a language model of words, with one numbering."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastctc.lexicon import Lexicon
+from fastctc.ngram import MISSING, UNKNOWN, Level, NGram, running_sums, tree
+
+
+@dataclass(frozen=True, eq=False)
+class WordModel:
+    """The n-grams of a model, the words numbered as in a lexicon, so that all words below a prefix are a range.
+
+    Words of the lexicon that the model lacks are unknown words to it; tokens that the lexicon lacks have numbers behind
+    its words, and are left as histories only.
+    """
+
+    tables: tuple[Any, ...]  # those of NGram, and the running sums
+    start: int  # state at the beginning of a text
+
+    @classmethod
+    def of(cls, lexicon: Lexicon, lm: NGram) -> "WordModel":
+        """Number a model's words as the lexicon does."""
+        names = lexicon.all_words()
+        table = {name: number for number, name in enumerate(names)}
+        tokens = list(lm.vocabulary)
+        n_words = len(names)
+        numbers: NDArray[np.int64] = np.array([table.get(token, -1) for token in tokens], dtype=np.int64)
+        others = np.flatnonzero(numbers < 0)
+        numbers[others] = n_words + np.arange(len(others))
+        size = n_words + len(others)
+        # Every number has a unigram: what the model lacks is an unknown word.
+        unknown = lm.vocabulary.number(UNKNOWN)
+        log_prob, backoff = MISSING, 0.0
+        if lm.uniform:
+            log_prob = float(lm.backoffs[0])
+        elif unknown >= 0:
+            log_prob = float(lm.log_probs[1 + unknown])
+            backoff = float(lm.backoffs[1 + unknown]) if lm.order > 1 else 0.0
+        log_probs, backoffs = np.full(size, log_prob), np.full(size, backoff)
+        log_probs[numbers] = lm.log_probs[1 : 1 + len(tokens)]
+        if lm.order > 1:
+            backoffs[numbers] = lm.backoffs[1 : 1 + len(tokens)]
+        levels: list[Level] = [(np.zeros(size, np.int64), np.arange(size), log_probs, backoffs)]
+        places = numbers  # where each n-gram of the level before stands now
+        start, stop = 1, 1 + len(tokens)
+        for order in range(2, lm.order + 1):
+            next_stop = int(lm.children[stop]) if order < lm.order else len(lm.words)
+            counts = np.diff(lm.children[start : stop + 1])
+            parents = places[np.repeat(np.arange(stop - start), counts)]
+            words = numbers[lm.words[stop:next_stop]]
+            sort = np.lexsort((words, parents))
+            places = np.empty(len(sort), dtype=np.int64)
+            places[sort] = np.arange(len(sort))
+            rest = lm.backoffs[stop:next_stop][sort].astype(np.float64) if order < lm.order else np.zeros(len(sort))
+            levels.append((parents[sort], words[sort], lm.log_probs[stop:next_stop][sort].astype(np.float64), rest))
+            start, stop = stop, next_stop
+        tables = tree(levels, size, float(lm.backoffs[0]))
+        own, lower = running_sums(*tables[1:], lm.uniform)
+        begin = 1 + int(numbers[lm.start - 1]) if lm.start else 0
+        return cls((*tables, lm.uniform, lm.unknown, own, lower), begin)
