@@ -1,7 +1,7 @@
 """fastctc: the output of CTC-trained networks, turned into text; fast, exact, with true probabilities."""
 
 from fastctc.alphabet import Alphabet
-from fastctc.decoders import BeamSearch, BestPath, LexiconSearch, PrefixSearch, TokenPassing
+from fastctc.decoders import BeamSearch, BestPath, LexiconSearch, PrefixSearch, TokenPassing, WordBeamSearch
 from fastctc.decoders.stream import Stream
 from fastctc.hypothesis import Hypothesis, Segment
 from fastctc.lexicon import Lexicon
@@ -24,6 +24,7 @@ __all__ = [
     "Segment",
     "Stream",
     "TokenPassing",
+    "WordBeamSearch",
     "cer",
     "ctc_loss",
     "edit_distance",

@@ -63,7 +63,8 @@ def hypotheses(
     )
     result = []
     for (_, labels, score), spans, (log_prob, first, last, probabilities) in zip(findings, places, notes, strict=True):
-        words = segments(alphabet, labels, spans, first, last, probabilities)
+        # A text that is impossible (a decoder may have completed it) stands in no frames.
+        words = segments(alphabet, labels, spans, first, last, probabilities) if len(first) == len(labels) else ()
         result.append(
             Hypothesis(alphabet.decode(labels), log_prob, score, labels, first, words, min(1.0, exp(log_prob)))
         )

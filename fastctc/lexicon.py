@@ -252,21 +252,27 @@ class Lexicon:
             raise storage.StorageError(f"{path}: its parts do not fit together")
         return cls(alphabet, **arrays, has_priors=has_priors, skipped=tuple(skipped))
 
-    def __contains__(self, word: str) -> bool:
-        try:
-            wanted = self.alphabet.encode(word)
-        except ValueError:
-            return False
-        node, end = 0, len(self.node_labels) - 1
-        for position, label in enumerate(wanted):
+    def find(self, labels: Sequence[int]) -> int:
+        """The node of the prefix tree at which the words stand that begin with some labels; -1 if there are none."""
+        node, found, end = 0, -1, len(self.node_labels) - 1
+        for label in labels:
             while node < end and self.node_labels[node] != label:
                 node = int(self.ends[node])
             if node >= end:
-                return False
-            if position == len(wanted) - 1:
-                return node + 1 == self.ends[node] or bool(self.words[node + 1] > self.words[node])
-            node, end = node + 1, int(self.ends[node])
-        return False
+                return -1
+            found, node, end = node, node + 1, int(self.ends[node])
+        return found
+
+    def is_whole(self, node: int) -> bool:
+        """Whether a word ends at a node."""
+        return node + 1 == self.ends[node] or bool(self.words[node + 1] > self.words[node])
+
+    def __contains__(self, word: str) -> bool:
+        try:
+            node = self.find(self.alphabet.encode(word))
+        except ValueError:
+            return False
+        return node >= 0 and self.is_whole(node)
 
 
 TABLES = {

@@ -18,9 +18,7 @@ UNITS = ("word", "character")
 NEVER = -99 * log(10)  # what ARPA files write for what is never predicted
 MISSING = -100 * log(10)  # an unknown token, where the model says nothing about them
 
-Tables = tuple[
-    NDArray[np.int32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]
-]
+Tables = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]
 
 # All n-grams of one length: for each the n-gram without its last token, as a place in the level before; the last token;
 # its log probability; and the logarithm of its back-off weight.

@@ -3,4 +3,4 @@
 ``python -m fastctc.compat NAME -- script.py`` runs a program unchanged.
 """
 
-MODULES = ("ctc_decoder",)
+MODULES = ("ctc_decoder", "word_beam_search")

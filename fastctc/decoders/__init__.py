@@ -9,5 +9,6 @@ from fastctc.decoders.decoder import Decoder
 from fastctc.decoders.lexicon_search import LexiconSearch
 from fastctc.decoders.prefix_search import PrefixSearch
 from fastctc.decoders.token_passing import TokenPassing
+from fastctc.decoders.word_beam_search import WordBeamSearch
 
-__all__ = ["BeamSearch", "BestPath", "Decoder", "LexiconSearch", "PrefixSearch", "TokenPassing"]
+__all__ = ["BeamSearch", "BestPath", "Decoder", "LexiconSearch", "PrefixSearch", "TokenPassing", "WordBeamSearch"]

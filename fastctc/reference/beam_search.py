@@ -2,8 +2,8 @@
 
 A. Y. Hannun, A. L. Maas, D. Jurafsky, A. Y. Ng: First-Pass Large Vocabulary Continuous Speech Recognition using
 Bi-Directional Recurrent DNNs, 2014; the two sums per prefix are those of A. Graves, Supervised Sequence Labelling with
-Recurrent Neural Networks, 2012, section 7.5. A model of characters weighs every label when it is appended; a dictionary,
-with a model of words, decides which labels may be appended at all, and weighs what ranks a beam:
+Recurrent Neural Networks, 2012, section 7.5. A model of characters weighs every label when it is appended. A dictionary
+decides which labels may be appended at all, and a model of words weighs what ranks a beam:
 
 H. Scheidl, S. Fiel, R. Sablatnig: Word Beam Search: A Connectionist Temporal Classification Decoding Algorithm, ICFHR
 2018.
@@ -38,7 +38,7 @@ class Words(NamedTuple):
     words: Sequence[int]
     is_word: Sequence[bool]  # of each class, whether it is part of words
     forecast: bool  # whether the model weighs beginnings of words, by all words that they may become
-    tables: tuple[Any, ...] | None  # of a model of words: those of fastctc.reference.ngram.forecast
+    tables: Any  # of a model of words: those of fastctc.reference.ngram.forecast; or None
     start: int  # state of the empty text
 
 
@@ -247,16 +247,16 @@ def _after(note: Note, label: int, words: Words) -> Note | None:
         if child >= end:
             return None
         if words.forecast:
-            assert words.tables is not None
             first, last = words.words[child], words.words[words.ends[child]]
-            total = ngram.forecast(*words.tables, state, first, last)
+            total = ngram.forecast(*words.tables, state, first, last)  # type: ignore[call-arg]
             weight = exp((text + log(total)) / (n_words + 1)) if total > 0.0 else 0.0
         return Note(int(child), state, n_words, text, weight)
     if node >= 0:
         if node + 1 < words.ends[node] and words.words[node + 1] == words.words[node]:
             return None  # no word ends here
         if words.tables is not None:
-            score, state = ngram.score(*words.tables[:7], state, [int(words.words[node])])
+            tables: ngram.Tables = words.tables[:7]
+            score, state = ngram.score(*tables, state, [int(words.words[node])])
             n_words += 1
             text += score[0]
             weight = exp(text / n_words) if text > -inf else 0.0

@@ -1,0 +1,260 @@
+"""Word beam search."""
+
+import sys
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+from math import inf, nan
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastctc import backends
+from fastctc.alphabet import Alphabet
+from fastctc.decoders.decoder import Decoder
+from fastctc.decoders.stream import Stream
+from fastctc.frames import Doubles, Frames, Workspace, as_doubles
+from fastctc.hypothesis import Hypothesis, hypotheses
+from fastctc.lexicon import Lexicon
+from fastctc.ngram import NGram
+from fastctc.word_model import WordModel
+
+MODES = ("words", "ngrams", "ngrams_forecast", "ngrams_forecast_and_sample")
+COMPLETIONS = ("unique", "best", "forced")
+CANDIDATES = 64  # completions of a word that are compared by their exact probability
+
+Labels = tuple[int, ...]
+Beam = tuple[Labels, float]  # labels, score
+
+
+class History(NamedTuple):
+    """What a text has come to."""
+
+    word: Labels  # the beginning of a word that has not ended
+    state: int  # of the model
+    log_prob: float = 0.0  # of the words that have ended
+
+
+@dataclass(frozen=True)
+class WordBeamSearch(Decoder):
+    """Texts whose words are those of a lexicon, with anything else (digits, punctuation, blank spaces) between them.
+
+    A prefix beam search that walks along the lexicon's prefix tree while it is inside a word; what are word characters
+    the alphabet says. A language model may weigh the words.
+
+    Parameters
+    ----------
+    lexicon : Lexicon
+    beam_width : int, default 25
+        How many prefixes survive a frame.
+    lm : NGram, optional
+        A model of words. The lexicon and the model may come from different texts.
+    mode : str, optional
+        "words": the lexicon alone; "ngrams": words that have ended are weighed; "ngrams_forecast": beginnings of words
+        too, by the sum over all words that they may become; "ngrams_forecast_and_sample" is the same, since the exact
+        sum costs no more than a sample. By default "words" without a model and "ngrams_forecast" with one.
+    completion : {"unique", "best", "forced"}
+        What to do about a word that is unfinished at the end. "unique": complete it if only one word begins so, as
+        published; "best": complete it by the most probable word that begins so; "forced": the same, but texts that end
+        in a whole word go first, so that all results consist of the lexicon's words.
+    n_best : int, default 1
+        How many hypotheses to return.
+    exact : bool, default True
+        Whether to compute ``log_prob``, ``timesteps``, ``words`` and ``confidence``.
+    backend : str, default "compiled"
+        "reference" runs the plain Python specification.
+
+    Raises
+    ------
+    ValueError
+        For a beam width below 1, n_best not between 1 and the beam width, an unknown mode or completion, a mode without
+        the model it needs, a model of characters, and a lexicon whose words are not made of word characters.
+
+    Notes
+    -----
+    ``score``, as published: the logarithm of the beam's sum times the P(words)^(1/n) of its n words. ``lm_log_prob`` is
+    log P(words) of the words that have ended, the last one included only if something follows it.
+
+    References
+    ----------
+    H. Scheidl, S. Fiel, R. Sablatnig: Word Beam Search: A Connectionist Temporal Classification Decoding Algorithm,
+    ICFHR 2018.
+
+    Examples
+    --------
+    >>> from fastctc import Alphabet, Lexicon, WordBeamSearch
+    >>> lexicon = Lexicon.from_words(["ab", "ba"], Alphabet("ab ", word_characters="ab"))
+    >>> frames = [[0.9, 0, 0, 0.1], [0.6, 0.4, 0, 0], [0, 0, 0.9, 0.1], [0, 0.8, 0, 0.2], [0.4, 0, 0.2, 0.4]]
+    >>> WordBeamSearch(lexicon).decode(probs=frames)[0].text
+    'ab ba'
+    """
+
+    lexicon: Lexicon
+    beam_width: int = 25
+    _: KW_ONLY
+    lm: NGram | None = None
+    mode: str | None = None
+    completion: str = "unique"
+    n_best: int = 1
+    exact: bool = True
+    backend: str = "compiled"
+
+    def __post_init__(self) -> None:
+        if self.beam_width < 1:
+            raise ValueError(f"beam_width must be 1 or more, got {self.beam_width}")
+        if not 1 <= self.n_best <= self.beam_width:
+            raise ValueError(f"n_best must be 1 to beam_width, which is {self.beam_width}, got {self.n_best}")
+        if self.mode is None:
+            object.__setattr__(self, "mode", "words" if self.lm is None else "ngrams_forecast")
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if (self.mode == "words") != (self.lm is None):
+            raise ValueError("lm must be given for all modes but words, and not for that")
+        if self.lm is not None and self.lm.unit != "word":
+            raise ValueError("lm must be a model of words, got one of characters")
+        if self.completion not in COMPLETIONS:
+            raise ValueError(f"completion must be one of {', '.join(COMPLETIONS)}, got {self.completion!r}")
+        is_word = np.array(self.alphabet.is_word)
+        if not is_word[self.lexicon.labels].all():
+            bad = self.alphabet.symbols[self.lexicon.labels[int(np.argmin(is_word[self.lexicon.labels]))]]
+            raise ValueError(f"the lexicon's words must be made of the alphabet's word characters, but one has {bad!r}")
+
+    @property
+    def alphabet(self) -> Alphabet:  # type: ignore[override]
+        return self.lexicon.alphabet
+
+    def stream(self) -> Stream:
+        """Begin to decode a sequence whose frames arrive in pieces."""
+        beams = backends.load(self.backend, "beam_search").Beams(
+            self.alphabet.n_classes, self.alphabet.blank, None, self._words
+        )
+        keeps_frames = self.exact or self.completion != "unique"  # to compare completions
+        return Stream(self.alphabet, _WordsOfStream(self, beams), keeps_frames, self.backend)
+
+    @cached_property
+    def _model(self) -> WordModel | None:
+        return None if self.lm is None else WordModel.of(self.lexicon, self.lm)
+
+    @cached_property
+    def _words(self) -> Any:
+        """What the search has to know about the words."""
+        lexicon, model = self.lexicon, self._model
+        return backends.load("reference", "beam_search").Words(
+            lexicon.node_labels,
+            lexicon.ends,
+            lexicon.words,
+            self.alphabet.is_word,
+            "forecast" in str(self.mode),
+            None if model is None else model.tables,
+            0 if model is None else model.start,
+        )
+
+    @property
+    def _wanted(self) -> int:
+        """How many beams to look at."""
+        return self.n_best if self.completion == "unique" else self.beam_width  # completed, several may be one
+
+    def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
+        search = backends.load(self.backend, "beam_search").beam_search_batch
+        frames = as_doubles(batch, workspace)
+        probs = [f.probs for f in frames]
+        found = search(probs, self.alphabet.blank, self.beam_width, self._wanted, None, self._words)
+        return [self._hypotheses(f, beams, History((), self._start)) for f, beams in zip(frames, found, strict=True)]
+
+    @property
+    def _start(self) -> int:
+        return 0 if self._model is None else self._model.start
+
+    def _hypotheses(self, frames: Doubles, found: list[Beam], before: History) -> list[Hypothesis]:
+        """What the frames, and the words before them, tell about what was found."""
+        whole, texts = [], {}
+        for labels, score in found:
+            history = self._follow(before, labels)
+            longer = labels + self._completed(history, labels, frames)
+            if longer not in texts:
+                texts[longer] = score, history.log_prob
+                whole.append((longer == labels and self._is_whole(history), longer))
+        if self.completion == "forced":
+            whole.sort(key=lambda one: not one[0])
+        chosen = [(labels, *texts[labels]) for _, labels in whole[: self.n_best]]
+        if self.exact:
+            findings = [(frames, labels, score) for labels, score, _ in chosen]
+            plain = hypotheses(self.alphabet, findings, self.backend)
+        else:
+            decode = self.alphabet.decode
+            plain = [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score, _ in chosen]
+        if self.lm is None:
+            return plain
+        return [one._replace(lm_log_prob=value) for one, (_, _, value) in zip(plain, chosen, strict=True)]
+
+    def _follow(self, history: History, labels: Labels) -> History:
+        """The history of a text after some more labels."""
+        word, state, log_prob = history
+        is_word = self.alphabet.is_word
+        for label in labels:
+            if is_word[label]:
+                word = (*word, label)
+            elif word:
+                if self._model is not None:
+                    score = backends.load(self.backend, "ngram").score
+                    number = self.lexicon.words[self.lexicon.find(word)]
+                    values, state = score(*self._model.tables[:7], state, [int(number)])
+                    log_prob += values[0]
+                word = ()
+        return History(word, state, log_prob)
+
+    def _is_whole(self, history: History) -> bool:
+        """Whether a text ends in a whole word, or in none."""
+        return not history.word or self.lexicon.is_whole(self.lexicon.find(history.word))
+
+    def _completed(self, history: History, labels: Labels, frames: Doubles) -> Labels:
+        """The labels that are missing in the last word."""
+        if not history.word or (self.completion != "unique" and self._is_whole(history)):
+            return ()
+        lexicon = self.lexicon
+        node = lexicon.find(history.word)
+        first, last = int(lexicon.words[node]), int(lexicon.words[lexicon.ends[node]])
+        length = len(history.word)
+        if self.completion == "unique":
+            return lexicon.word_labels(first)[length:] if last - first == 1 else ()
+        numbers = np.arange(first, last)
+        weights = np.log(np.maximum(lexicon.priors[first:last], 1e-300))
+        if self._model is not None:
+            ngram = backends.load(self.backend, "ngram")
+            weights = np.array([ngram.score(*self._model.tables[:7], history.state, [w])[0][0] for w in numbers])
+        lengths = np.diff(lexicon.offsets[first : last + 1])
+        likely = np.lexsort((numbers, lengths, -weights))[:CANDIDATES]
+        log_probability = backends.load(self.backend, "loss").log_probability
+        best, missing = -inf, lexicon.word_labels(int(numbers[likely[0]]))[length:]
+        for place in likely.tolist():
+            rest = lexicon.word_labels(int(numbers[place]))[length:]
+            value = weights[place] + log_probability(frames.probs, labels + rest, self.alphabet.blank, False)
+            if value > best:
+                best, missing = value, rest
+        return missing
+
+
+class _WordsOfStream:
+    """What a stream asks of the beams."""
+
+    def __init__(self, decoder: WordBeamSearch, beams: Any) -> None:
+        self._decoder, self._beams = decoder, beams
+        self._history = History((), decoder._start)  # of what was committed
+
+    def extend(self, frames: Frames) -> None:
+        self._beams.extend(as_doubles([frames], Workspace())[0].probs, self._decoder.beam_width)
+
+    def best(self) -> Labels:
+        found = self._beams.best(1)
+        return found[0][0] if found else ()
+
+    def stable(self, limit: int | None = None) -> Labels:
+        labels: Labels = self._beams.stable(sys.maxsize if limit is None else limit)
+        return labels
+
+    def commit(self, n_labels: int) -> None:
+        self._history = self._decoder._follow(self._history, self.best()[:n_labels])
+        self._beams.commit(n_labels)
+
+    def results(self, doubles: Doubles) -> list[Hypothesis]:
+        found = self._beams.best(self._decoder._wanted)
+        return self._decoder._hypotheses(doubles, found, self._history)
