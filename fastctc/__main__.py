@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 import fastctc
-from fastctc.commands import align, decode
+from fastctc.commands import align, decode, lm
 
-COMMANDS = {"decode": decode, "align": align}
+COMMANDS = {"decode": decode, "align": align, "lm": lm}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -102,9 +102,12 @@ def test_the_other_decoders(folder, capsys):
     ("options", "message"),
     [
         (["--decoder", "lexicon"], "--decoder lexicon needs --words"),
-        (["--words", "x"], "--words goes with --decoder token-passing or lexicon, not with beam-search"),
+        (["--words", "x"], "--words goes with --decoder token-passing or lexicon or word-beam-search, not"),
         (["--decoder", "best-path", "--n-best", "2"], "--n-best goes with --decoder beam-search or prefix-search or"),
-        (["--decoder", "prefix-search", "--lm", "x"], "--lm goes with --decoder beam-search or token-passing"),
+        (
+            ["--decoder", "prefix-search", "--lm", "x"],
+            "--lm goes with --decoder beam-search or token-passing or word-beam-search, not",
+        ),
         (["--lm", "missing.arpa"], "missing.arpa"),
         (["--decoder", "prefix-search", "--split", "2"], "split must be a probability"),
     ],
@@ -115,6 +118,55 @@ def test_options_that_do_not_go_together(folder, capsys, options, message):
         run(capsys, folder / "a.npy", "--chars", "ab", *options)
     assert exit_info.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_word_beam_search(folder, capsys):
+    (folder / "words").write_text("b\na\n")
+    (folder / "corpus").write_text("a b, a b a")
+    fastctc.NGram.train("a b a b a", 2, unit="word").to_arpa(folder / "model.arpa")
+    for options in (
+        ("--words", folder / "words"),
+        ("--corpus", folder / "corpus", "--word-chars", "ab", "--n-best", 1, "--completion", "forced"),
+        ("--corpus", folder / "corpus", "--lm", folder / "model.arpa", "--n-best", 2),
+        ("--corpus", folder / "corpus", "--lm", folder / "model.arpa", "--mode", "ngrams"),
+    ):
+        status, out, err = run(
+            capsys, folder / "a.npy", "--chars", "ab", "--decoder", "word-beam-search", "--beam-width", 5, *options
+        )
+        assert (status, err) == (0, "")
+        assert "-0.4463\ta" in [line.split("\t", 1)[1] for line in out], options
+    with pytest.raises(SystemExit):
+        run(capsys, folder / "a.npy", "--chars", "ab", "--decoder", "word-beam-search")
+    assert "needs --words or --corpus" in capsys.readouterr().err
+
+
+def test_language_models(tmp_path, capsys):
+    (tmp_path / "text").write_text("a cat sat\n\nthe cat\n")
+
+    def lm(*arguments):
+        status = main(["lm", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    saved, arpa, back = tmp_path / "model", tmp_path / "model.arpa.gz", tmp_path / "back"
+    status, _, err = lm("train", tmp_path / "text", "-o", saved, "--order", 2)
+    assert status == 0
+    assert "tokens, order 2" in err
+    assert lm("convert", saved, arpa)[0] == lm("convert", arpa, back)[0] == 0
+    expected = fastctc.NGram.train("a cat sat\nthe cat", 2, unit="word")
+    for model in (saved, arpa, back):
+        status, out, err = lm("query", model, tmp_path / "text")
+        assert status == 0
+        scores = [float(line.split("\t")[0]) * np.log(10) for line in out.splitlines()]
+        assert scores == pytest.approx([expected.score("a cat sat"), expected.score("the cat")], abs=1e-3)
+        assert err == f"perplexity {expected.perplexity(['a cat sat', 'the cat']):.2f}, 7 tokens, 0 unknown\n"
+    options = ("--unit", "character", "--smoothing", "add-k", "--k", 0.5, "--running")
+    assert lm("train", tmp_path / "text", "-o", saved, *options)[0] == 0
+    assert fastctc.NGram.load(saved).unit == "character"
+    (tmp_path / "bad").write_bytes(b"a\nb \xff")
+    assert "bad, line 2: the text must be UTF-8" in lm("train", tmp_path / "bad", "-o", saved)[2]
+    assert lm("convert", saved, tmp_path / "x.arpa")[0] == 1
+    assert lm("query", tmp_path / "missing", tmp_path / "text")[0] == 1
 
 
 def test_a_lexicon_of_another_alphabet(folder, capsys):

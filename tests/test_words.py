@@ -7,7 +7,7 @@ from math import exp, log
 import numpy as np
 import pytest
 from conftest import as_array, matrices, peaky, width
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastctc import Alphabet, Lexicon, NGram, WordBeamSearch, backends, compat
@@ -109,8 +109,10 @@ def test_the_search_is_the_published_one(mode, beam_width, seed, backend):
             assert found[0].score == pytest.approx(expected[1], rel=1e-6)
 
 
-@given(matrices(max_frames=8, max_classes=8), st.integers(1, 12), st.sampled_from(range(4)))
-def test_twins(case, beam_width, number):
+@pytest.mark.parametrize("number", range(4))
+@settings(max_examples=300)
+@given(matrices(max_frames=8, max_classes=8), st.integers(1, 12))
+def test_twins(number, case, beam_width):
     rows, blank = case
     n_classes = width(rows, blank)
     if n_classes < 3:

@@ -4,15 +4,25 @@ import json
 import math
 import sys
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastctc.alphabet import Alphabet
 from fastctc.commands import inputs
-from fastctc.decoders import BeamSearch, BestPath, Decoder, LexiconSearch, PrefixSearch, TokenPassing
+from fastctc.commands.lm import read_model, read_text
+from fastctc.decoders import (
+    BeamSearch,
+    BestPath,
+    Decoder,
+    LexiconSearch,
+    PrefixSearch,
+    TokenPassing,
+    WordBeamSearch,
+)
+from fastctc.decoders.word_beam_search import COMPLETIONS
 from fastctc.hypothesis import Hypothesis
 from fastctc.lexicon import Lexicon
-from fastctc.ngram import NGram
 
 # Of each decoder, the options that it knows, and those among them that it needs.
 DECODERS: dict[str, tuple[set[str], set[str]]] = {
@@ -21,6 +31,7 @@ DECODERS: dict[str, tuple[set[str], set[str]]] = {
     "prefix-search": ({"n_best", "split"}, set()),
     "token-passing": ({"words", "lm", "lm_weight"}, {"words"}),
     "lexicon": ({"words", "n_best", "tolerance"}, {"words"}),
+    "word-beam-search": ({"words", "corpus", "beam_width", "n_best", "lm", "mode", "completion"}, set()),
 }
 
 
@@ -28,19 +39,26 @@ def add_arguments(parser: ArgumentParser) -> None:
     inputs.add_arguments(parser)
     parser.add_argument("--decoder", choices=DECODERS, default="beam-search", help="default: %(default)s")
     parser.add_argument("--n-best", type=int, metavar="N", help="texts to show of each matrix (default: 1)")
-    beams = parser.add_argument_group("beam-search")
+    beams = parser.add_argument_group("beam-search and word-beam-search")
     beams.add_argument("--beam-width", type=int, metavar="N", help="default: 25")
-    beams.add_argument("--lm", metavar="FILE", help="a language model of characters: .arpa, .arpa.gz, or saved")
+    beams.add_argument("--lm", metavar="FILE", help="a language model: .arpa, .arpa.gz, or saved")
     beams.add_argument("--lm-weight", type=float, metavar="W", help="default: 0.5; for token-passing 1")
     beams.add_argument("--character-bonus", type=float, metavar="B", help="for each character (default: 0)")
     beams.add_argument("--rescore", action="store_const", const=True, help="order texts by their true probability")
     prefixes = parser.add_argument_group("prefix-search")
     prefixes.add_argument("--split", type=float, metavar="P", help="cut where the blank is more probable than this")
-    words = parser.add_argument_group("token-passing and lexicon")
+    words = parser.add_argument_group("token-passing, lexicon and word-beam-search")
     words.add_argument("--words", metavar="FILE", help="the words, one a line, or a saved lexicon")
     words.add_argument(
         "--tolerance", type=int, metavar="N", help="lexicon: only words at this edit distance from the best path's text"
     )
+    running = parser.add_argument_group("word-beam-search")
+    running.add_argument("--corpus", metavar="FILE", help="a text whose words are the words")
+    running.add_argument("--word-chars", metavar="STR", help="characters of words (default: letters and apostrophes)")
+    running.add_argument(
+        "--mode", choices=("words", "ngrams", "ngrams_forecast"), help="default: ngrams_forecast with --lm"
+    )
+    running.add_argument("--completion", choices=COMPLETIONS, help="of an unfinished last word (default: unique)")
 
 
 def run(options: Namespace) -> int:
@@ -64,13 +82,15 @@ def _decoder(options: Namespace) -> Decoder:
     for name in needed - set(given):
         raise ValueError(f"--decoder {options.decoder} needs {_flag(name)}")
     if "lm" in given:
-        given["lm"] = _model(given["lm"], "word" if options.decoder == "token-passing" else "character")
+        given["lm"] = read_model(given["lm"], "character" if options.decoder == "beam-search" else "word")
     if options.decoder == "best-path":
         return BestPath(alphabet)
     if options.decoder == "beam-search":
         return BeamSearch(alphabet, **given)
     if options.decoder == "prefix-search":
         return PrefixSearch(alphabet, **given)
+    if options.decoder == "word-beam-search":
+        return WordBeamSearch(_running_words(given, options.word_chars, alphabet), **given)
     lexicon = _lexicon(given.pop("words"), alphabet)
     return TokenPassing(lexicon, **given) if options.decoder == "token-passing" else LexiconSearch(lexicon, **given)
 
@@ -79,10 +99,16 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _model(file: str, unit: str) -> NGram:
-    if file.endswith((".arpa", ".arpa.gz")):
-        return NGram.from_arpa(file, unit=unit)
-    return NGram.load(file)
+def _running_words(given: dict[str, Any], characters: str | None, alphabet: Alphabet) -> Lexicon:
+    """The lexicon for running text: its words, or those of a text."""
+    if ("words" in given) == ("corpus" in given):
+        raise ValueError("--decoder word-beam-search needs --words or --corpus")
+    known = alphabet.characters
+    of_words = [c for c in known if c in characters] if characters else [c for c in known if c.isalpha() or c == "'"]
+    alphabet = replace(alphabet, word_characters=of_words)
+    if "words" in given:
+        return _lexicon(given.pop("words"), alphabet)
+    return Lexicon.from_text(read_text(given.pop("corpus")), alphabet)
 
 
 def _lexicon(file: str, alphabet: Alphabet) -> Lexicon:
