@@ -37,14 +37,16 @@ cdef struct Node:
 
 # What a model of characters, or the words, know about a prefix.
 cdef struct Note:
-    int state           # of the model of characters, or the node in the tree of the words, -1 between words
+    int state           # of the model of characters, or the node in the tree of the words, -1 between words, -2 in
+                        # a word that is not in the tree
     int row             # where the answers about its labels stand in the table, -1 if nowhere yet
-    double factor       # what the model said to its last label
+    double factor       # what its last label has multiplied the sums by
     int words_state     # of the model of words
     int n_words         # that have ended
     double text         # their log probability
     double weight       # what ranks it, besides its paths
-    double reach        # the greatest weight that it may have after one more label
+    double reach        # the greatest weight that it may have after one more label, times that label's factor
+    int hot             # node among the hot words, -1 if it is in none
 
 cdef struct Beam:
     int node
@@ -96,6 +98,17 @@ cdef struct Search:
     int n_tree                  # nodes
     int n_words
     char *is_word               # of each class
+    bint fused                  # shallow fusion, see fastctc.reference.beam_search.Fusion
+    bint is_open
+    double words_weight
+    double words_bonus
+    double unknown
+    int n_hot                   # nodes of the tree of hot words
+    const int32_t *hot_labels
+    const int32_t *hot_ends
+    const double *hot_partial
+    const double *hot_whole
+    double hottest              # the greatest factor by which a hot word may raise a beam in a frame
     Model model
     int start
     double weight
@@ -225,7 +238,7 @@ cdef int find_row(Search *s, int node) noexcept nogil:
         s.next_states[row * s.width + i] = -1
     if s.has_words:  # the children of the tree's node; the tree may come from a bad file
         child = state + 1
-        end = s.tree_ends[state] if state >= 0 else s.n_tree
+        end = s.tree_ends[state] if state >= 0 else s.n_tree if state == -1 else 0
         while child < end <= s.n_tree:
             label = s.tree_labels[child]
             if not (
@@ -252,11 +265,96 @@ cdef inline double factor(Search *s, int node, int label) noexcept nogil:
     return value
 
 
+cdef inline bint is_whole(const Search *s, int tree) noexcept nogil:
+    return tree >= 0 and (tree + 1 == s.tree_ends[tree] or s.tree_words[tree + 1] != s.tree_words[tree])
+
+
+cdef inline int hot_child(const Search *s, int node, int label) noexcept nogil:
+    cdef int child = node + 1, end = s.hot_ends[node] if node >= 0 else s.n_hot
+    while child < end:
+        if s.hot_labels[child] == label:
+            return child
+        child = s.hot_ends[child]
+    return -1
+
+
+cdef bint end_word(Search *s, const Note *note, Note *ended) noexcept nogil:
+    """Where a prefix stands when its last word has ended; false if that is none."""
+    cdef bint whole = is_whole(s, note.state)
+    cdef double value, score, reward
+    ended[0] = note[0]
+    ended.factor = ended.weight = 1.0
+    ended.state = -1
+    ended.hot = -1
+    if note.state == -1:
+        ended.weight = note.weight
+        ended.hot = note.hot
+        return True
+    if not whole and not s.is_open:
+        return False
+    value = 0.0 if whole else s.unknown
+    if s.scored:
+        score = advance(&s.words_model, &ended.words_state, s.tree_words[note.state] if whole else -1)
+        if whole:
+            value = score
+    reward = s.hot_whole[note.hot] if note.hot >= 0 else 0.0
+    ended.factor = exp(s.words_weight * value + s.words_bonus + reward)
+    ended.n_words += 1
+    ended.text += value
+    return True
+
+
+cdef bint after_fused(Search *s, int node, int label, Note *note) noexcept nogil:
+    cdef const Note *above = &s.notes[node]
+    cdef int hot = hot_child(s, above.hot, label) if above.hot >= 0 else -1, tree
+    cdef double ahead = 0.0, partial = 0.0
+    cdef double *chance
+    if not s.is_word[label]:
+        if not end_word(s, above, note):
+            return False
+        note.weight = exp(s.hot_partial[hot]) if hot >= 0 else 1.0
+        note.reach = 1.0
+    else:
+        note[0] = above[0]
+        note.factor = 1.0
+        if above.state == -1 and hot < 0 and s.n_hot:
+            hot = hot_child(s, -1, label)
+        if above.row < 0:
+            find_row(s, node)
+        tree = s.next_states[above.row * s.width + label]
+        if tree < 0:
+            if not s.is_open:
+                return False
+            tree = -2
+            ahead = s.unknown
+        elif s.scored:
+            chance = &s.factors[above.row * s.width + label]
+            if chance[0] != chance[0]:
+                chance[0] = log(forecast_sum(
+                    &s.words_model, above.words_state, s.tree_words[tree], s.tree_words[s.tree_ends[tree]]
+                ))
+            ahead = chance[0]
+        if s.is_open and ahead < s.unknown:
+            ahead = s.unknown
+        if hot >= 0:
+            partial = s.hot_partial[hot]
+        note.state = tree
+        note.weight = exp(s.words_weight * ahead + partial)
+        # What it may become weighs no more than what it is, until the word ends with its bonus.
+        note.reach = exp(s.words_weight * ahead)
+    note.row = -1
+    note.hot = hot
+    note.reach *= s.hottest * max(1.0, exp(s.words_bonus)) * (1.0 + 1e-9)
+    return True
+
+
 cdef bint after(Search *s, int node, int label, Note *note) noexcept nogil:
     """Where a prefix stands among the words after one more label; false if that must not follow."""
     cdef const Note *above = &s.notes[node]
     cdef int tree = above.state
     cdef double *chance
+    if s.fused:
+        return after_fused(s, node, label, note)
     note[0] = above[0]
     note.row = -1
     if s.is_word[label]:
@@ -275,8 +373,8 @@ cdef bint after(Search *s, int node, int label, Note *note) noexcept nogil:
             note.weight = exp((above.text + chance[0]) / (above.n_words + 1))
     else:
         if tree >= 0:
-            if tree + 1 < s.tree_ends[tree] and s.tree_words[tree + 1] == s.tree_words[tree]:
-                return False  # no word ends here
+            if not is_whole(s, tree):
+                return False
             if s.scored:
                 note.text += advance(&s.words_model, &note.words_state, s.tree_words[tree])
                 note.n_words += 1
@@ -457,7 +555,7 @@ cdef inline double ranked(Search *s, const Beam *beam, const double *row, int la
     cdef double result = extended(s, beam, row, label)
     cdef Note note
     if s.has_words and result > 0.0:
-        return result * note.weight if after(s, beam.node, label, &note) else 0.0
+        return result * note.factor * note.weight if after(s, beam.node, label, &note) else 0.0
     return result
 
 
@@ -498,7 +596,7 @@ cdef int step(Search *s, const double *row) except -1 nogil:
                 j = nodes[parent].beam
                 before = beams[j].blank if beams[j].label == beam.label else beams[j].total
                 before *= row[beam.label]
-                if s.has_model and before > 0.0:
+                if s.has_notes and before > 0.0:
                     before *= s.notes[beam.node].factor
                 nonblank += before
                 s.next_child[i] = s.first_child[j]
@@ -608,7 +706,7 @@ cdef int step(Search *s, const double *row) except -1 nogil:
             beam.blank = 0.0
             beam.nonblank = candidate.score
             if s.has_words:
-                beam.nonblank = extended(s, &beams[candidate.beam], row, candidate.label)
+                beam.nonblank = extended(s, &beams[candidate.beam], row, candidate.label) * s.notes[beam.node].factor
         beam.total = candidate.score if not s.has_words else beam.blank + beam.nonblank
     s.beams, s.next_beams = s.next_beams, s.beams
     s.n_beams = k
@@ -641,7 +739,10 @@ cdef void start(Search *s) noexcept nogil:
         s.notes[1].words_state = s.start
         s.notes[1].n_words = 0
         s.notes[1].text = 0.0
-        s.notes[1].weight = s.notes[1].reach = 1.0
+        s.notes[1].weight = s.notes[1].reach = s.notes[1].factor = 1.0
+        s.notes[1].hot = -1
+        if s.fused:
+            s.notes[1].reach = s.hottest * max(1.0, exp(s.words_bonus)) * (1.0 + 1e-9)
         forget_rows(s)
     s.beams[0].node = 1
     s.beams[0].label = -1
@@ -696,9 +797,10 @@ cdef bint dominates(const Search *s, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
         other_note = &s.notes[other.node]
         if note.state != other_note.state:
             return False
-        if s.has_words and (
-            note.words_state != other_note.words_state or note.n_words != other_note.n_words
-            or note.text < other_note.text or note.weight < other_note.weight
+        if s.has_words and (note.words_state != other_note.words_state or note.hot != other_note.hot):
+            return False
+        if s.has_words and not s.fused and (
+            note.n_words != other_note.n_words or note.text < other_note.text or note.weight < other_note.weight
         ):
             return False
     if one.blank < other.blank or one.nonblank < other.nonblank:
@@ -772,9 +874,42 @@ cdef int stable_prefix(Search *s, Py_ssize_t limit) noexcept nogil:
     return 1
 
 
-cdef inline double score_of(const Search *s, Py_ssize_t i) noexcept nogil:
+cdef double score_of(Search *s, Py_ssize_t i) noexcept nogil:
     cdef double score = log(s.beams[i].total) + s.exponent * LN2
+    cdef Note ended
+    if s.fused and end_word(s, &s.notes[s.beams[i].node], &ended):
+        return score + log(ended.factor)
     return score + log(s.notes[s.beams[i].node].weight) if s.has_words else score
+
+
+cdef Py_ssize_t ranking(Search *s, int *order) noexcept nogil:
+    """The beams that are texts, best first: in shallow fusion the last word ends too, and texts that end within a word
+    come last."""
+    cdef Py_ssize_t i, n = 0, k
+    cdef double rank, other
+    cdef Note ended
+    for i in range(s.n_beams):
+        if ancestor(s.nodes, s.beams[i].node, 0) != 1:
+            continue
+        k = n
+        n += 1
+        order[k] = <int> i
+        if not s.fused:
+            continue
+        # stay_blank is scratch between two frames: what ranks the beams, below 0 for unfinished ones.
+        if end_word(s, &s.notes[s.beams[i].node], &ended):
+            s.stay_blank[i] = s.beams[i].total * (ended.factor if s.notes[s.beams[i].node].state != -1 else 1.0)
+        else:
+            s.stay_blank[i] = -1.0 / (1.0 + s.beams[i].total * s.notes[s.beams[i].node].weight)
+        rank = s.stay_blank[i]
+        while k > 0:
+            other = s.stay_blank[order[k - 1]]
+            if other >= rank:
+                break
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = <int> i
+    return n
 
 
 cdef tuple labels_of(const Search *s, int node):
@@ -848,7 +983,7 @@ cdef class Beams:
         cdef Search *s = &self.search
         cdef const int32_t[::1] tree_labels, tree_ends, tree_words
         cdef Py_ssize_t c
-        tree_labels, tree_ends, tree_words, is_word, s.forecast, tables, s.start = words
+        tree_labels, tree_ends, tree_words, is_word, s.forecast, tables, s.start, fusion = words
         s.n_tree = <int> tree_ends.shape[0] - 1
         if s.n_tree < 1 or tree_labels.shape[0] != s.n_tree + 1 or tree_words.shape[0] != s.n_tree + 1:
             raise ValueError("the tables of the tree must be equally long, and hold a node")
@@ -875,6 +1010,42 @@ cdef class Beams:
         s.tree_ends = &tree_ends[0]
         s.tree_words = &tree_words[0]
         s.has_words = True
+        if fusion is not None:
+            self.take_fusion(fusion)
+        return 0
+
+    cdef int take_fusion(self, fusion) except -1:
+        cdef Search *s = &self.search
+        cdef const int32_t[::1] labels, ends
+        cdef const double[::1] partial, whole
+        cdef double most = 0.0, highest = 0.0
+        cdef Py_ssize_t i
+        s.words_weight, s.words_bonus, s.unknown, hot = fusion
+        s.is_open = s.unknown == s.unknown
+        if not 0.0 <= s.words_weight < INFINITY or not -INFINITY < s.words_bonus < INFINITY:
+            raise ValueError(f"weight and bonus must be finite, got {s.words_weight} and {s.words_bonus}")
+        if s.unknown > 0.0:
+            raise ValueError(f"unknown must be a log probability, got {s.unknown}")
+        s.fused = True
+        s.forecast = s.scored  # rows of the table are for a state of the model too
+        s.hottest = 1.0
+        if hot is None:
+            return 0
+        labels, ends, partial, whole = hot
+        s.n_hot = <int> ends.shape[0] - 1
+        if s.n_hot < 1 or not labels.shape[0] == partial.shape[0] == whole.shape[0] == s.n_hot + 1:
+            raise ValueError("the tables of the hot words must be equally long, and hold a node")
+        for i in range(s.n_hot):
+            if not i < ends[i] <= s.n_hot or not -1e3 < partial[i] < 1e3 or not -1e3 < whole[i] < 1e3:
+                raise ValueError(f"node {i} is no part of a tree of hot words")
+            most = max(most, partial[i])
+            highest = max(highest, whole[i])
+        s.hottest = exp(most + highest)
+        s.hot_labels = &labels[0]
+        s.hot_ends = &ends[0]
+        s.hot_partial = &partial[0]
+        s.hot_whole = &whole[0]
+        self.arrays = self.arrays, labels, ends, partial, whole
         return 0
 
     cdef int reserve(self, Py_ssize_t beam_width) except -1:
@@ -944,9 +1115,8 @@ cdef class Beams:
         cdef list result = []
         cdef Py_ssize_t i
         self.enter()
-        for i in range(s.n_beams):
-            if len(result) < n_best and ancestor(s.nodes, s.beams[i].node, 0) == 1:
-                result.append((labels_of(s, s.beams[i].node), score_of(s, i)))
+        for i in range(min(n_best, ranking(s, s.first_child))):
+            result.append((labels_of(s, s.beams[s.first_child[i]].node), score_of(s, s.first_child[i])))
         self.busy = False
         return result
 
@@ -999,14 +1169,15 @@ cdef int run(Search *s, Task *task, Py_ssize_t n_best) except -1 nogil:
     cdef Result *result
     start(s)
     extend(s, task.rows, task.n_frames)
-    task.results = <Result *> calloc(min(n_best, s.n_beams) + 1, sizeof(Result))
+    n_best = min(n_best, ranking(s, s.first_child))
+    task.results = <Result *> calloc(n_best + 1, sizeof(Result))
     if task.results is NULL:
         with gil:
             raise MemoryError()
-    for i in range(min(n_best, s.n_beams)):
-        node = s.beams[i].node
+    for i in range(n_best):
+        node = s.beams[s.first_child[i]].node
         result = &task.results[i]
-        result.score = score_of(s, i)
+        result.score = score_of(s, s.first_child[i])
         result.n_labels = s.nodes[node].depth
         result.labels = <int *> malloc((result.n_labels + 1) * sizeof(int))
         if result.labels is NULL:

@@ -10,7 +10,7 @@ H. Scheidl, S. Fiel, R. Sablatnig: Word Beam Search: A Connectionist Temporal Cl
 """
 
 from collections.abc import Sequence
-from math import exp, frexp, inf, ldexp, log
+from math import exp, frexp, inf, isnan, ldexp, log
 from typing import Any, NamedTuple
 
 from fastctc.reference import ngram
@@ -30,6 +30,24 @@ class Model(NamedTuple):
     bonus: float  # added to the log probability of each label
 
 
+class Hot(NamedTuple):
+    """Words and phrases to be preferred, as a prefix tree over all labels, blank spaces included."""
+
+    node_labels: Sequence[int]
+    ends: Sequence[int]
+    partial: Sequence[float]  # of each node, what its prefix is worth as long as it may become one of them
+    whole: Sequence[float]  # of each node, what the phrase that ends there is worth; 0 if there is none
+
+
+class Fusion(NamedTuple):
+    """Shallow fusion: every word that has ended multiplies the sums of its beam."""
+
+    weight: float  # exponent of the model's probabilities
+    bonus: float  # for each word
+    unknown: float  # log probability of a word that is not in the dictionary; NaN: there must be none
+    hot: Hot | None
+
+
 class Words(NamedTuple):
     """A dictionary whose words stand in texts, with anything that is no word character between them."""
 
@@ -40,16 +58,19 @@ class Words(NamedTuple):
     forecast: bool  # whether the model weighs beginnings of words, by all words that they may become
     tables: Any  # of a model of words: those of fastctc.reference.ngram.forecast; or None
     start: int  # state of the empty text
+    fusion: Fusion | None = None  # otherwise as published
 
 
 class Note(NamedTuple):
     """Where a prefix stands among the words."""
 
-    node: int  # of the tree; -1 between words
+    node: int  # of the tree; -1 between words, -2 in a word that is not in the dictionary
     state: int  # of the model, after all words that have ended
     n_words: int  # that have ended
     text: float  # their log probability
     weight: float  # what ranks the prefix, besides the probability of its paths
+    factor: float = 1.0  # what its last label has multiplied the sums by
+    hot: int = -1  # node among the hot words
 
 
 class Prefix(NamedTuple):
@@ -98,6 +119,8 @@ class Beams:
                     sums = before * p[label]
                     if self.model and sums > 0.0:
                         sums *= self._factor(prefix, label)
+                    if self.words:
+                        sums *= self.notes[longer].factor
                     ends_label[longer] = ends_label.get(longer, 0.0) + sums
         sums_of = {
             prefix: (ends_blank.get(prefix, 0.0), ends_label.get(prefix, 0.0)) for prefix in ends_blank | ends_label
@@ -144,11 +167,14 @@ class Beams:
     def best(self, n_best: int) -> list[tuple[Labels, float]]:
         """The best prefixes since the last commit, and their log probabilities, the model's share included."""
         own = [prefix for prefix in self.beams if prefix.root == 0]
+        weights = {prefix: self._weight(prefix) for prefix in own}
+        if self.words and self.words.fusion:
+            # The last word ends too. Texts that end within a word come last.
+            ended = {prefix: _ended(self.notes[prefix], self.words) for prefix in own}
+            weights = {prefix: weights[prefix] if ended[prefix] is None else ended[prefix].factor for prefix in own}
+            own.sort(key=lambda prefix: (ended[prefix] is None, -sum(self.beams[prefix]) * weights[prefix]))
         return [
-            (
-                prefix.labels,
-                log(sum(self.beams[prefix])) + self.exponent * log(2.0) + log(self._weight(prefix)),
-            )
+            (prefix.labels, log(sum(self.beams[prefix])) + self.exponent * log(2.0) + log(weights[prefix]))
             for prefix in own[:n_best]
         ]
 
@@ -226,7 +252,9 @@ class Beams:
         a, b = self.beams[one], self.beams[other]
         if self.words:
             c, d = self.notes[one], self.notes[other]
-            if c[:3] != d[:3] or c.text < d.text or c.weight < d.weight:
+            if (c.node, c.state, c.hot) != (d.node, d.state, d.hot):
+                return False
+            if not self.words.fusion and (c.n_words != d.n_words or c.text < d.text or c.weight < d.weight):
                 return False
         return (
             self._last(one) == self._last(other)
@@ -239,7 +267,9 @@ class Beams:
 
 def _after(note: Note, label: int, words: Words) -> Note | None:
     """Where a text stands after one more label; None if it must not follow."""
-    node, state, n_words, text, weight = note
+    if words.fusion:
+        return _after_fused(note, label, words, words.fusion)
+    node, state, n_words, text, weight = note[:5]
     if words.is_word[label]:
         child, end = (node + 1, words.ends[node]) if node >= 0 else (0, len(words.ends) - 1)
         while child < end and words.node_labels[child] != label:
@@ -261,6 +291,72 @@ def _after(note: Note, label: int, words: Words) -> Note | None:
             text += score[0]
             weight = exp(text / n_words) if text > -inf else 0.0
     return Note(-1, state, n_words, text, weight)
+
+
+def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note | None:
+    """The same in shallow fusion: words multiply the sums when they end, and their beginnings weigh as much as all words
+    that they may become."""
+    is_open = not isnan(fusion.unknown)
+    hot = _child(fusion.hot, note.hot, label) if note.hot >= 0 else -1
+    if not words.is_word[label]:
+        if note.node != -1:
+            ended = _ended(note, words)
+            if ended is None:
+                return None
+            note = ended
+        else:
+            note = note._replace(factor=1.0)
+        return note._replace(weight=exp(fusion.hot.partial[hot]) if fusion.hot and hot >= 0 else 1.0, hot=hot)
+    if note.node == -1 and hot < 0:
+        hot = _child(fusion.hot, -1, label)
+    node = -2
+    if note.node != -2:
+        child, end = (note.node + 1, words.ends[note.node]) if note.node >= 0 else (0, len(words.ends) - 1)
+        while child < end and words.node_labels[child] != label:
+            child = words.ends[child]
+        node = int(child) if child < end else -2
+    if node == -2 and not is_open:
+        return None
+    ahead = 0.0
+    if words.tables is not None and node >= 0:
+        total = ngram.forecast(*words.tables, note.state, words.words[node], words.words[words.ends[node]])
+        ahead = log(total) if total > 0.0 else -inf
+    if is_open:
+        ahead = max(ahead, fusion.unknown) if node >= 0 else fusion.unknown
+    partial = fusion.hot.partial[hot] if fusion.hot and hot >= 0 else 0.0
+    return note._replace(node=node, weight=exp(fusion.weight * ahead + partial), factor=1.0, hot=hot)
+
+
+def _ended(note: Note, words: Words) -> Note | None:
+    """Where a text stands when its last word has ended; None if that is none."""
+    fusion = words.fusion
+    assert fusion is not None
+    node, state = note.node, note.state
+    if node == -1:
+        return note._replace(factor=1.0)
+    whole = node >= 0 and (node + 1 == words.ends[node] or words.words[node + 1] > words.words[node])
+    if not whole and isnan(fusion.unknown):
+        return None
+    value = 0.0 if whole else fusion.unknown
+    if words.tables is not None:
+        tables: ngram.Tables = words.tables[:7]
+        score, state = ngram.score(*tables, state, [int(words.words[node]) if whole else -1])
+        value = score[0] if whole else value
+    reward = fusion.hot.whole[note.hot] if fusion.hot and note.hot >= 0 else 0.0
+    factor = exp(fusion.weight * value + fusion.bonus + reward) if value > -inf else 0.0
+    return Note(-1, state, note.n_words + 1, note.text + value, 1.0, factor)
+
+
+def _child(hot: Hot | None, node: int, label: int) -> int:
+    """The node of a hot word or phrase after one more label."""
+    if hot is None:
+        return -1
+    child, end = (node + 1, hot.ends[node]) if node >= 0 else (0, len(hot.ends) - 1)
+    while child < end:
+        if hot.node_labels[child] == label:
+            return int(child)
+        child = hot.ends[child]
+    return -1
 
 
 def beam_search(
