@@ -10,7 +10,7 @@ from conftest import as_array, matrices, peaky, width
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastctc import Alphabet, BeamSearch, BestPath, NGram, backends
+from fastctc import Alphabet, BeamSearch, BestPath, Lexicon, NGram, backends
 
 TEXT = "a cab backed a bad cabbage "
 ALPHABET = Alphabet("abcdefgk ")
@@ -91,7 +91,14 @@ def test_rescoring_orders_by_the_true_probability():
     [
         ({"lm_weight": 0.0}, "lm_weight must be"),
         ({"lm_weight": float("inf")}, "lm_weight must be"),
-        ({"lm": NGram.train("a b", 1, unit="word")}, "lm must be a model of characters"),
+        ({"word_bonus": float("inf")}, "word_bonus must be"),
+        ({"unknown_log_prob": 0.5}, "unknown_log_prob must be"),
+        ({"lm": MODEL, "hot_words": {"cab": 1.0}}, "goes without lexicon and hot words"),
+        ({"lexicon": Lexicon.from_words(["a"], Alphabet("ab"))}, "same alphabet"),
+        ({"hot_words": {"cab": 1e4}}, "hot_words must add at most"),
+        ({"hot_words": {"": 1.0}}, "must not be empty"),
+        ({"hot_words": {"x": 1.0}}, "alphabet's characters"),
+        ({"hot_words": {"a": 1.0}, "rescore": True}, "rescore goes without"),
         ({"character_bonus": float("nan")}, "character_bonus must be"),
         ({"rescore": True, "exact": False}, "rescore needs"),
     ],

@@ -126,7 +126,7 @@ def beam_search(mat: Matrix, chars: str, beam_width: int = 25, lm: LanguageModel
     for labels, score in beams.best(beam_width * alphabet.n_classes):
         if score + most < best:
             break
-        weighed = LM_WEIGHT * decoder._weigh(labels)[0]
+        weighed = LM_WEIGHT * decoder._follow(decoder._start, labels).log_prob
         score += weighed / max(1, len(labels)) - weighed
         if score > best:
             best, text = score, alphabet.decode(labels)

@@ -1,6 +1,7 @@
 """Beam search."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, isfinite, nan
@@ -11,10 +12,15 @@ import numpy as np
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
+from fastctc.decoders.running_words import History, RunningWords
 from fastctc.decoders.stream import Stream
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
+from fastctc.lexicon import Lexicon
 from fastctc.ngram import NGram
+from fastctc.word_model import WordModel
+
+HOTTEST = 100  # that a hot word may add to a score
 
 Beam = tuple[tuple[int, ...], float]  # labels, score
 
@@ -33,13 +39,23 @@ class BeamSearch(Decoder):
     beam_width : int, default 25
         How many prefixes survive a frame.
     lm : NGram, optional
-        A model of characters. Each of them is weighed when it is appended: what ranks a text is
-        log P(text | frames) + lm_weight log P(text) + character_bonus length, which is its ``score``; ``lm_log_prob``
-        is log P(text).
+        A model of characters or of words (shallow fusion): what ranks a text is log P(text | frames)
+        + lm_weight log P(text) + character_bonus length, or + word_bonus words, which is its ``score``; ``lm_log_prob``
+        is log P(text). Beginnings of words are weighed by all words that they may become.
     lm_weight : float, default 0.5
         Greater than 0.
     character_bonus : float, default 0
-        For each character, against the preference of language models for short texts.
+        For each character of a text that a model of characters weighs, against its preference for short texts.
+    lexicon : Lexicon, optional
+        The words that texts may consist of; what is no word character stands freely between them. By default all words
+        of a model of words that the alphabet can spell.
+    word_bonus : float, default 0
+        For each word, where there is a lexicon or a model of words.
+    unknown_log_prob : float, optional
+        Log probability of words that are not in the lexicon. By default there must be none.
+    hot_words : mapping of str to float, optional
+        Words and phrases to be preferred, and by how much: what is added to the score for each. Their beginnings are
+        preferred as long as they may become one of them. They are allowed, whatever the lexicon says.
     n_best : int, default 1
         How many hypotheses to return; fewer come back where fewer texts are possible.
     rescore : bool, default False
@@ -53,8 +69,9 @@ class BeamSearch(Decoder):
     Raises
     ------
     ValueError
-        For a beam width below 1, n_best not between 1 and the beam width, a weight that is not positive and finite, a
-        model of words, and rescore without exact.
+        For a beam width below 1, n_best not between 1 and the beam width, a weight that is not positive and finite,
+        bonuses that are not finite, a model of characters together with a lexicon or hot words, words that the alphabet
+        cannot spell, and rescore without exact or with hot words.
 
     Notes
     -----
@@ -80,6 +97,10 @@ class BeamSearch(Decoder):
     lm: NGram | None = None
     lm_weight: float = 0.5
     character_bonus: float = 0.0
+    lexicon: Lexicon | None = None
+    word_bonus: float = 0.0
+    unknown_log_prob: float | None = None
+    hot_words: Mapping[str, float] | None = None
     n_best: int = 1
     rescore: bool = False
     exact: bool = True
@@ -92,19 +113,105 @@ class BeamSearch(Decoder):
             raise ValueError(f"n_best must be 1 to beam_width, which is {self.beam_width}, got {self.n_best}")
         if not 0 < self.lm_weight < inf:
             raise ValueError(f"lm_weight must be positive and finite, got {self.lm_weight}")
-        if not isfinite(self.character_bonus):
-            raise ValueError(f"character_bonus must be finite, got {self.character_bonus}")
-        if self.lm is not None and self.lm.unit != "character":
-            raise ValueError(f"lm must be a model of characters, got one of {self.lm.unit}s")
+        for name in ("character_bonus", "word_bonus"):
+            if not isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
+        if self.unknown_log_prob is not None and not -inf < self.unknown_log_prob <= 0:
+            raise ValueError(f"unknown_log_prob must be finite and not above 0, got {self.unknown_log_prob}")
+        if self.lm is not None and self.lm.unit == "character" and (self.lexicon is not None or self.hot_words):
+            raise ValueError("a model of characters goes without lexicon and hot words")
+        if self.lexicon is not None and self.lexicon.alphabet != self.alphabet:
+            raise ValueError("the lexicon must be made for the same alphabet")
+        if self.alphabet.word_begin is not None and self._has_words:
+            raise ValueError("lexicon, hot words and models of words need an alphabet of characters, not of pieces")
+        for phrase, bonus in (self.hot_words or {}).items():
+            if not isfinite(bonus) or abs(bonus) > HOTTEST:
+                raise ValueError(f"hot_words must add at most {HOTTEST}, got {bonus} for {phrase!r}")
+            if not self.alphabet.encode(phrase):
+                raise ValueError("hot_words must not be empty")
+        if self.rescore and self.hot_words:
+            raise ValueError("rescore goes without hot_words")
         if self.rescore and not self.exact:
             raise ValueError("rescore needs the true probabilities: exact must be True")
 
     def stream(self) -> Stream:
         """Begin to decode a sequence whose frames arrive in pieces."""
         beams = backends.load(self.backend, "beam_search").Beams(
-            self.alphabet.n_classes, self.alphabet.blank, self._model
+            self.alphabet.n_classes, self.alphabet.blank, self._model, self._words
         )
         return Stream(self.alphabet, _BeamsOfStream(self, beams), self.exact, self.backend)
+
+    @property
+    def _has_words(self) -> bool:
+        return self.lexicon is not None or bool(self.hot_words) or (self.lm is not None and self.lm.unit == "word")
+
+    @cached_property
+    def _running(self) -> RunningWords | None:
+        """The words that are followed, if any."""
+        if not self._has_words:
+            return None
+        alphabet, unknown = self.alphabet, self.unknown_log_prob
+        lexicon = self.lexicon
+        hot = [self.alphabet.decode(labels) for labels in self._hot_parts]
+        if lexicon is None or any(word not in lexicon for word in hot):
+            words = [] if lexicon is None else lexicon.all_words()
+            if lexicon is None and self.lm is not None:
+                allowed = {c for c, is_word in zip(alphabet.symbols, alphabet.is_word, strict=True) if is_word}
+                words = [word for word in self.lm.vocabulary if word and allowed.issuperset(word)]
+            lexicon = Lexicon.from_words(list(dict.fromkeys([*words, *hot])), alphabet)
+        if self.lexicon is None and self.lm is None:
+            unknown = 0.0  # hot words alone: all others are allowed too
+        model = None if self.lm is None else WordModel.of(lexicon, self.lm)
+        return RunningWords(lexicon, model, unknown, self.backend)
+
+    @property
+    def _hot_parts(self) -> list[tuple[int, ...]]:
+        """The words of the hot words and phrases."""
+        phrases = [self.alphabet.encode(phrase) for phrase in self.hot_words or {}]
+        return [labels[a:b] for labels in phrases for a, b in self.alphabet.words(labels)]
+
+    @cached_property
+    def _words(self) -> Any:
+        """What the search has to know about words."""
+        running, search = self._running, backends.load("reference", "beam_search")
+        if running is None:
+            return None
+        unknown = nan if running.unknown is None else running.unknown
+        weight = 0.0 if self.lm is None else self.lm_weight
+        fusion = search.Fusion(weight, self.word_bonus, unknown, self._hot)
+        lexicon, model = running.lexicon, running.model
+        return search.Words(
+            lexicon.node_labels,
+            lexicon.ends,
+            lexicon.words,
+            self.alphabet.is_word,
+            False,
+            None if model is None else model.tables,
+            0 if model is None else model.start,
+            fusion,
+        )
+
+    @property
+    def _hot(self) -> Any:
+        """The tree of the hot words and phrases."""
+        if not self.hot_words:
+            return None
+        phrases = sorted((self.alphabet.encode(phrase), bonus) for phrase, bonus in self.hot_words.items())
+        labels = np.array([label for phrase, _ in phrases for label in phrase], dtype=np.int32)
+        offsets = np.cumsum([0, *(len(phrase) for phrase, _ in phrases)]).astype(np.int64)
+        node_labels, ends, _ = backends.load("compiled", "lexicon").prefix_tree(labels, offsets)
+        partial, whole = np.zeros(len(ends)), np.zeros(len(ends))
+        for phrase, bonus in phrases:
+            node, end = 0, len(ends) - 1
+            for depth, label in enumerate(phrase, 1):
+                while node_labels[node] != label:
+                    node = int(ends[node])
+                partial[node] = max(partial[node], bonus * depth / len(phrase))
+                if depth == len(phrase):
+                    whole[node] = bonus
+                node, end = node + 1, int(ends[node])
+            assert node <= end
+        return backends.load("reference", "beam_search").Hot(node_labels, ends, partial, whole)
 
     @cached_property
     def _tokens(self) -> list[int]:
@@ -114,7 +221,7 @@ class BeamSearch(Decoder):
 
     @cached_property
     def _model(self) -> Any:
-        if self.lm is None:
+        if self.lm is None or self.lm.unit != "character":
             return None
         ceilings = self.lm.ceilings[self._tokens].tolist()
         model = backends.load("reference", "beam_search").Model
@@ -125,11 +232,19 @@ class BeamSearch(Decoder):
         search = backends.load(self.backend, "beam_search").beam_search_batch
         frames = as_doubles(batch, workspace)
         n_best = self.beam_width if self.rescore else self.n_best
-        found = search([f.probs for f in frames], self.alphabet.blank, self.beam_width, n_best, self._model)
-        return self._hypotheses(frames, found)
+        probs = [f.probs for f in frames]
+        found = search(probs, self.alphabet.blank, self.beam_width, n_best, self._model, self._words)
+        return self._hypotheses(frames, found, self._start)
 
-    def _hypotheses(self, frames: list[Doubles], found: list[list[Beam]], state: int = -1) -> list[list[Hypothesis]]:
-        """What the frames, and the model after its state, tell about what was found."""
+    @property
+    def _start(self) -> History:
+        """Where a text begins."""
+        if self._running is not None:
+            return self._running.start
+        return History((), 0 if self.lm is None else self.lm.start)
+
+    def _hypotheses(self, frames: list[Doubles], found: list[list[Beam]], before: History) -> list[list[Hypothesis]]:
+        """What the frames, and the model after what came before, tell about what was found."""
         if self.exact:
             findings = [(f, labels, score) for f, beams in zip(frames, found, strict=True) for labels, score in beams]
             flat = iter(hypotheses(self.alphabet, findings, self.backend))
@@ -141,23 +256,36 @@ class BeamSearch(Decoder):
                 for beams in found
             ]
         if self.lm is not None:
-            result = [[h._replace(lm_log_prob=self._weigh(h.labels, state)[0]) for h in beams] for beams in result]
+            result = [
+                [h._replace(lm_log_prob=self._end(self._follow(before, h.labels)).log_prob) for h in beams]
+                for beams in result
+            ]
         if self.rescore:
             result = [sorted(beams, key=self._true_score)[: self.n_best] for beams in result]
         return result
 
-    def _weigh(self, labels: tuple[int, ...], state: int = -1) -> tuple[float, int]:
-        """Log probability of labels after a state of the model, by default its start, and the state after them."""
-        assert self.lm is not None
+    def _follow(self, history: History, labels: tuple[int, ...]) -> History:
+        """The model's history after some more labels."""
+        if self._running is not None:
+            return self._running.follow(history, labels)
+        if self.lm is None:
+            return history
         score = backends.load(self.backend, "ngram").score
-        tokens = [self._tokens[label] for label in labels]
-        values, state = score(*self.lm.tables, self.lm.start if state < 0 else state, tokens)
-        return sum(values), state
+        values, state = score(*self.lm.tables, history.state, [self._tokens[label] for label in labels])
+        return history._replace(state=state, log_prob=history.log_prob + sum(values))
+
+    def _end(self, history: History) -> History:
+        return history if self._running is None else self._running.end(history)
 
     def _true_score(self, one: Hypothesis) -> tuple[float, tuple[int, ...]]:
-        if one.lm_log_prob is None:
-            return -one.log_prob, one.labels
-        return -(one.log_prob + self.lm_weight * one.lm_log_prob + self.character_bonus * len(one.labels)), one.labels
+        score = one.log_prob
+        if one.lm_log_prob is not None:
+            score += self.lm_weight * one.lm_log_prob
+        if self._running is not None:
+            score += self.word_bonus * len(self.alphabet.words(one.labels))
+        elif self.lm is not None:
+            score += self.character_bonus * len(one.labels)
+        return -score, one.labels
 
 
 class _BeamsOfStream:
@@ -165,7 +293,7 @@ class _BeamsOfStream:
 
     def __init__(self, decoder: BeamSearch, beams: Any) -> None:
         self._decoder, self._beams = decoder, beams
-        self._state = -1  # of the model, after what was committed
+        self._history = decoder._start  # of what was committed
 
     def extend(self, frames: Frames) -> None:
         self._beams.extend(as_doubles([frames], Workspace())[0].probs, self._decoder.beam_width)
@@ -179,10 +307,9 @@ class _BeamsOfStream:
         return labels
 
     def commit(self, n_labels: int) -> None:
-        if self._decoder.lm is not None:
-            self._state = self._decoder._weigh(self.best()[:n_labels], self._state)[1]
+        self._history = self._decoder._follow(self._history, self.best()[:n_labels])
         self._beams.commit(n_labels)
 
     def results(self, doubles: Doubles) -> list[Hypothesis]:
         n_best = self._decoder.beam_width if self._decoder.rescore else self._decoder.n_best
-        return self._decoder._hypotheses([doubles], [self._beams.best(n_best)], self._state)[0]
+        return self._decoder._hypotheses([doubles], [self._beams.best(n_best)], self._history)[0]

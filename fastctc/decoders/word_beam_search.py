@@ -4,13 +4,14 @@ import sys
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, nan
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
+from fastctc.decoders.running_words import History, RunningWords
 from fastctc.decoders.stream import Stream
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
@@ -24,14 +25,6 @@ CANDIDATES = 64  # completions of a word that are compared by their exact probab
 
 Labels = tuple[int, ...]
 Beam = tuple[Labels, float]  # labels, score
-
-
-class History(NamedTuple):
-    """What a text has come to."""
-
-    word: Labels  # the beginning of a word that has not ended
-    state: int  # of the model
-    log_prob: float = 0.0  # of the words that have ended
 
 
 @dataclass(frozen=True)
@@ -158,21 +151,21 @@ class WordBeamSearch(Decoder):
         frames = as_doubles(batch, workspace)
         probs = [f.probs for f in frames]
         found = search(probs, self.alphabet.blank, self.beam_width, self._wanted, None, self._words)
-        return [self._hypotheses(f, beams, History((), self._start)) for f, beams in zip(frames, found, strict=True)]
+        return [self._hypotheses(f, beams, self._running.start) for f, beams in zip(frames, found, strict=True)]
 
-    @property
-    def _start(self) -> int:
-        return 0 if self._model is None else self._model.start
+    @cached_property
+    def _running(self) -> RunningWords:
+        return RunningWords(self.lexicon, self._model, None, self.backend)
 
     def _hypotheses(self, frames: Doubles, found: list[Beam], before: History) -> list[Hypothesis]:
         """What the frames, and the words before them, tell about what was found."""
         whole, texts = [], {}
         for labels, score in found:
-            history = self._follow(before, labels)
+            history = self._running.follow(before, labels)
             longer = labels + self._completed(history, labels, frames)
             if longer not in texts:
                 texts[longer] = score, history.log_prob
-                whole.append((longer == labels and self._is_whole(history), longer))
+                whole.append((longer == labels and self._running.is_whole(history), longer))
         if self.completion == "forced":
             whole.sort(key=lambda one: not one[0])
         chosen = [(labels, *texts[labels]) for _, labels in whole[: self.n_best]]
@@ -186,29 +179,9 @@ class WordBeamSearch(Decoder):
             return plain
         return [one._replace(lm_log_prob=value) for one, (_, _, value) in zip(plain, chosen, strict=True)]
 
-    def _follow(self, history: History, labels: Labels) -> History:
-        """The history of a text after some more labels."""
-        word, state, log_prob = history
-        is_word = self.alphabet.is_word
-        for label in labels:
-            if is_word[label]:
-                word = (*word, label)
-            elif word:
-                if self._model is not None:
-                    score = backends.load(self.backend, "ngram").score
-                    number = self.lexicon.words[self.lexicon.find(word)]
-                    values, state = score(*self._model.tables[:7], state, [int(number)])
-                    log_prob += values[0]
-                word = ()
-        return History(word, state, log_prob)
-
-    def _is_whole(self, history: History) -> bool:
-        """Whether a text ends in a whole word, or in none."""
-        return not history.word or self.lexicon.is_whole(self.lexicon.find(history.word))
-
     def _completed(self, history: History, labels: Labels, frames: Doubles) -> Labels:
         """The labels that are missing in the last word."""
-        if not history.word or (self.completion != "unique" and self._is_whole(history)):
+        if not history.word or (self.completion != "unique" and self._running.is_whole(history)):
             return ()
         lexicon = self.lexicon
         node = lexicon.find(history.word)
@@ -238,7 +211,7 @@ class _WordsOfStream:
 
     def __init__(self, decoder: WordBeamSearch, beams: Any) -> None:
         self._decoder, self._beams = decoder, beams
-        self._history = History((), decoder._start)  # of what was committed
+        self._history = decoder._running.start  # of what was committed
 
     def extend(self, frames: Frames) -> None:
         self._beams.extend(as_doubles([frames], Workspace())[0].probs, self._decoder.beam_width)
@@ -252,7 +225,7 @@ class _WordsOfStream:
         return labels
 
     def commit(self, n_labels: int) -> None:
-        self._history = self._decoder._follow(self._history, self.best()[:n_labels])
+        self._history = self._decoder._running.follow(self._history, self.best()[:n_labels])
         self._beams.commit(n_labels)
 
     def results(self, doubles: Doubles) -> list[Hypothesis]:

@@ -171,7 +171,7 @@ class Beams:
         if self.words and self.words.fusion:
             # The last word ends too. Texts that end within a word come last.
             ended = {prefix: _ended(self.notes[prefix], self.words) for prefix in own}
-            weights = {prefix: weights[prefix] if ended[prefix] is None else ended[prefix].factor for prefix in own}
+            weights = {p: weights[p] if (note := ended[p]) is None else note.factor for p in own}
             own.sort(key=lambda prefix: (ended[prefix] is None, -sum(self.beams[prefix]) * weights[prefix]))
         return [
             (prefix.labels, log(sum(self.beams[prefix])) + self.exponent * log(2.0) + log(weights[prefix]))
@@ -294,7 +294,7 @@ def _after(note: Note, label: int, words: Words) -> Note | None:
 
 
 def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note | None:
-    """The same in shallow fusion: words multiply the sums when they end, and their beginnings weigh as much as all words
+    """The same in shallow fusion: words multiply the sums when they end; until then they weigh as much as all words
     that they may become."""
     is_open = not isnan(fusion.unknown)
     hot = _child(fusion.hot, note.hot, label) if note.hot >= 0 else -1
@@ -319,7 +319,8 @@ def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note |
         return None
     ahead = 0.0
     if words.tables is not None and node >= 0:
-        total = ngram.forecast(*words.tables, note.state, words.words[node], words.words[words.ends[node]])
+        first, last = words.words[node], words.words[words.ends[node]]
+        total = ngram.forecast(*words.tables, note.state, first, last)  # type: ignore[call-arg]
         ahead = log(total) if total > 0.0 else -inf
     if is_open:
         ahead = max(ahead, fusion.unknown) if node >= 0 else fusion.unknown
