@@ -5,7 +5,6 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
-from itertools import islice
 from math import log
 from os import PathLike
 from pathlib import Path
@@ -71,7 +70,6 @@ class _Reader:
         if not counts:
             raise self.refuse(f"must be 'ngram 1=COUNT', got {self.lines[self.place][:60]!r}")
         table: dict[bytes, int] = {}
-        names: list[str] = []
         levels: list[Level] = []
         starts = []
         for order, expected in enumerate(counts, 1):
@@ -79,14 +77,7 @@ class _Reader:
                 raise self.refuse(f"must be '\\{order}-grams:', got {self.lines[self.place][:60]!r}")
             self.place += 1
             starts.append(self.place)
-            stop = next(
-                (
-                    at
-                    for at, line in enumerate(islice(self.lines, self.place, None), self.place)
-                    if not line or line[:1] == b"\\" or not line.strip()
-                ),
-                len(self.lines),
-            )
+            stop = self._end(self.place + expected)
             if stop - self.place != expected:
                 self.place = min(stop, len(self.lines) - 1)
                 missing = ": the file is truncated" if stop == len(self.lines) else ""
@@ -94,49 +85,65 @@ class _Reader:
                     f"there must be {expected} {order}-grams, as the head of the file says, but there are "
                     f"{stop - starts[-1]}{missing}"
                 )
-            levels.append(self._section(order, stop, table, names, unit))
+            levels.append(self._section(order, stop, table))
             self.place = stop
         if self.next("\\end\\") != b"\\end\\":
             raise self.refuse(f"must be '\\end\\', got {self.lines[self.place][:60]!r}")
         del self.lines
-        vocabulary = Vocabulary.from_tokens(names)
-        return NGram.from_levels(self._tree(levels, names, vocabulary, starts), vocabulary, unit, 0.0, False)
+        if unit == "character" and SPACE.encode() in table:
+            table = {b" " if token == SPACE.encode() else token: number for token, number in table.items()}
+        tokens = sorted(table)
+        vocabulary = Vocabulary.from_sorted(tokens)
+        renumber = np.empty(len(table), dtype=np.int64)
+        renumber[[table[token] for token in tokens]] = np.arange(len(tokens))
+        return NGram.from_levels(self._tree(levels, renumber, vocabulary, starts), vocabulary, unit, 0.0, False)
 
-    def _section(self, order: int, stop: int, table: dict[bytes, int], names: list[str], unit: str) -> Level:
+    def _end(self, expected: int) -> int:
+        """Where the n-grams of a section end: at an empty line, or a new section."""
+
+        def ends(place: int) -> bool:
+            return self.lines[place][:1] == b"\\" or not self.lines[place].strip()
+
+        if self.place < expected < len(self.lines) and ends(expected) and not ends(expected - 1):
+            return expected  # as it should be; what else may be wrong the lines will tell
+        return next((place for place in range(self.place, len(self.lines)) if ends(place)), len(self.lines))
+
+    def _section(self, order: int, stop: int, table: dict[bytes, int]) -> Level:
         """The n-grams of one length: a row of tokens each, nothing, log probabilities, log back-off weights."""
-        tokens: list[int] = []
-        probs, weights = [], []
         first, last, full = 1, 1 + order, 2 + order
-        for place in range(self.place, stop):
-            fields = self.lines[place].split()
-            if len(fields) == full:
-                weight = fields[last]
-            elif len(fields) == last:
-                weight = b"0"
-            else:
-                raise self.refuse(
-                    f"must be a log probability, {order} token{'s' * (order > 1)} and perhaps a back-off weight, got "
-                    f"{self.lines[place][:80]!r}",
-                    place,
-                )
+        fields = [line.split() for line in self.lines[self.place : stop]]
+        if not {last, full}.issuperset(map(len, fields)):
+            place = self.place + next(i for i, row in enumerate(fields) if len(row) not in (last, full))
+            raise self.refuse(
+                f"must be a log probability, {order} token{'s' * (order > 1)} and perhaps a back-off weight, got "
+                f"{self.lines[place][:80]!r}",
+                place,
+            )
+        probs = self._numbers([row[0] for row in fields])
+        weights = self._numbers([row[last] if len(row) == full else b"0" for row in fields])
+        tokens: list[int] = []
+        if order == 1:
+            table.update((row[1], number) for number, row in enumerate(fields))
+            if len(table) < len(fields):
+                known: set[bytes] = set()
+                for place, row in enumerate(fields, self.place):
+                    if row[1] in known:
+                        raise self.refuse(f"tokens must be different, got {row[1]!r} again", place)
+                    known.add(row[1])
             try:
-                probs.append(float(fields[0]))
-                weights.append(float(weight))
-            except ValueError as error:
-                raise self.refuse(f"must be a number: {error}", place) from None
-            if order == 1:
-                try:
-                    name = fields[1].decode()
-                except UnicodeDecodeError as error:
-                    raise self.refuse(f"a token must be UTF-8 text: {error}", place) from None
-                if table.setdefault(fields[1], len(table)) != len(names):
-                    raise self.refuse(f"tokens must be different, got {name!r} again", place)
-                names.append(" " if unit == "character" and name == SPACE else name)
-            else:
-                try:
-                    tokens += [table[token] for token in fields[first:last]]
-                except KeyError as error:
-                    raise self.refuse(f"tokens must be among the 1-grams, got {error.args[0]!r}", place) from None
+                b" ".join(table).decode()
+            except UnicodeDecodeError:
+                for place, row in enumerate(fields, self.place):
+                    try:
+                        row[1].decode()
+                    except UnicodeDecodeError as error:
+                        raise self.refuse(f"a token must be UTF-8 text: {error}", place) from None
+        else:
+            try:
+                tokens = [table[token] for row in fields for token in row[first:last]]
+            except KeyError as error:
+                place = self.place + next(i for i, row in enumerate(fields) if error.args[0] in row[first:last])
+                raise self.refuse(f"tokens must be among the 1-grams, got {error.args[0]!r}", place) from None
         log_probs, backoffs = np.array(probs), np.array(weights)
         bad = ~((log_probs <= 0) & (backoffs < np.inf) & ~np.isnan(backoffs))
         if bad.any():
@@ -145,14 +152,25 @@ class _Reader:
                 f"a log probability must be 0 or less, and a back-off weight finite, got {self.lines[place][:80]!r}",
                 place,
             )
-        rows = np.arange(len(names)) if order == 1 else np.array(tokens, dtype=np.int64)
+        rows = np.arange(len(fields)) if order == 1 else np.array(tokens, dtype=np.int64)
         return rows.reshape(-1, order), np.empty(0, dtype=np.int64), log_probs * LN10, backoffs * LN10
 
-    def _tree(self, levels: list[Level], names: list[str], vocabulary: Vocabulary, starts: list[int]) -> list[Level]:
+    def _numbers(self, texts: list[bytes]) -> list[float]:
+        try:
+            return list(map(float, texts))
+        except ValueError:
+            for place, text in enumerate(texts, self.place):
+                try:
+                    float(text)
+                except ValueError as error:
+                    raise self.refuse(f"must be a number: {error}", place) from None
+            raise
+
+    def _tree(
+        self, levels: list[Level], renumber: NDArray[np.int64], vocabulary: Vocabulary, starts: list[int]
+    ) -> list[Level]:
         """Sort the n-grams of every length below those without their last token."""
         size = len(vocabulary)
-        rank = {name: number for number, name in enumerate(vocabulary)}
-        renumber = np.array([rank[name] for name in names])
         rows = [renumber[level[0]] for level in levels]
         values = [(level[2], level[3]) for level in levels]
         _add_missing(rows, values)

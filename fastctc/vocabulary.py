@@ -24,7 +24,11 @@ class Vocabulary(Sequence[str]):
     @classmethod
     def from_tokens(cls, tokens: Iterable[str]) -> "Vocabulary":
         """The different ones of the tokens."""
-        encoded = sorted({token.encode() for token in tokens})
+        return cls.from_sorted(sorted({token.encode() for token in tokens}))
+
+    @classmethod
+    def from_sorted(cls, encoded: Sequence[bytes]) -> "Vocabulary":
+        """Different tokens in UTF-8, in their order."""
         offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
         np.cumsum(np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)), out=offsets[1:])
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)

@@ -186,7 +186,7 @@ def test_an_arpa_file_of_all_kinds_of_lines(tmp_path, old, new):
         ("-0.5\ta b", "0.5\ta b", 16, "a log probability must be 0 or less"),
         ("-0.5\ta b", "nan\ta b", 16, "a log probability must be 0 or less"),
         ("-0.5\ta b", "-0.5\t<s> a", 16, "n-grams must be different, got '<s> a' again"),
-        ("-0.5\ta\t", "-0.5\t</s>\t", 11, "tokens must be different, got '</s>' again"),
+        ("-0.5\ta\t", "-0.5\t</s>\t", 11, "tokens must be different, got b'</s>' again"),
         ("\\2-grams:", "\\4-grams:", 14, "must be '.2-grams:'"),
     ],
 )
