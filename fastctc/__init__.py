@@ -8,6 +8,7 @@ from fastctc.lexicon import Lexicon
 from fastctc.loss import Alignment, ctc_loss, forced_align, log_probability, posteriors
 from fastctc.metrics import cer, edit_distance, wer
 from fastctc.ngram import NGram
+from fastctc.tuning import Trial, Tuning, tune
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,8 @@ __all__ = [
     "Segment",
     "Stream",
     "TokenPassing",
+    "Trial",
+    "Tuning",
     "WordBeamSearch",
     "cer",
     "ctc_loss",
@@ -31,5 +34,6 @@ __all__ = [
     "forced_align",
     "log_probability",
     "posteriors",
+    "tune",
     "wer",
 ]

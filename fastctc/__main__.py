@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 import fastctc
-from fastctc.commands import align, decode, lm
+from fastctc.commands import align, decode, lm, tune
 
-COMMANDS = {"decode": decode, "align": align, "lm": lm}
+COMMANDS = {"decode": decode, "align": align, "lm": lm, "tune": tune}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """Words fused into the beam search: against adding everything up for every text, the reference, and in streams."""
 
+import json
 from itertools import product
 from math import exp, inf, log
 
@@ -10,7 +11,8 @@ from conftest import ENTRIES, as_array, peaky
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastctc import Alphabet, BeamSearch, Lexicon, NGram, backends
+from fastctc import Alphabet, BeamSearch, Lexicon, NGram, backends, edit_distance, tune
+from fastctc.__main__ import main
 
 FRAMES = st.lists(st.lists(ENTRIES, min_size=5, max_size=5).filter(any), max_size=5)
 BACKENDS = ("reference", "compiled")
@@ -204,3 +206,80 @@ def test_the_real_line(real, shared):
         assert found.text.startswith("the fake friend of the family")
         assert all(word.text in lm.vocabulary for word in found.words)
     assert exp(found.log_prob) == pytest.approx(found.confidence)
+
+
+def made_lines(n):
+    """Frames of sentences, in which some letters are nearly as probable as the true ones."""
+    rng = np.random.default_rng(3)
+    texts = [" ".join(rng.choice(["a", "ab", "abc", "ca", "bb"], 4)) for _ in range(n)]
+    frames = []
+    for text in texts:
+        scores = rng.normal(0, 1, (2 * len(text), 5))
+        scores[1::2, 4] += 6
+        scores[np.arange(0, 2 * len(text), 2), ALPHABET.encode(text)] += 2.5
+        frames.append(scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)))
+    return frames, texts
+
+
+@pytest.mark.parametrize("lm", [LM, NGram.train("a ab ca ca a abc a ca bb a ab", 3)], ids=["words", "characters"])
+def test_tuning(lm):
+    frames, texts = made_lines(8)
+    decoder = BeamSearch(ALPHABET, 6, lm=lm, lm_weight=2.9, n_best=2)
+    seen = []
+    found = tune(decoder, frames, texts, n_trials=12, seed=1, report=seen.append)
+    assert found.trials == tuple(seen)
+    assert len(seen) == 12
+    assert seen[0].lm_weight == 2.9
+    assert found.best.cer == min(trial.cer for trial in seen) < seen[0].cer
+    assert tune(decoder, frames, texts, n_trials=12, seed=1, threads=2).trials == found.trials
+    assert tune(decoder, frames, texts, n_trials=12, seed=2).trials != found.trials
+    texts_found = [best[0].text for best in found.decoder.decode_batch(frames)]
+    errors = sum(edit_distance(a, b) for a, b in zip(texts_found, texts, strict=True))
+    assert found.best.cer == errors / sum(map(len, texts))
+    assert found.decoder.n_best == 2
+    worst = tune(decoder, frames, texts, n_trials=12, seed=1, measure="wer")
+    assert worst.best.wer == min(trial.wer for trial in worst.trials)
+
+
+def test_bad_tuning():
+    frames, texts = made_lines(2)
+    decoder = BeamSearch(ALPHABET, 3, lm=LM)
+    for arguments, options, message in (
+        ((BeamSearch(ALPHABET), frames, texts), {}, "must have a language model"),
+        ((decoder, frames, texts[:1]), {}, "one text a sequence"),
+        ((decoder, [], []), {}, "some text"),
+        ((decoder, frames, texts), {"measure": "ter"}, "measure must be"),
+        ((decoder, frames, texts), {"n_trials": 0}, "n_trials must be"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tune(*arguments, **options)
+
+
+def test_the_command_that_tunes(tmp_path, capsys):
+    frames, texts = made_lines(4)
+    for i, (values, text) in enumerate(zip(frames, texts, strict=True)):
+        np.save(tmp_path / f"{i}.npy", values)
+        (tmp_path / f"{i}.txt").write_text(text + "\n")
+    LM.save(tmp_path / "model")
+    arguments = ["tune", str(tmp_path), "--chars", CHARACTERS, "--lm", str(tmp_path / "model"), "--trials", "5"]
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7
+    assert lines[-1].startswith("best: --lm-weight ")
+    assert "--word-bonus" in lines[-1]
+    assert main([*arguments, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert len(result["trials"]) == 5
+    assert result["best"] in result["trials"]
+    (tmp_path / "0.txt").unlink()
+    assert main(arguments) == 1
+    assert "0.npy" in capsys.readouterr().err
+    (tmp_path / "hot").write_text("ca\t3\nab\n")
+    options = ["--lm", str(tmp_path / "model"), "--word-bonus", "0.5", "--hotwords", str(tmp_path / "hot")]
+    assert main(["decode", str(tmp_path / "1.npy"), "--chars", CHARACTERS, *options]) == 0
+    decoder = BeamSearch(ALPHABET, lm=LM, word_bonus=0.5, hot_words={"ca": 3.0, "ab": 2.0})
+    assert capsys.readouterr().out.rstrip("\n").split("\t")[2] == decoder.decode(frames[1])[0].text
+    (tmp_path / "hot").write_text("ca\tmuch\n")
+    with pytest.raises(SystemExit):
+        main(["decode", str(tmp_path / "1.npy"), "--chars", CHARACTERS, *options])
+    assert "line 1: must be a phrase, a tab and a number" in capsys.readouterr().err

@@ -49,6 +49,7 @@ ALLOWED = {
     "loss": {"alphabet", "backends", "frames", "hypothesis", "threads"},
     "metrics": {"backends"},
     "threads": set(),
+    "tuning": {"decoders", "metrics"},
     "matrices": set(),
     "reference": {"reference"},
     "compiled": {"compiled"},

@@ -26,7 +26,7 @@ def run(options: Namespace) -> int:
         options.parser.error(str(error))
 
     def work(name: str, frames: dict[str, Any]) -> Alignment:
-        return forced_align(text=_text(name, options), alphabet=alphabet, **frames)
+        return forced_align(text=text_of(name, options), alphabet=alphabet, **frames)
 
     def show(name: str, found: Alignment) -> None:
         if options.json:
@@ -39,7 +39,8 @@ def run(options: Namespace) -> int:
     return inputs.each_matrix(options, work, show)
 
 
-def _text(name: str, options: Namespace) -> str:
+def text_of(name: str, options: Namespace) -> str:
+    """The known text of a matrix."""
     if options.text is not None:
         return str(options.text)
     if name.endswith("]"):

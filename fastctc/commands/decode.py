@@ -27,7 +27,10 @@ from fastctc.lexicon import Lexicon
 # Of each decoder, the options that it knows, and those among them that it needs.
 DECODERS: dict[str, tuple[set[str], set[str]]] = {
     "best-path": (set(), set()),
-    "beam-search": ({"beam_width", "n_best", "lm", "lm_weight", "character_bonus", "rescore"}, set()),
+    "beam-search": (
+        {"beam_width", "n_best", "lm", "lm_weight", "character_bonus", "word_bonus", "hot_words", "rescore"},
+        set(),
+    ),
     "prefix-search": ({"n_best", "split"}, set()),
     "token-passing": ({"words", "lm", "lm_weight"}, {"words"}),
     "lexicon": ({"words", "n_best", "tolerance"}, {"words"}),
@@ -44,6 +47,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     beams.add_argument("--lm", metavar="FILE", help="a language model: .arpa, .arpa.gz, or saved")
     beams.add_argument("--lm-weight", type=float, metavar="W", help="default: 0.5; for token-passing 1")
     beams.add_argument("--character-bonus", type=float, metavar="B", help="for each character (default: 0)")
+    beams.add_argument("--word-bonus", type=float, metavar="B", help="for each word (default: 0)")
+    beams.add_argument(
+        "--hotwords",
+        dest="hot_words",
+        metavar="FILE",
+        help="words and phrases to prefer: one a line, a tab, how much (2)",
+    )
+    beams.add_argument("--unit", choices=("word", "character"), help="of an ARPA file (default: character)")
     beams.add_argument("--rescore", action="store_const", const=True, help="order texts by their true probability")
     prefixes = parser.add_argument_group("prefix-search")
     prefixes.add_argument("--split", type=float, metavar="P", help="cut where the blank is more probable than this")
@@ -82,7 +93,10 @@ def _decoder(options: Namespace) -> Decoder:
     for name in needed - set(given):
         raise ValueError(f"--decoder {options.decoder} needs {_flag(name)}")
     if "lm" in given:
-        given["lm"] = read_model(given["lm"], "character" if options.decoder == "beam-search" else "word")
+        unit = options.unit or ("character" if options.decoder == "beam-search" else "word")
+        given["lm"] = read_model(given["lm"], unit)
+    if "hot_words" in given:
+        given["hot_words"] = _hot_words(given["hot_words"])
     if options.decoder == "best-path":
         return BestPath(alphabet)
     if options.decoder == "beam-search":
@@ -109,6 +123,18 @@ def _running_words(given: dict[str, Any], characters: str | None, alphabet: Alph
     if "words" in given:
         return _lexicon(given.pop("words"), alphabet)
     return Lexicon.from_text(read_text(given.pop("corpus")), alphabet)
+
+
+def _hot_words(file: str) -> dict[str, float]:
+    found = {}
+    for number, line in enumerate(read_text(file).splitlines(), 1):
+        phrase, _, bonus = line.partition("\t")
+        try:
+            if phrase.strip():
+                found[phrase.strip()] = float(bonus) if bonus.strip() else 2.0
+        except ValueError:
+            raise ValueError(f"{file}, line {number}: must be a phrase, a tab and a number, got {line!r}") from None
+    return found
 
 
 def _lexicon(file: str, alphabet: Alphabet) -> Lexicon:
