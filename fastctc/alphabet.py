@@ -107,6 +107,11 @@ class Alphabet:
             return tuple(symbol in self.word_characters for symbol in self.symbols)
         return tuple(bool(symbol) and not symbol.isspace() for symbol in self.symbols)
 
+    @cached_property
+    def begins_word(self) -> tuple[bool, ...]:
+        """For each class, whether it is a piece that begins a word."""
+        return tuple(self.word_begin is not None and symbol.startswith(self.word_begin) for symbol in self.symbols)
+
     def decode(self, labels: Iterable[int]) -> str:
         """Text of a sequence of labels (class indices without blanks).
 
@@ -163,12 +168,9 @@ class Alphabet:
         >>> Alphabet("ab ").words((0, 1, 2, 2, 1))
         [(0, 2), (4, 5)]
         """
-        is_word, found, start = self.is_word, [], -1
-        begins = [False] * len(labels)
-        if self.word_begin is not None:
-            begins = [self.symbols[label].startswith(self.word_begin) for label in labels]
+        is_word, begins, found, start = self.is_word, self.begins_word, [], -1
         for position, label in enumerate(labels):
-            if start >= 0 and (not is_word[label] or begins[position]):
+            if start >= 0 and (not is_word[label] or begins[label]):
                 found.append((start, position))
                 start = -1
             if start < 0 and is_word[label]:

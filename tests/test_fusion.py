@@ -152,6 +152,81 @@ def test_twins_on_odd_matrices(rows, beam_width, name):
     assert [score for _, score in b] == pytest.approx([score for _, score in a], rel=1e-12)
 
 
+PIECES = Alphabet(["▁a", "▁ca", "b", "c"], word_begin="▁")
+PIECE_CASES = {
+    "closed": {"lm": LM, "lexicon": Lexicon.from_words(["a", "ab", "ca", "cac"], PIECES), "word_bonus": 0.5},
+    "open": {"lm": LM, "unknown_log_prob": -3.0},
+    "hot": {"hot_words": {"ab": 1.0, "a ca": 2.0}, "word_bonus": -0.3},
+    "both": {"lm": LM, "unknown_log_prob": -3.0, "character_lm": NGram.train("ab ca cab", 2), "character_bonus": 0.2},
+}
+LETTERS = NGram.train("a ab ca ca a abc a ca bb a ab", 3)
+BOTH = {"lm": LM, "lm_weight": 0.6, "character_lm": LETTERS, "character_lm_weight": 0.4, "character_bonus": 0.1}
+
+
+@pytest.mark.parametrize("case", ["closed", "open"])
+@settings(max_examples=40)
+@given(FRAMES)
+def test_pieces_make_words(case, rows):
+    options = PIECE_CASES[case]
+    decoder = BeamSearch(PIECES, 2000, n_best=2000, exact=False, **options)
+    lexicon = decoder._running.lexicon
+    known = {lexicon.word_labels(i) for i in range(len(lexicon))}
+    scale = normalised(rows)[1]
+    scores = {}
+    for labels, p in text_probabilities(rows, 4, 5).items():
+        words = [labels[a:b] for a, b in PIECES.words(labels)]
+        if p == 0 or (case == "closed" and not known.issuperset(words)):
+            continue
+        total = 0.0
+        for i, word in enumerate(words):
+            history = [PIECES.decode(w) if w in known else "?" for w in words[:i]]
+            value = LM.log_probs_of([*history, PIECES.decode(word)])[-1]
+            total += value if word in known else options["unknown_log_prob"]
+        scores[labels] = log(p) + 0.5 * total + options.get("word_bonus", 0.0) * len(words)
+    found = {h.labels: h.score for h in decoder.decode(probs=normalised(rows)[0])}
+    assert scores.keys() <= found.keys()
+    for labels, score in scores.items():
+        assert found[labels] + scale == pytest.approx(score, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("case", PIECE_CASES)
+@pytest.mark.parametrize("seed", range(4))
+def test_twins_of_pieces(case, seed):
+    rng = np.random.default_rng(seed)
+    log_probs = peaky(rng, 40, 5) / 2
+    log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
+    a, b = (BeamSearch(PIECES, 12, n_best=12, backend=x, **PIECE_CASES[case]).decode(log_probs) for x in BACKENDS)
+    assert [h.labels for h in a] == [h.labels for h in b]
+    assert [h.score for h in a] == pytest.approx([h.score for h in b], rel=1e-12)
+    assert [h.lm_log_prob for h in a] == [h.lm_log_prob for h in b]
+
+
+@settings(max_examples=60)
+@given(FRAMES)
+def test_words_and_characters_together(rows):
+    probs, scale = normalised(rows)
+    words = {"lm": LM, "lm_weight": 0.6}
+    for backend in BACKENDS:
+        for one in BeamSearch(ALPHABET, 2000, n_best=50, exact=False, backend=backend, **BOTH).decode(probs=probs):
+            p = text_probabilities(rows, 4, 5)[one.labels]
+            expected = expected_score(one.text, log(p), words)
+            if expected is not None:
+                expected += 0.4 * LETTERS.score(one.text, end=False) + 0.1 * len(one.text)
+                assert one.score + scale == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_streams_of_words_and_characters(backend):
+    log_probs = peaky(np.random.default_rng(0), 60, 5)
+    decoder = BeamSearch(ALPHABET, 8, backend=backend, **BOTH)
+    [whole] = decoder.decode(log_probs)
+    stream, text = decoder.stream(), ""
+    for piece in np.array_split(log_probs, 7):
+        stream.push(piece)
+        text += stream.commit().text
+    [rest] = stream.finish()
+    assert (text + rest.text, rest.score) == (whole.text, pytest.approx(whole.score))
+
+
 def test_a_hot_word_survives_a_narrow_beam():
     """Letter by letter the name is a little worse than what the network prefers."""
     letters = [[0.1, 0.3, 0.6, 0, 0], [0.4, 0, 0.6, 0, 0], [0.1, 0.3, 0.6, 0, 0]]
@@ -191,9 +266,6 @@ def test_what_the_compiled_search_refuses():
     ):
         with pytest.raises(ValueError, match=message):
             beams(5, 4, None, words._replace(fusion=fusion._replace(**change)))
-    model = BeamSearch(ALPHABET, lm=NGram.train("abc", 2))._model
-    with pytest.raises(ValueError, match="not both"):
-        beams(5, 4, model, words)
 
 
 def test_the_real_line(real, shared):

@@ -101,6 +101,8 @@ def test_rescoring_orders_by_the_true_probability():
         ({"hot_words": {"a": 1.0}, "rescore": True}, "rescore goes without"),
         ({"character_bonus": float("nan")}, "character_bonus must be"),
         ({"rescore": True, "exact": False}, "rescore needs"),
+        ({"character_lm": MODEL}, "character_lm must be"),
+        ({"character_lm_weight": 0.0}, "character_lm_weight must be"),
     ],
 )
 def test_bad_options(options, message):

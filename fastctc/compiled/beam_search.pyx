@@ -19,6 +19,7 @@ from fastctc.compiled.ngram cimport Model, advance, fill, fill_sums, forecast_su
 
 cdef double LN2 = 0.693147180559945309417
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # candidates between two looks for Ctrl-C
+cdef Py_ssize_t ROWS = 3  # of that table, that a beam may need in a frame
 cdef Py_ssize_t ROOM = 1 << 20  # numbers that the table of the model's answers may hold
 
 # A prefix. Below node 0, which stands for none, are the roots: node 1, where the texts begin, and the others that are
@@ -37,9 +38,10 @@ cdef struct Node:
 
 # What a model of characters, or the words, know about a prefix.
 cdef struct Note:
-    int state           # of the model of characters, or the node in the tree of the words, -1 between words, -2 in
-                        # a word that is not in the tree
-    int row             # where the answers about its labels stand in the table, -1 if nowhere yet
+    int letters         # state of the model of characters
+    int letters_row     # where its answers about the next label stand in the table, -1 if nowhere yet
+    int tree            # node in the tree of the words, -1 between words, -2 in a word that is not in the tree
+    int row             # where the next labels and their chances stand in the table, -1 if nowhere yet
     double factor       # what its last label has multiplied the sums by
     int words_state     # of the model of words
     int n_words         # that have ended
@@ -98,6 +100,7 @@ cdef struct Search:
     int n_tree                  # nodes
     int n_words
     char *is_word               # of each class
+    char *begins                # of each class, whether it begins a word even within another (for pieces of words)
     bint fused                  # shallow fusion, see fastctc.reference.beam_search.Fusion
     bint is_open
     double words_weight
@@ -110,7 +113,8 @@ cdef struct Search:
     const double *hot_whole
     double hottest              # the greatest factor by which a hot word may raise a beam in a frame
     Model model
-    int start
+    int start                   # state of the model of characters at the beginning,
+    int words_start             # and of that of words
     double weight
     double bonus
     const int32_t *tokens       # the model's number of each class
@@ -118,7 +122,7 @@ cdef struct Search:
     double *factors             # a row for each state that was asked for: its factor of each class, NaN if not asked
     int *next_states            # and the state behind that class
     int *row_states             # what a row is for: a state of the model of characters, or a node of the tree,
-    int *row_words_states       # and for a forecast a state of the model of words
+    int *row_words_states       # with a state of the model of words; -1 for the model of characters
     int *slots                  # a hash table: rows by their states
     Py_ssize_t n_rows
     Py_ssize_t row_capacity
@@ -212,18 +216,17 @@ cdef inline void attach(Node *nodes, int node, int parent, int label) noexcept n
     nodes[parent].child = node
 
 
-cdef int find_row(Search *s, int node) noexcept nogil:
-    """The row of the table for a prefix's state; a new one is all NaN."""
-    cdef int state = s.notes[node].state, words_state = s.notes[node].words_state if s.forecast else 0, row
+cdef int find_row(Search *s, int state, int words_state) noexcept nogil:
+    """The row of the table for a state, or for a node of the tree and a state of the model of words; a new one holds no
+    answers yet."""
     cdef Py_ssize_t mask = 2 * s.row_capacity - 1, slot, i
     cdef double *factors
-    cdef int child, end, label
+    cdef int row, child, end, label
     slot = ((<unsigned int> state * <unsigned int> 2654435761 ^ <unsigned int> words_state * <unsigned int> 2246822519)
             >> 7) & mask
     while s.slots[slot] >= 0:
         row = s.slots[slot]
         if s.row_states[row] == state and s.row_words_states[row] == words_state:
-            s.notes[node].row = row
             return row
         slot = (slot + 1) & mask
     row = <int> s.n_rows
@@ -231,12 +234,11 @@ cdef int find_row(Search *s, int node) noexcept nogil:
     s.slots[slot] = row
     s.row_states[row] = state
     s.row_words_states[row] = words_state
-    s.notes[node].row = row
     factors = s.factors + row * s.width
     for i in range(s.width):
         factors[i] = NAN
         s.next_states[row * s.width + i] = -1
-    if s.has_words:  # the children of the tree's node; the tree may come from a bad file
+    if words_state >= 0:  # the children of the tree's node; the tree may come from a bad file
         child = state + 1
         end = s.tree_ends[state] if state >= 0 else s.n_tree if state == -1 else 0
         while child < end <= s.n_tree:
@@ -252,13 +254,14 @@ cdef int find_row(Search *s, int node) noexcept nogil:
 
 cdef inline double factor(Search *s, int node, int label) noexcept nogil:
     """What the model says to a label after a prefix, to the power of its weight."""
-    cdef int row = s.notes[node].row, state
+    cdef int row = s.notes[node].letters_row, state
     cdef double value
     if row < 0:
-        row = find_row(s, node)
+        row = find_row(s, s.notes[node].letters, -1)
+        s.notes[node].letters_row = row
     value = s.factors[row * s.width + label]
     if value != value:
-        state = s.notes[node].state
+        state = s.notes[node].letters
         value = exp(s.weight * advance(&s.model, &state, s.tokens[label]) + s.bonus)
         s.factors[row * s.width + label] = value
         s.next_states[row * s.width + label] = state
@@ -280,13 +283,14 @@ cdef inline int hot_child(const Search *s, int node, int label) noexcept nogil:
 
 cdef bint end_word(Search *s, const Note *note, Note *ended) noexcept nogil:
     """Where a prefix stands when its last word has ended; false if that is none."""
-    cdef bint whole = is_whole(s, note.state)
+    cdef bint whole = is_whole(s, note.tree)
     cdef double value, score, reward
     ended[0] = note[0]
     ended.factor = ended.weight = 1.0
-    ended.state = -1
+    ended.tree = -1
+    ended.row = -1
     ended.hot = -1
-    if note.state == -1:
+    if note.tree == -1:
         ended.weight = note.weight
         ended.hot = note.hot
         return True
@@ -294,7 +298,7 @@ cdef bint end_word(Search *s, const Note *note, Note *ended) noexcept nogil:
         return False
     value = 0.0 if whole else s.unknown
     if s.scored:
-        score = advance(&s.words_model, &ended.words_state, s.tree_words[note.state] if whole else -1)
+        score = advance(&s.words_model, &ended.words_state, s.tree_words[note.tree] if whole else -1)
         if whole:
             value = score
     reward = s.hot_whole[note.hot] if note.hot >= 0 else 0.0
@@ -304,9 +308,15 @@ cdef bint end_word(Search *s, const Note *note, Note *ended) noexcept nogil:
     return True
 
 
+cdef inline int words_row(Search *s, Note *note) noexcept nogil:
+    if note.row < 0:
+        note.row = find_row(s, note.tree, note.words_state if s.forecast else 0)
+    return note.row
+
+
 cdef bint after_fused(Search *s, int node, int label, Note *note) noexcept nogil:
-    cdef const Note *above = &s.notes[node]
-    cdef int hot = hot_child(s, above.hot, label) if above.hot >= 0 else -1, tree
+    cdef Note *above = &s.notes[node]
+    cdef int hot = hot_child(s, above.hot, label) if above.hot >= 0 else -1, tree = -1, row
     cdef double ahead = 0.0, partial = 0.0
     cdef double *chance
     if not s.is_word[label]:
@@ -315,33 +325,37 @@ cdef bint after_fused(Search *s, int node, int label, Note *note) noexcept nogil
         note.weight = exp(s.hot_partial[hot]) if hot >= 0 else 1.0
         note.reach = 1.0
     else:
-        note[0] = above[0]
-        note.factor = 1.0
-        if above.state == -1 and hot < 0 and s.n_hot:
+        if above.tree == -1 or not s.begins[label]:
+            row = words_row(s, above)
+            note[0] = above[0]
+            note.factor = 1.0
+        elif end_word(s, above, note):  # a piece that begins the next word
+            row = words_row(s, note)
+        else:
+            return False
+        if note.tree == -1 and hot < 0 and s.n_hot:
             hot = hot_child(s, -1, label)
-        if above.row < 0:
-            find_row(s, node)
-        tree = s.next_states[above.row * s.width + label]
+        tree = s.next_states[row * s.width + label]
         if tree < 0:
             if not s.is_open:
                 return False
             tree = -2
             ahead = s.unknown
         elif s.scored:
-            chance = &s.factors[above.row * s.width + label]
+            chance = &s.factors[row * s.width + label]
             if chance[0] != chance[0]:
                 chance[0] = log(forecast_sum(
-                    &s.words_model, above.words_state, s.tree_words[tree], s.tree_words[s.tree_ends[tree]]
+                    &s.words_model, note.words_state, s.tree_words[tree], s.tree_words[s.tree_ends[tree]]
                 ))
             ahead = chance[0]
         if s.is_open and ahead < s.unknown:
             ahead = s.unknown
         if hot >= 0:
             partial = s.hot_partial[hot]
-        note.state = tree
         note.weight = exp(s.words_weight * ahead + partial)
         # What it may become weighs no more than what it is, until the word ends with its bonus.
         note.reach = exp(s.words_weight * ahead)
+    note.tree = tree
     note.row = -1
     note.hot = hot
     note.reach *= s.hottest * max(1.0, exp(s.words_bonus)) * (1.0 + 1e-9)
@@ -350,20 +364,18 @@ cdef bint after_fused(Search *s, int node, int label, Note *note) noexcept nogil
 
 cdef bint after(Search *s, int node, int label, Note *note) noexcept nogil:
     """Where a prefix stands among the words after one more label; false if that must not follow."""
-    cdef const Note *above = &s.notes[node]
-    cdef int tree = above.state
+    cdef Note *above = &s.notes[node]
+    cdef int tree = above.tree
     cdef double *chance
     if s.fused:
         return after_fused(s, node, label, note)
     note[0] = above[0]
     note.row = -1
     if s.is_word[label]:
-        if above.row < 0:
-            find_row(s, node)
-        tree = s.next_states[above.row * s.width + label]
+        tree = s.next_states[words_row(s, above) * s.width + label]
         if tree < 0:
             return False
-        note.state = tree
+        note.tree = tree
         if s.forecast:
             chance = &s.factors[above.row * s.width + label]
             if chance[0] != chance[0]:
@@ -379,9 +391,9 @@ cdef bint after(Search *s, int node, int label, Note *note) noexcept nogil:
                 note.text += advance(&s.words_model, &note.words_state, s.tree_words[tree])
                 note.n_words += 1
                 note.weight = exp(note.text / note.n_words)
-        note.state = -1
+        note.tree = -1
     note.reach = note.weight
-    if s.scored and s.forecast != (note.state >= 0):
+    if s.scored and s.forecast != (note.tree >= 0):
         note.reach = max(note.weight, exp(note.text / (note.n_words + 1)))
     note.reach *= 1.0 + 1e-9  # for roundings on the way
     return True
@@ -389,6 +401,7 @@ cdef bint after(Search *s, int node, int label, Note *note) noexcept nogil:
 
 cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
     cdef int node = s.nodes[parent].child
+    cdef Note *note
     while node >= 0:
         if s.nodes[node].label == label:
             return node
@@ -396,12 +409,16 @@ cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
     node = <int> s.n_nodes
     s.n_nodes += 1
     attach(s.nodes, node, parent, label)
+    if not s.has_notes:
+        return node
+    note = &s.notes[node]
+    note.factor = 1.0
     if s.has_words:
-        after(s, parent, label, &s.notes[node])
-    elif s.has_model:
-        s.notes[node].row = -1
-        s.notes[node].factor = factor(s, parent, label)
-        s.notes[node].state = s.next_states[s.notes[parent].row * s.width + label]
+        after(s, parent, label, note)
+    if s.has_model:
+        note.factor *= factor(s, parent, label)
+        note.letters = s.next_states[s.notes[parent].letters_row * s.width + label]
+    note.row = note.letters_row = -1
     return node
 
 
@@ -497,18 +514,18 @@ cdef void forget_rows(Search *s) noexcept nogil:
     for i in range(2 * s.row_capacity):
         s.slots[i] = -1
     for i in range(s.n_nodes):
-        s.notes[i].row = -1
+        s.notes[i].row = s.notes[i].letters_row = -1
     s.n_rows = 0
 
 
 cdef int more_rows(Search *s) except -1 nogil:
-    """See to it that a frame's rows fit: a new one for each beam at most."""
+    """See to it that a frame's rows fit."""
     cdef Py_ssize_t capacity = s.row_capacity
     cdef double *factors
     cdef int *next_states
     cdef int *states
     cdef int *slots
-    while capacity < s.n_rows + s.beam_width and (capacity < s.max_rows or capacity < s.beam_width):
+    while capacity < s.n_rows + ROWS * s.beam_width and (capacity < s.max_rows or capacity < ROWS * s.beam_width):
         capacity *= 2
     if capacity > s.row_capacity:
         factors = <double *> realloc(s.factors, capacity * s.width * sizeof(double))
@@ -542,9 +559,14 @@ cdef inline bint is_beam(const Search *s, Py_ssize_t i, int label) noexcept nogi
     return False
 
 
-cdef inline double extended(Search *s, const Beam *beam, const double *row, int label) noexcept nogil:
+cdef inline double plainly(const Search *s, const Beam *beam, const double *row, int label) noexcept nogil:
     """After its own repetition a label needs a blank, or else the two are one."""
-    cdef double result = (beam.blank if label == beam.label else beam.total) * row[label]
+    return (beam.blank if label == beam.label else beam.total) * row[label]
+
+
+cdef inline double extended(Search *s, const Beam *beam, const double *row, int label) noexcept nogil:
+    """The same with what a model of characters says."""
+    cdef double result = plainly(s, beam, row, label)
     if s.has_model and result > 0.0:
         result *= factor(s, beam.node, label)
     return result
@@ -706,7 +728,7 @@ cdef int step(Search *s, const double *row) except -1 nogil:
             beam.blank = 0.0
             beam.nonblank = candidate.score
             if s.has_words:
-                beam.nonblank = extended(s, &beams[candidate.beam], row, candidate.label) * s.notes[beam.node].factor
+                beam.nonblank = plainly(s, &beams[candidate.beam], row, candidate.label) * s.notes[beam.node].factor
         beam.total = candidate.score if not s.has_words else beam.blank + beam.nonblank
     s.beams, s.next_beams = s.next_beams, s.beams
     s.n_beams = k
@@ -735,8 +757,9 @@ cdef void start(Search *s) noexcept nogil:
     attach(s.nodes, 1, 0, 1)
     s.n_nodes = 2
     if s.has_notes:
-        s.notes[1].state = s.start if s.has_model else -1
-        s.notes[1].words_state = s.start
+        s.notes[1].letters = s.start
+        s.notes[1].tree = -1
+        s.notes[1].words_state = s.words_start
         s.notes[1].n_words = 0
         s.notes[1].text = 0.0
         s.notes[1].weight = s.notes[1].reach = s.notes[1].factor = 1.0
@@ -763,7 +786,7 @@ cdef int extend(Search *s, const double *rows, Py_ssize_t n_frames) except -1 no
         if s.capacity - s.n_nodes < s.beam_width or s.frame == 0x7fffffff:
             keep_roots(s)
             make_room(s)
-        if s.has_notes and s.row_capacity - s.n_rows < s.beam_width:
+        if s.has_notes and s.row_capacity - s.n_rows < ROWS * s.beam_width:
             more_rows(s)
         step(s, rows + t * s.width)
     return 0
@@ -795,9 +818,9 @@ cdef bint dominates(const Search *s, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
     if s.has_notes:
         note = &s.notes[one.node]
         other_note = &s.notes[other.node]
-        if note.state != other_note.state:
+        if s.has_model and note.letters != other_note.letters:
             return False
-        if s.has_words and (note.words_state != other_note.words_state or note.hot != other_note.hot):
+        if s.has_words and (note.tree != other_note.tree or note.words_state != other_note.words_state or note.hot != other_note.hot):
             return False
         if s.has_words and not s.fused and (
             note.n_words != other_note.n_words or note.text < other_note.text or note.weight < other_note.weight
@@ -898,7 +921,7 @@ cdef Py_ssize_t ranking(Search *s, int *order) noexcept nogil:
             continue
         # stay_blank is scratch between two frames: what ranks the beams, below 0 for unfinished ones.
         if end_word(s, &s.notes[s.beams[i].node], &ended):
-            s.stay_blank[i] = s.beams[i].total * (ended.factor if s.notes[s.beams[i].node].state != -1 else 1.0)
+            s.stay_blank[i] = s.beams[i].total * (ended.factor if s.notes[s.beams[i].node].tree != -1 else 1.0)
         else:
             s.stay_blank[i] = -1.0 / (1.0 + s.beams[i].total * s.notes[s.beams[i].node].weight)
         rank = s.stay_blank[i]
@@ -942,8 +965,6 @@ cdef class Beams:
             raise MemoryError()
         for c in range(n_classes):
             s.ceilings[c] = 1.0
-        if model is not None and words is not None:
-            raise ValueError("there must be a model of characters or words, not both")
         if words is not None:
             self.take_words(words)
         if model is not None:
@@ -983,29 +1004,31 @@ cdef class Beams:
         cdef Search *s = &self.search
         cdef const int32_t[::1] tree_labels, tree_ends, tree_words
         cdef Py_ssize_t c
-        tree_labels, tree_ends, tree_words, is_word, s.forecast, tables, s.start, fusion = words
+        tree_labels, tree_ends, tree_words, is_word, begins, s.forecast, tables, s.words_start, fusion = words
         s.n_tree = <int> tree_ends.shape[0] - 1
         if s.n_tree < 1 or tree_labels.shape[0] != s.n_tree + 1 or tree_words.shape[0] != s.n_tree + 1:
             raise ValueError("the tables of the tree must be equally long, and hold a node")
-        if len(is_word) != s.width:
-            raise ValueError(f"is_word must have {s.width} entries, one a class, got {len(is_word)}")
+        if len(is_word) != s.width or len(begins) != s.width:
+            raise ValueError(f"is_word and begins must have {s.width} entries, one a class")
         s.n_words = tree_words[s.n_tree]
         if tables is not None:
             fill(&s.words_model, tuple(tables[:7]))
             fill_sums(&s.words_model, tables[7], tables[8])
             if s.words_model.children[1] - s.words_model.children[0] < s.n_words:
                 raise ValueError(f"the model must know all {s.n_words} words")
-            if not 0 <= s.start < s.words_model.n_nodes:
-                raise ValueError(f"start must be a node, 0 to {s.words_model.n_nodes - 1}, got {s.start}")
+            if not 0 <= s.words_start < s.words_model.n_nodes:
+                raise ValueError(f"start must be a node, 0 to {s.words_model.n_nodes - 1}, got {s.words_start}")
             s.scored = True
         elif s.forecast:
             raise ValueError("a forecast must have a model of words")
         self.arrays = tree_labels, tree_ends, tree_words, tables
-        s.is_word = <char *> malloc(s.width)
+        s.is_word = <char *> malloc(2 * s.width)
         if s.is_word is NULL:
             raise MemoryError()
+        s.begins = s.is_word + s.width
         for c in range(s.width):
             s.is_word[c] = bool(is_word[c])
+            s.begins[c] = bool(begins[c])
         s.tree_labels = &tree_labels[0]
         s.tree_ends = &tree_ends[0]
         s.tree_words = &tree_words[0]

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, isfinite, nan
@@ -17,7 +18,7 @@ from fastctc.decoders.stream import Stream
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
-from fastctc.ngram import NGram
+from fastctc.ngram import BEGIN, END, UNKNOWN, NGram
 from fastctc.word_model import WordModel
 
 HOTTEST = 100  # that a hot word may add to a score
@@ -46,6 +47,9 @@ class BeamSearch(Decoder):
         Greater than 0.
     character_bonus : float, default 0
         For each character of a text that a model of characters weighs, against its preference for short texts.
+    character_lm : NGram, optional
+        A model of characters (or pieces) beside one of words, with ``character_lm_weight`` (0.5) and
+        ``character_bonus``.
     lexicon : Lexicon, optional
         The words that texts may consist of; what is no word character stands freely between them. By default all words
         of a model of words that the alphabet can spell.
@@ -97,6 +101,8 @@ class BeamSearch(Decoder):
     lm: NGram | None = None
     lm_weight: float = 0.5
     character_bonus: float = 0.0
+    character_lm: NGram | None = None
+    character_lm_weight: float = 0.5
     lexicon: Lexicon | None = None
     word_bonus: float = 0.0
     unknown_log_prob: float | None = None
@@ -111,8 +117,9 @@ class BeamSearch(Decoder):
             raise ValueError(f"beam_width must be 1 or more, got {self.beam_width}")
         if not 1 <= self.n_best <= self.beam_width:
             raise ValueError(f"n_best must be 1 to beam_width, which is {self.beam_width}, got {self.n_best}")
-        if not 0 < self.lm_weight < inf:
-            raise ValueError(f"lm_weight must be positive and finite, got {self.lm_weight}")
+        for name in ("lm_weight", "character_lm_weight"):
+            if not 0 < getattr(self, name) < inf:
+                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
         for name in ("character_bonus", "word_bonus"):
             if not isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
@@ -122,8 +129,10 @@ class BeamSearch(Decoder):
             raise ValueError("a model of characters goes without lexicon and hot words")
         if self.lexicon is not None and self.lexicon.alphabet != self.alphabet:
             raise ValueError("the lexicon must be made for the same alphabet")
-        if self.alphabet.word_begin is not None and self._has_words:
-            raise ValueError("lexicon, hot words and models of words need an alphabet of characters, not of pieces")
+        if self.character_lm is not None and (
+            self.character_lm.unit != "character" or self.lm is None or self.lm.unit == "character"
+        ):
+            raise ValueError("character_lm must be a model of characters, beside one of words as lm")
         for phrase, bonus in (self.hot_words or {}).items():
             if not isfinite(bonus) or abs(bonus) > HOTTEST:
                 raise ValueError(f"hot_words must add at most {HOTTEST}, got {bonus} for {phrase!r}")
@@ -156,13 +165,25 @@ class BeamSearch(Decoder):
         if lexicon is None or any(word not in lexicon for word in hot):
             words = [] if lexicon is None else lexicon.all_words()
             if lexicon is None and self.lm is not None:
-                allowed = {c for c, is_word in zip(alphabet.symbols, alphabet.is_word, strict=True) if is_word}
-                words = [word for word in self.lm.vocabulary if word and allowed.issuperset(word)]
+                words = self._spellable(self.lm)
             lexicon = Lexicon.from_words(list(dict.fromkeys([*words, *hot])), alphabet)
         if self.lexicon is None and self.lm is None:
             unknown = 0.0  # hot words alone: all others are allowed too
         model = None if self.lm is None else WordModel.of(lexicon, self.lm)
         return RunningWords(lexicon, model, unknown, self.backend)
+
+    def _spellable(self, lm: NGram) -> list[str]:
+        """Words of a model that the alphabet can spell."""
+        alphabet = self.alphabet
+        if alphabet.word_begin is None and all(len(c) == 1 for c in alphabet.characters):
+            allowed = {c for c, is_word in zip(alphabet.symbols, alphabet.is_word, strict=True) if is_word}
+            return [word for word in lm.vocabulary if word and allowed.issuperset(word)]
+        words = []
+        for word in lm.vocabulary:
+            with suppress(ValueError):
+                if word not in (BEGIN, END, UNKNOWN) and alphabet.encode(word):
+                    words.append(word)
+        return words
 
     @property
     def _hot_parts(self) -> list[tuple[int, ...]]:
@@ -185,6 +206,7 @@ class BeamSearch(Decoder):
             lexicon.ends,
             lexicon.words,
             self.alphabet.is_word,
+            self.alphabet.begins_word,
             False,
             None if model is None else model.tables,
             0 if model is None else model.start,
@@ -213,20 +235,29 @@ class BeamSearch(Decoder):
             assert node <= end
         return backends.load("reference", "beam_search").Hot(node_labels, ends, partial, whole)
 
+    @property
+    def _letters(self) -> tuple[NGram, float] | None:
+        """The model of characters, and its weight."""
+        if self.character_lm is not None:
+            return self.character_lm, self.character_lm_weight
+        return None if self.lm is None or self.lm.unit != "character" else (self.lm, self.lm_weight)
+
     @cached_property
     def _tokens(self) -> list[int]:
-        """The model's number of each class."""
-        assert self.lm is not None
-        return self.lm.numbers(self.alphabet.symbols)
+        """The number of each class for the model of characters."""
+        assert self._letters is not None
+        return self._letters[0].numbers(self.alphabet.symbols)
 
     @cached_property
     def _model(self) -> Any:
-        if self.lm is None or self.lm.unit != "character":
+        """What the search has to know about characters."""
+        if self._letters is None:
             return None
-        ceilings = self.lm.ceilings[self._tokens].tolist()
+        lm, weight = self._letters
+        ceilings = lm.ceilings[self._tokens].tolist()
         model = backends.load("reference", "beam_search").Model
         tokens = np.array(self._tokens, np.int32)
-        return model(self.lm.tables, self.lm.start, tokens, ceilings, self.lm_weight, self.character_bonus)
+        return model(lm.tables, lm.start, tokens, ceilings, weight, self.character_bonus)
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
@@ -283,8 +314,13 @@ class BeamSearch(Decoder):
             score += self.lm_weight * one.lm_log_prob
         if self._running is not None:
             score += self.word_bonus * len(self.alphabet.words(one.labels))
-        elif self.lm is not None:
+        if self._letters is not None:
             score += self.character_bonus * len(one.labels)
+        if self.character_lm is not None:
+            ngram = backends.load(self.backend, "ngram")
+            tokens = [self._tokens[label] for label in one.labels]
+            values = ngram.score(*self.character_lm.tables, self.character_lm.start, tokens)[0]
+            score += self.character_lm_weight * sum(values)
         return -score, one.labels
 
 

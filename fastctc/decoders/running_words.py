@@ -34,8 +34,10 @@ class RunningWords:
 
     def follow(self, history: History, labels: Labels) -> History:
         """The history of a text after some more labels."""
-        is_word = self.lexicon.alphabet.is_word
+        is_word, begins = self.lexicon.alphabet.is_word, self.lexicon.alphabet.begins_word
         for label in labels:
+            if begins[label]:
+                history = self.end(history)
             if is_word[label]:
                 history = history._replace(word=(*history.word, label))
             elif history.word:

@@ -106,6 +106,8 @@ class WordBeamSearch(Decoder):
             raise ValueError("lm must be a model of words, got one of characters")
         if self.completion not in COMPLETIONS:
             raise ValueError(f"completion must be one of {', '.join(COMPLETIONS)}, got {self.completion!r}")
+        if self.alphabet.word_begin is not None:
+            raise ValueError("the alphabet must be of characters, not of pieces of words: BeamSearch takes those")
         is_word = np.array(self.alphabet.is_word)
         if not is_word[self.lexicon.labels].all():
             bad = self.alphabet.symbols[self.lexicon.labels[int(np.argmin(is_word[self.lexicon.labels]))]]
@@ -136,6 +138,7 @@ class WordBeamSearch(Decoder):
             lexicon.ends,
             lexicon.words,
             self.alphabet.is_word,
+            self.alphabet.begins_word,
             "forecast" in str(self.mode),
             None if model is None else model.tables,
             0 if model is None else model.start,

@@ -54,7 +54,8 @@ class Words(NamedTuple):
     node_labels: Sequence[int]  # its prefix tree, see fastctc.reference.lexicon
     ends: Sequence[int]
     words: Sequence[int]
-    is_word: Sequence[bool]  # of each class, whether it is part of words
+    is_word: Sequence[bool]  # of each class, whether it is part of words,
+    begins: Sequence[bool]  # and whether it begins a word even within another (for pieces of words)
     forecast: bool  # whether the model weighs beginnings of words, by all words that they may become
     tables: Any  # of a model of words: those of fastctc.reference.ngram.forecast; or None
     start: int  # state of the empty text
@@ -307,6 +308,12 @@ def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note |
         else:
             note = note._replace(factor=1.0)
         return note._replace(weight=exp(fusion.hot.partial[hot]) if fusion.hot and hot >= 0 else 1.0, hot=hot)
+    factor = 1.0
+    if note.node != -1 and words.begins[label]:  # a piece that begins the next word
+        ended = _ended(note, words)
+        if ended is None:
+            return None
+        note, factor = ended, ended.factor
     if note.node == -1 and hot < 0:
         hot = _child(fusion.hot, -1, label)
     node = -2
@@ -325,7 +332,7 @@ def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note |
     if is_open:
         ahead = max(ahead, fusion.unknown) if node >= 0 else fusion.unknown
     partial = fusion.hot.partial[hot] if fusion.hot and hot >= 0 else 0.0
-    return note._replace(node=node, weight=exp(fusion.weight * ahead + partial), factor=1.0, hot=hot)
+    return note._replace(node=node, weight=exp(fusion.weight * ahead + partial), factor=factor, hot=hot)
 
 
 def _ended(note: Note, words: Words) -> Note | None:
