@@ -1,13 +1,14 @@
 """Words of a lexicon: building it, searching it."""
 
 import tempfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from bench import workloads
-from fastctc import Lexicon, LexiconSearch, NGram, TokenPassing
+from fastctc import BeamSearch, Lexicon, LexiconSearch, NGram, TokenPassing, WordBeamSearch
 
 
 def words(n: int, seed: int = 1) -> list[str]:
@@ -117,3 +118,58 @@ class Saved:
 
     def time_load(self):
         Lexicon.load(self.path)
+
+
+class RunningWords:
+    """A line of 100 frames and 80 classes: word beam search, and shallow fusion with a model of words."""
+
+    params = ([10_000, 100_000], ["words", "ngrams", "ngrams_forecast", "fusion"], [25, 100])
+    param_names = ("words", "mode", "beam width")
+
+    def setup(self, n_words, mode, beam_width):
+        made_up = words(n_words)
+        alphabet = replace(workloads.alphabet(80), word_characters=[chr(c) for c in range(65, 91)])
+        lexicon = Lexicon.from_words(made_up, alphabet)
+        rng = np.random.default_rng(1)
+        ranks = np.minimum(rng.zipf(1.2, 2 * n_words) - 1, n_words - 1)
+        lm = None if mode == "words" else NGram.train(" ".join([made_up[rank] for rank in ranks]), 2, unit="word")
+        line = " ".join(made_up[:6])[:48]
+        self.frames = workloads.spelled(alphabet.encode(line), 100, 80)
+        if mode == "fusion":
+            self.decoder = BeamSearch(alphabet, beam_width, lm=lm, lexicon=lexicon, word_bonus=2.0, exact=False)
+        else:
+            self.decoder = WordBeamSearch(lexicon, beam_width, lm=lm, mode=mode, exact=False)
+        self.decoder.decode(self.frames)  # numbers the model's words as the lexicon does
+
+    def time_decode(self, *_):
+        self.decoder.decode(self.frames)
+
+    def track_score(self, *_):
+        return self.decoder.decode(self.frames)[0].score
+
+
+RunningWords.track_score.unit = "nats"
+
+
+class Model:
+    """Estimating a model of words from a text of 100 000, writing and reading it."""
+
+    params = ([2, 3],)
+    param_names = ("order",)
+
+    def setup(self, order):
+        made_up = words(10_000)
+        ranks = np.minimum(np.random.default_rng(1).zipf(1.2, 100_000) - 1, len(made_up) - 1)
+        self.text = " ".join([made_up[rank] for rank in ranks])
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "model.arpa"
+        NGram.train(self.text, order, unit="word").to_arpa(self.path)
+
+    def teardown(self, *_):
+        self.folder.cleanup()
+
+    def time_train(self, order):
+        NGram.train(self.text, order, unit="word")
+
+    def time_read(self, *_):
+        NGram.from_arpa(self.path)

@@ -255,17 +255,17 @@ def test_what_the_compiled_search_refuses():
     beams = backends.load("compiled", "beam_search").Beams
     words = BeamSearch(ALPHABET, **CASES["everything"])._words
     beams(5, 4, None, words)
-    fusion = words.fusion
+    hot = words.hot
     for change, message in (
-        ({"weight": -1.0}, "weight and bonus"),
-        ({"bonus": inf}, "weight and bonus"),
-        ({"unknown": 1.0}, "unknown must be"),
-        ({"hot": fusion.hot._replace(ends=fusion.hot.ends[1:])}, "equally long"),
-        ({"hot": fusion.hot._replace(ends=fusion.hot.ends - 1)}, "no part of a tree"),
-        ({"hot": fusion.hot._replace(partial=fusion.hot.partial * np.nan)}, "no part of a tree"),
+        ({"fusion": words.fusion._replace(weight=-1.0)}, "weight and bonus"),
+        ({"fusion": words.fusion._replace(bonus=inf)}, "weight and bonus"),
+        ({"fusion": words.fusion._replace(unknown=1.0)}, "unknown must be"),
+        ({"hot": hot._replace(ends=hot.ends[1:])}, "equally long"),
+        ({"hot": hot._replace(ends=hot.ends - 1)}, "no part of a tree"),
+        ({"hot": hot._replace(partial=hot.partial * np.nan)}, "no part of a tree"),
     ):
         with pytest.raises(ValueError, match=message):
-            beams(5, 4, None, words._replace(fusion=fusion._replace(**change)))
+            beams(5, 4, None, words._replace(**change))
 
 
 def test_the_real_line(real, shared):

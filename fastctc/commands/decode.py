@@ -20,6 +20,7 @@ from fastctc.decoders import (
     TokenPassing,
     WordBeamSearch,
 )
+from fastctc.decoders.hot_words import words_of
 from fastctc.decoders.word_beam_search import COMPLETIONS
 from fastctc.hypothesis import Hypothesis
 from fastctc.lexicon import Lexicon
@@ -34,7 +35,7 @@ DECODERS: dict[str, tuple[set[str], set[str]]] = {
     "prefix-search": ({"n_best", "split"}, set()),
     "token-passing": ({"words", "lm", "lm_weight"}, {"words"}),
     "lexicon": ({"words", "n_best", "tolerance"}, {"words"}),
-    "word-beam-search": ({"words", "corpus", "beam_width", "n_best", "lm", "mode", "completion"}, set()),
+    "word-beam-search": ({"words", "corpus", "beam_width", "n_best", "lm", "mode", "completion", "hot_words"}, set()),
 }
 
 
@@ -121,8 +122,11 @@ def _running_words(given: dict[str, Any], characters: str | None, alphabet: Alph
     of_words = [c for c in known if c in characters] if characters else [c for c in known if c.isalpha() or c == "'"]
     alphabet = replace(alphabet, word_characters=of_words)
     if "words" in given:
-        return _lexicon(given.pop("words"), alphabet)
-    return Lexicon.from_text(read_text(given.pop("corpus")), alphabet)
+        lexicon = _lexicon(given.pop("words"), alphabet)
+    else:
+        lexicon = Lexicon.from_text(read_text(given.pop("corpus")), alphabet)
+    hot = [word for word in words_of(alphabet, given.get("hot_words")) if word not in lexicon]
+    return Lexicon.from_words([*lexicon.all_words(), *dict.fromkeys(hot)], alphabet) if hot else lexicon
 
 
 def _hot_words(file: str) -> dict[str, float]:

@@ -46,7 +46,8 @@ cdef struct Note:
     int words_state     # of the model of words
     int n_words         # that have ended
     double text         # their log probability
-    double weight       # what ranks it, besides its paths
+    double base         # what ranks it, besides its paths and hot words,
+    double weight       # and with these
     double reach        # the greatest weight that it may have after one more label, times that label's factor
     int hot             # node among the hot words, -1 if it is in none
 
@@ -371,7 +372,11 @@ cdef bint after(Search *s, int node, int label, Note *note) noexcept nogil:
         return after_fused(s, node, label, note)
     note[0] = above[0]
     note.row = -1
+    note.factor = 1.0
+    note.hot = hot_child(s, above.hot, label) if above.hot >= 0 else -1
     if s.is_word[label]:
+        if above.tree == -1 and note.hot < 0 and s.n_hot:
+            note.hot = hot_child(s, -1, label)
         tree = s.next_states[words_row(s, above) * s.width + label]
         if tree < 0:
             return False
@@ -382,20 +387,23 @@ cdef bint after(Search *s, int node, int label, Note *note) noexcept nogil:
                 chance[0] = log(forecast_sum(
                     &s.words_model, above.words_state, s.tree_words[tree], s.tree_words[s.tree_ends[tree]]
                 ))
-            note.weight = exp((above.text + chance[0]) / (above.n_words + 1))
+            note.base = exp((above.text + chance[0]) / (above.n_words + 1))
     else:
         if tree >= 0:
             if not is_whole(s, tree):
                 return False
+            if above.hot >= 0:
+                note.factor = exp(s.hot_whole[above.hot])
             if s.scored:
                 note.text += advance(&s.words_model, &note.words_state, s.tree_words[tree])
                 note.n_words += 1
-                note.weight = exp(note.text / note.n_words)
+                note.base = exp(note.text / note.n_words)
         note.tree = -1
-    note.reach = note.weight
+    note.weight = note.base * exp(s.hot_partial[note.hot]) if note.hot >= 0 else note.base
+    note.reach = note.base
     if s.scored and s.forecast != (note.tree >= 0):
-        note.reach = max(note.weight, exp(note.text / (note.n_words + 1)))
-    note.reach *= 1.0 + 1e-9  # for roundings on the way
+        note.reach = max(note.base, exp(note.text / (note.n_words + 1)))
+    note.reach *= s.hottest * (1.0 + 1e-9)  # for roundings on the way
     return True
 
 
@@ -762,10 +770,9 @@ cdef void start(Search *s) noexcept nogil:
         s.notes[1].words_state = s.words_start
         s.notes[1].n_words = 0
         s.notes[1].text = 0.0
-        s.notes[1].weight = s.notes[1].reach = s.notes[1].factor = 1.0
+        s.notes[1].base = s.notes[1].weight = s.notes[1].factor = 1.0
         s.notes[1].hot = -1
-        if s.fused:
-            s.notes[1].reach = s.hottest * max(1.0, exp(s.words_bonus)) * (1.0 + 1e-9)
+        s.notes[1].reach = s.hottest * max(1.0, exp(s.words_bonus)) * (1.0 + 1e-9)
         forget_rows(s)
     s.beams[0].node = 1
     s.beams[0].label = -1
@@ -897,38 +904,50 @@ cdef int stable_prefix(Search *s, Py_ssize_t limit) noexcept nogil:
     return 1
 
 
-cdef double score_of(Search *s, Py_ssize_t i) noexcept nogil:
-    cdef double score = log(s.beams[i].total) + s.exponent * LN2
+cdef bint final_weight(Search *s, Py_ssize_t i, double *weight) noexcept nogil:
+    """What weighs a beam at the end of the text, where the last word ends too; false if that is none."""
+    cdef const Note *note
     cdef Note ended
-    if s.fused and end_word(s, &s.notes[s.beams[i].node], &ended):
-        return score + log(ended.factor)
-    return score + log(s.notes[s.beams[i].node].weight) if s.has_words else score
+    weight[0] = 1.0
+    if not s.has_words:
+        return True
+    note = &s.notes[s.beams[i].node]
+    if s.fused:
+        if not end_word(s, note, &ended):
+            weight[0] = note.weight
+            return False
+        if note.tree != -1:
+            weight[0] = ended.factor
+        return True
+    weight[0] = note.base
+    if note.hot >= 0 and note.tree >= 0:
+        weight[0] *= exp(s.hot_whole[note.hot])
+    return True
+
+
+cdef double score_of(Search *s, Py_ssize_t i) noexcept nogil:
+    cdef double weight
+    final_weight(s, i, &weight)
+    return log(s.beams[i].total) + s.exponent * LN2 + log(weight)
 
 
 cdef Py_ssize_t ranking(Search *s, int *order) noexcept nogil:
-    """The beams that are texts, best first: in shallow fusion the last word ends too, and texts that end within a word
-    come last."""
+    """The beams that are texts, best first. Texts that end within a word that is none come last."""
     cdef Py_ssize_t i, n = 0, k
-    cdef double rank, other
-    cdef Note ended
+    cdef double rank, weight
+    cdef bint finished
     for i in range(s.n_beams):
         if ancestor(s.nodes, s.beams[i].node, 0) != 1:
             continue
         k = n
         n += 1
         order[k] = <int> i
-        if not s.fused:
-            continue
-        # stay_blank is scratch between two frames: what ranks the beams, below 0 for unfinished ones.
-        if end_word(s, &s.notes[s.beams[i].node], &ended):
-            s.stay_blank[i] = s.beams[i].total * (ended.factor if s.notes[s.beams[i].node].tree != -1 else 1.0)
-        else:
-            s.stay_blank[i] = -1.0 / (1.0 + s.beams[i].total * s.notes[s.beams[i].node].weight)
-        rank = s.stay_blank[i]
-        while k > 0:
-            other = s.stay_blank[order[k - 1]]
-            if other >= rank:
-                break
+        if not s.fused and not s.n_hot:
+            continue  # they stand in this order already
+        finished = final_weight(s, i, &weight)
+        rank = s.beams[i].total * weight
+        s.stay_blank[i] = rank if finished else -1.0 / (1.0 + rank)  # scratch between two frames
+        while k > 0 and s.stay_blank[order[k - 1]] < s.stay_blank[i]:
             order[k] = order[k - 1]
             k -= 1
         order[k] = <int> i
@@ -1004,7 +1023,7 @@ cdef class Beams:
         cdef Search *s = &self.search
         cdef const int32_t[::1] tree_labels, tree_ends, tree_words
         cdef Py_ssize_t c
-        tree_labels, tree_ends, tree_words, is_word, begins, s.forecast, tables, s.words_start, fusion = words
+        tree_labels, tree_ends, tree_words, is_word, begins, s.forecast, tables, s.words_start, hot, fusion = words
         s.n_tree = <int> tree_ends.shape[0] - 1
         if s.n_tree < 1 or tree_labels.shape[0] != s.n_tree + 1 or tree_words.shape[0] != s.n_tree + 1:
             raise ValueError("the tables of the tree must be equally long, and hold a node")
@@ -1033,17 +1052,16 @@ cdef class Beams:
         s.tree_ends = &tree_ends[0]
         s.tree_words = &tree_words[0]
         s.has_words = True
+        s.hottest = 1.0
+        if hot is not None:
+            self.take_hot(hot)
         if fusion is not None:
             self.take_fusion(fusion)
         return 0
 
     cdef int take_fusion(self, fusion) except -1:
         cdef Search *s = &self.search
-        cdef const int32_t[::1] labels, ends
-        cdef const double[::1] partial, whole
-        cdef double most = 0.0, highest = 0.0
-        cdef Py_ssize_t i
-        s.words_weight, s.words_bonus, s.unknown, hot = fusion
+        s.words_weight, s.words_bonus, s.unknown = fusion
         s.is_open = s.unknown == s.unknown
         if not 0.0 <= s.words_weight < INFINITY or not -INFINITY < s.words_bonus < INFINITY:
             raise ValueError(f"weight and bonus must be finite, got {s.words_weight} and {s.words_bonus}")
@@ -1051,9 +1069,14 @@ cdef class Beams:
             raise ValueError(f"unknown must be a log probability, got {s.unknown}")
         s.fused = True
         s.forecast = s.scored  # rows of the table are for a state of the model too
-        s.hottest = 1.0
-        if hot is None:
-            return 0
+        return 0
+
+    cdef int take_hot(self, hot) except -1:
+        cdef Search *s = &self.search
+        cdef const int32_t[::1] labels, ends
+        cdef const double[::1] partial, whole
+        cdef double most = 0.0, highest = 0.0
+        cdef Py_ssize_t i
         labels, ends, partial, whole = hot
         s.n_hot = <int> ends.shape[0] - 1
         if s.n_hot < 1 or not labels.shape[0] == partial.shape[0] == whole.shape[0] == s.n_hot + 1:

@@ -13,6 +13,7 @@ import numpy as np
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
+from fastctc.decoders.hot_words import check_hot_words, hot_tree, words_of
 from fastctc.decoders.running_words import History, RunningWords
 from fastctc.decoders.stream import Stream
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
@@ -20,8 +21,6 @@ from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
 from fastctc.ngram import BEGIN, END, UNKNOWN, NGram
 from fastctc.word_model import WordModel
-
-HOTTEST = 100  # that a hot word may add to a score
 
 Beam = tuple[tuple[int, ...], float]  # labels, score
 
@@ -133,11 +132,7 @@ class BeamSearch(Decoder):
             self.character_lm.unit != "character" or self.lm is None or self.lm.unit == "character"
         ):
             raise ValueError("character_lm must be a model of characters, beside one of words as lm")
-        for phrase, bonus in (self.hot_words or {}).items():
-            if not isfinite(bonus) or abs(bonus) > HOTTEST:
-                raise ValueError(f"hot_words must add at most {HOTTEST}, got {bonus} for {phrase!r}")
-            if not self.alphabet.encode(phrase):
-                raise ValueError("hot_words must not be empty")
+        check_hot_words(self.alphabet, self.hot_words)
         if self.rescore and self.hot_words:
             raise ValueError("rescore goes without hot_words")
         if self.rescore and not self.exact:
@@ -161,7 +156,7 @@ class BeamSearch(Decoder):
             return None
         alphabet, unknown = self.alphabet, self.unknown_log_prob
         lexicon = self.lexicon
-        hot = [self.alphabet.decode(labels) for labels in self._hot_parts]
+        hot = words_of(alphabet, self.hot_words)
         if lexicon is None or any(word not in lexicon for word in hot):
             words = [] if lexicon is None else lexicon.all_words()
             if lexicon is None and self.lm is not None:
@@ -185,12 +180,6 @@ class BeamSearch(Decoder):
                     words.append(word)
         return words
 
-    @property
-    def _hot_parts(self) -> list[tuple[int, ...]]:
-        """The words of the hot words and phrases."""
-        phrases = [self.alphabet.encode(phrase) for phrase in self.hot_words or {}]
-        return [labels[a:b] for labels in phrases for a, b in self.alphabet.words(labels)]
-
     @cached_property
     def _words(self) -> Any:
         """What the search has to know about words."""
@@ -199,7 +188,7 @@ class BeamSearch(Decoder):
             return None
         unknown = nan if running.unknown is None else running.unknown
         weight = 0.0 if self.lm is None else self.lm_weight
-        fusion = search.Fusion(weight, self.word_bonus, unknown, self._hot)
+        fusion = search.Fusion(weight, self.word_bonus, unknown)
         lexicon, model = running.lexicon, running.model
         return search.Words(
             lexicon.node_labels,
@@ -210,30 +199,9 @@ class BeamSearch(Decoder):
             False,
             None if model is None else model.tables,
             0 if model is None else model.start,
+            hot_tree(self.alphabet, self.hot_words),
             fusion,
         )
-
-    @property
-    def _hot(self) -> Any:
-        """The tree of the hot words and phrases."""
-        if not self.hot_words:
-            return None
-        phrases = sorted((self.alphabet.encode(phrase), bonus) for phrase, bonus in self.hot_words.items())
-        labels = np.array([label for phrase, _ in phrases for label in phrase], dtype=np.int32)
-        offsets = np.cumsum([0, *(len(phrase) for phrase, _ in phrases)]).astype(np.int64)
-        node_labels, ends, _ = backends.load("compiled", "lexicon").prefix_tree(labels, offsets)
-        partial, whole = np.zeros(len(ends)), np.zeros(len(ends))
-        for phrase, bonus in phrases:
-            node, end = 0, len(ends) - 1
-            for depth, label in enumerate(phrase, 1):
-                while node_labels[node] != label:
-                    node = int(ends[node])
-                partial[node] = max(partial[node], bonus * depth / len(phrase))
-                if depth == len(phrase):
-                    whole[node] = bonus
-                node, end = node + 1, int(ends[node])
-            assert node <= end
-        return backends.load("reference", "beam_search").Hot(node_labels, ends, partial, whole)
 
     @property
     def _letters(self) -> tuple[NGram, float] | None:

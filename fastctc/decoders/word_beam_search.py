@@ -1,6 +1,7 @@
 """Word beam search."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, nan
@@ -11,6 +12,7 @@ import numpy as np
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
+from fastctc.decoders.hot_words import check_hot_words, hot_tree, words_of
 from fastctc.decoders.running_words import History, RunningWords
 from fastctc.decoders.stream import Stream
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
@@ -49,6 +51,9 @@ class WordBeamSearch(Decoder):
         What to do about a word that is unfinished at the end. "unique": complete it if only one word begins so, as
         published; "best": complete it by the most probable word that begins so; "forced": the same, but texts that end
         in a whole word go first, so that all results consist of the lexicon's words.
+    hot_words : mapping of str to float, optional
+        Words of the lexicon, and phrases of them, to be preferred, and by how much: what is added to the score for
+        each. Their beginnings are preferred as long as they may become one of them.
     n_best : int, default 1
         How many hypotheses to return.
     exact : bool, default True
@@ -87,6 +92,7 @@ class WordBeamSearch(Decoder):
     lm: NGram | None = None
     mode: str | None = None
     completion: str = "unique"
+    hot_words: Mapping[str, float] | None = None
     n_best: int = 1
     exact: bool = True
     backend: str = "compiled"
@@ -112,6 +118,11 @@ class WordBeamSearch(Decoder):
         if not is_word[self.lexicon.labels].all():
             bad = self.alphabet.symbols[self.lexicon.labels[int(np.argmin(is_word[self.lexicon.labels]))]]
             raise ValueError(f"the lexicon's words must be made of the alphabet's word characters, but one has {bad!r}")
+
+        check_hot_words(self.alphabet, self.hot_words)
+        for word in words_of(self.alphabet, self.hot_words):
+            if word not in self.lexicon:
+                raise ValueError(f"hot_words must consist of words of the lexicon, but {word!r} is none")
 
     @property
     def alphabet(self) -> Alphabet:  # type: ignore[override]
@@ -142,6 +153,7 @@ class WordBeamSearch(Decoder):
             "forecast" in str(self.mode),
             None if model is None else model.tables,
             0 if model is None else model.start,
+            hot_tree(self.alphabet, self.hot_words),
         )
 
     @property

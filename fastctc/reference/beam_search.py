@@ -45,7 +45,6 @@ class Fusion(NamedTuple):
     weight: float  # exponent of the model's probabilities
     bonus: float  # for each word
     unknown: float  # log probability of a word that is not in the dictionary; NaN: there must be none
-    hot: Hot | None
 
 
 class Words(NamedTuple):
@@ -59,6 +58,7 @@ class Words(NamedTuple):
     forecast: bool  # whether the model weighs beginnings of words, by all words that they may become
     tables: Any  # of a model of words: those of fastctc.reference.ngram.forecast; or None
     start: int  # state of the empty text
+    hot: Hot | None = None
     fusion: Fusion | None = None  # otherwise as published
 
 
@@ -72,6 +72,7 @@ class Note(NamedTuple):
     weight: float  # what ranks the prefix, besides the probability of its paths
     factor: float = 1.0  # what its last label has multiplied the sums by
     hot: int = -1  # node among the hot words
+    base: float = 1.0  # the weight without that
 
 
 class Prefix(NamedTuple):
@@ -169,9 +170,9 @@ class Beams:
         """The best prefixes since the last commit, and their log probabilities, the model's share included."""
         own = [prefix for prefix in self.beams if prefix.root == 0]
         weights = {prefix: self._weight(prefix) for prefix in own}
-        if self.words and self.words.fusion:
+        if self.words and (self.words.fusion or self.words.hot):
             # The last word ends too. Texts that end within a word come last.
-            ended = {prefix: _ended(self.notes[prefix], self.words) for prefix in own}
+            ended = {prefix: _final(self.notes[prefix], self.words) for prefix in own}
             weights = {p: weights[p] if (note := ended[p]) is None else note.factor for p in own}
             own.sort(key=lambda prefix: (ended[prefix] is None, -sum(self.beams[prefix]) * weights[prefix]))
         return [
@@ -270,35 +271,51 @@ def _after(note: Note, label: int, words: Words) -> Note | None:
     """Where a text stands after one more label; None if it must not follow."""
     if words.fusion:
         return _after_fused(note, label, words, words.fusion)
-    node, state, n_words, text, weight = note[:5]
+    node, state, n_words, text = note[:4]
+    base, factor = note.base, 1.0
+    hot = _child(words.hot, note.hot, label) if note.hot >= 0 else -1
     if words.is_word[label]:
         child, end = (node + 1, words.ends[node]) if node >= 0 else (0, len(words.ends) - 1)
         while child < end and words.node_labels[child] != label:
             child = words.ends[child]
         if child >= end:
             return None
+        if node == -1 and hot < 0:
+            hot = _child(words.hot, -1, label)
         if words.forecast:
             first, last = words.words[child], words.words[words.ends[child]]
             total = ngram.forecast(*words.tables, state, first, last)  # type: ignore[call-arg]
-            weight = exp((text + log(total)) / (n_words + 1)) if total > 0.0 else 0.0
-        return Note(int(child), state, n_words, text, weight)
-    if node >= 0:
-        if node + 1 < words.ends[node] and words.words[node + 1] == words.words[node]:
-            return None  # no word ends here
-        if words.tables is not None:
-            tables: ngram.Tables = words.tables[:7]
-            score, state = ngram.score(*tables, state, [int(words.words[node])])
-            n_words += 1
-            text += score[0]
-            weight = exp(text / n_words) if text > -inf else 0.0
-    return Note(-1, state, n_words, text, weight)
+            base = exp((text + log(total)) / (n_words + 1)) if total > 0.0 else 0.0
+        node = int(child)
+    else:
+        if node >= 0:
+            if node + 1 < words.ends[node] and words.words[node + 1] == words.words[node]:
+                return None  # no word ends here
+            factor = exp(words.hot.whole[note.hot]) if words.hot and note.hot >= 0 else 1.0
+            if words.tables is not None:
+                tables: ngram.Tables = words.tables[:7]
+                score, state = ngram.score(*tables, state, [int(words.words[node])])
+                n_words += 1
+                text += score[0]
+                base = exp(text / n_words) if text > -inf else 0.0
+        node = -1
+    weight = base * exp(words.hot.partial[hot]) if words.hot and hot >= 0 else base
+    return Note(node, state, n_words, text, weight, factor, hot, base)
+
+
+def _final(note: Note, words: Words) -> Note | None:
+    """Where a text stands at the end; what weighs it is the factor. None if it ends within a word that is none."""
+    if words.fusion:
+        return _ended(note, words)
+    reward = words.hot.whole[note.hot] if words.hot and note.hot >= 0 and note.node >= 0 else 0.0
+    return note._replace(factor=note.base * exp(reward))
 
 
 def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note | None:
     """The same in shallow fusion: words multiply the sums when they end; until then they weigh as much as all words
     that they may become."""
     is_open = not isnan(fusion.unknown)
-    hot = _child(fusion.hot, note.hot, label) if note.hot >= 0 else -1
+    hot = _child(words.hot, note.hot, label) if note.hot >= 0 else -1
     if not words.is_word[label]:
         if note.node != -1:
             ended = _ended(note, words)
@@ -307,7 +324,7 @@ def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note |
             note = ended
         else:
             note = note._replace(factor=1.0)
-        return note._replace(weight=exp(fusion.hot.partial[hot]) if fusion.hot and hot >= 0 else 1.0, hot=hot)
+        return note._replace(weight=exp(words.hot.partial[hot]) if words.hot and hot >= 0 else 1.0, hot=hot)
     factor = 1.0
     if note.node != -1 and words.begins[label]:  # a piece that begins the next word
         ended = _ended(note, words)
@@ -315,7 +332,7 @@ def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note |
             return None
         note, factor = ended, ended.factor
     if note.node == -1 and hot < 0:
-        hot = _child(fusion.hot, -1, label)
+        hot = _child(words.hot, -1, label)
     node = -2
     if note.node != -2:
         child, end = (note.node + 1, words.ends[note.node]) if note.node >= 0 else (0, len(words.ends) - 1)
@@ -331,7 +348,7 @@ def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note |
         ahead = log(total) if total > 0.0 else -inf
     if is_open:
         ahead = max(ahead, fusion.unknown) if node >= 0 else fusion.unknown
-    partial = fusion.hot.partial[hot] if fusion.hot and hot >= 0 else 0.0
+    partial = words.hot.partial[hot] if words.hot and hot >= 0 else 0.0
     return note._replace(node=node, weight=exp(fusion.weight * ahead + partial), factor=factor, hot=hot)
 
 
@@ -350,7 +367,7 @@ def _ended(note: Note, words: Words) -> Note | None:
         tables: ngram.Tables = words.tables[:7]
         score, state = ngram.score(*tables, state, [int(words.words[node]) if whole else -1])
         value = score[0] if whole else value
-    reward = fusion.hot.whole[note.hot] if fusion.hot and note.hot >= 0 else 0.0
+    reward = words.hot.whole[note.hot] if words.hot and note.hot >= 0 else 0.0
     factor = exp(fusion.weight * value + fusion.bonus + reward) if value > -inf else 0.0
     return Note(-1, state, note.n_words + 1, note.text + value, 1.0, factor)
 

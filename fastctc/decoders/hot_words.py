@@ -1,0 +1,50 @@
+"""Hot words: words and phrases that are to be preferred."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from fastctc import backends
+from fastctc.alphabet import Alphabet
+
+HOTTEST = 100  # that a hot word may add to a score
+
+HotWords = Mapping[str, float] | None
+
+
+def check_hot_words(alphabet: Alphabet, hot_words: HotWords) -> None:
+    """Refuse what is no hot word."""
+    for phrase, bonus in (hot_words or {}).items():
+        if not isfinite(bonus) or abs(bonus) > HOTTEST:
+            raise ValueError(f"hot_words must add at most {HOTTEST}, got {bonus} for {phrase!r}")
+        if not alphabet.encode(phrase):
+            raise ValueError("hot_words must not be empty")
+
+
+def words_of(alphabet: Alphabet, hot_words: HotWords) -> list[str]:
+    """The words of the hot words and phrases."""
+    phrases = [alphabet.encode(phrase) for phrase in hot_words or {}]
+    return [alphabet.decode(labels[a:b]) for labels in phrases for a, b in alphabet.words(labels)]
+
+
+def hot_tree(alphabet: Alphabet, hot_words: HotWords) -> Any:
+    """The prefix tree of the hot words and phrases, see fastctc.reference.beam_search.Hot."""
+    if not hot_words:
+        return None
+    phrases = sorted((alphabet.encode(phrase), bonus) for phrase, bonus in hot_words.items())
+    labels = np.array([label for phrase, _ in phrases for label in phrase], dtype=np.int32)
+    offsets = np.cumsum([0, *(len(phrase) for phrase, _ in phrases)]).astype(np.int64)
+    node_labels, ends, _ = backends.load("compiled", "lexicon").prefix_tree(labels, offsets)
+    partial, whole = np.zeros(len(ends)), np.zeros(len(ends))
+    for phrase, bonus in phrases:
+        node = 0
+        for depth, label in enumerate(phrase, 1):
+            while node_labels[node] != label:
+                node = int(ends[node])
+            partial[node] = max(partial[node], bonus * depth / len(phrase))
+            if depth == len(phrase):
+                whole[node] = bonus
+            node += 1
+    return backends.load("reference", "beam_search").Hot(node_labels, ends, partial, whole)
