@@ -217,6 +217,23 @@ def test_an_old_doubt_does_not_hold_a_stream_up():
     assert text + stream.finish()[0].text == "a" + "c" * 51
 
 
+def test_frames_are_not_kept_for_silence():
+    decoder = BeamSearch(ALPHABET, 1)
+    stream = decoder.stream()
+    blank = np.log([[*[1e-6] * 9, 1 - 9e-6]] * 50)
+    sure = np.log([[1 - 9e-6, *[1e-6] * 9]])
+    stream.push(sure)
+    texts = []
+    for _ in range(40):
+        stream.push(blank)
+        texts.append(stream.commit().text)
+        assert sum(map(len, stream._kept)) <= 150
+    stream.push(sure)
+    [rest] = stream.finish()
+    assert "".join(texts) + rest.text == "aa"
+    assert rest.timesteps == (2001,)
+
+
 def test_what_a_stream_refuses():
     stream = BeamSearch(ALPHABET, 4).stream()
     frame = np.full((1, 10), 0.1)

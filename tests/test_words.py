@@ -202,6 +202,20 @@ def test_streams(number, exact, completion, backend):
             assert text + rest.text == whole.text
 
 
+@pytest.mark.parametrize("number", range(4))
+def test_streams_with_hot_words(number, backend):
+    mode, lm = MODES[number]
+    decoder = WordBeamSearch(LEXICON, 8, lm=lm, mode=mode, hot_words=HOT, backend=backend)
+    log_probs = peaky(np.random.default_rng(7 + number), 70, 8)
+    [whole] = decoder.decode(log_probs)
+    stream, text = decoder.stream(), ""
+    for piece in np.array_split(log_probs, 20):
+        stream.push(piece)
+        text += stream.commit().text
+    [rest] = stream.finish()
+    assert (text + rest.text, rest.score) == (whole.text, pytest.approx(whole.score))
+
+
 def test_completions():
     lexicon = Lexicon.from_words(["cab", "cabba", "cad", "b"], ALPHABET)
     frames = np.full((3, 8), 1e-4)

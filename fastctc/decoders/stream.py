@@ -11,6 +11,7 @@ from fastctc.frames import Doubles, Floats, Frames, Workspace, as_doubles, as_fr
 from fastctc.hypothesis import Hypothesis, hypotheses
 
 Labels = tuple[int, ...]
+SILENCE = 100  # frames that are kept where no label is in sight, for one that may have begun
 
 
 class Search(Protocol):
@@ -151,18 +152,20 @@ class Stream:
     def _boundary(self, labels: Labels, values: Floats) -> tuple[Labels, int]:
         """How many of the stable labels can be let go, and the frame up to which they reach."""
         best = self._search.best()
+        if not best:
+            return (), max(0, len(values) - SILENCE)
         if not labels:
             return (), 0
         align = backends.load(self._backend, "loss").forced_align
         values = values.astype(np.float64, copy=False)
         _, first, last = align(values, best, self._alphabet.blank, self._is_log)
-        if len(best) == len(labels):
-            if last[-1] + 1 < len(values):
-                return labels, len(values)
+        if len(first) < len(best):  # the frames let go were those of another text that was the best then
+            return (), 0
+        if len(best) == len(labels) and last[-1] + 1 == len(values):
             labels = self._search.stable(len(labels) - 1)  # the last label may go on
             if not labels:
                 return (), 0
-        return labels, first[len(labels)]
+        return labels, last[len(labels) - 1] + 1
 
 
 def _moved(found: Hypothesis, by: int) -> Hypothesis:
