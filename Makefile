@@ -7,7 +7,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml setup.py $(wildcard fastctc/compiled/*.pyx fastctc/compiled/*.pxd fastctc/compiled/*.h)
+SOURCES := pyproject.toml setup.py $(wildcard fastctc/compiled/*.pyx fastctc/compiled/*.px[di] fastctc/compiled/*.h)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test bench peers clean

@@ -37,7 +37,7 @@ def extension(name: str) -> Extension:
     module = Extension(
         f"fastctc.compiled.{name}",
         [f"fastctc/compiled/{name}.pyx"],
-        depends=[str(header) for header in Path("fastctc/compiled").glob("*.h")],
+        depends=[str(part) for kind in ("*.h", "*.pxd", "*.pxi") for part in Path("fastctc/compiled").glob(kind)],
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
     )

@@ -9,8 +9,8 @@ class Beams:
     def commit(self, n_labels: int) -> None: ...
 
 def beam_search(
-    probs: Any, blank: int, beam_width: int, n_best: int, model: Any = None
+    probs: Any, blank: int, beam_width: int, n_best: int, model: Any = None, words: Any = None
 ) -> list[tuple[tuple[int, ...], float]]: ...
 def beam_search_batch(
-    batch: Any, blank: int, beam_width: int, n_best: int, model: Any = None
+    batch: Any, blank: int, beam_width: int, n_best: int, model: Any = None, words: Any = None
 ) -> list[list[tuple[tuple[int, ...], float]]]: ...
