@@ -34,7 +34,7 @@ def main() -> None:
     letters = Alphabet(alphabet.characters, word_characters=[c for c in alphabet.characters if c.isalpha()])
     texts = [file.with_suffix(".txt").read_text(encoding="utf-8") for file in FOLDER.glob("*.npy")]
     known = Lexicon.from_text(" ".join([*texts, *words]), letters)
-    decoders[f"word beam search, {len(known)} words"] = WordBeamSearch(known)
+    decoders[f"word beam search, {len(known)} words"] = WordBeamSearch(known, 100)
     of_one_word = {f"lexicon of {len(words)} words": LexiconSearch(Lexicon.from_words(words, alphabet))}
     for file in sorted(FOLDER.glob("*.npy")):
         frames = np.load(file)

@@ -344,7 +344,7 @@ def test_drop_in(lm_type, as_bytes):
         search.compute(mat[0])
 
 
-def test_the_real_lines(real, shared):
+def test_the_real_lines(real, shared, backend):
     letters = {c for c in real["iam_line"][1].characters if c.isalpha() or c == "'"}
     alphabet = Alphabet(real["iam_line"][1].characters, real["iam_line"][1].blank, letters)
     text = (shared / "text" / "english_corpus.txt").read_text(encoding="utf-8")
@@ -352,12 +352,44 @@ def test_the_real_lines(real, shared):
     words = re.findall(f"[{re.escape(''.join(sorted(letters)))}]+", text)
     lm = NGram.train(" ".join(words), 2, unit="word", smoothing="add-k", k=0.01)
     for mode in ("words", "ngrams", "ngrams_forecast"):
-        decoder = WordBeamSearch(lexicon, lm=None if mode == "words" else lm, mode=mode)
+        decoder = WordBeamSearch(lexicon, lm=None if mode == "words" else lm, mode=mode, backend=backend)
         assert decoder.decode(real["iam_line"][0])[0].text == "the fake friend of the family haze te"
     characters = real["bentham_2"][1].characters
     alphabet = Alphabet(characters, real["bentham_2"][1].blank, {c for c in characters if c.isalpha() or c == "'"})
     corpus = (shared / "text" / "bentham_corpus.txt").read_text(encoding="utf-8")
     lexicon = Lexicon.from_text(corpus, alphabet)
     for beam_width, end in ((10, "fa"), (25, "idea"), (100, "idea")):
-        [found] = WordBeamSearch(lexicon, beam_width).decode(real["bentham_2"][0])
+        [found] = WordBeamSearch(lexicon, beam_width, backend=backend).decode(real["bentham_2"][0])
         assert found.text == f"submitt both mental and corporeal, is far beyond any {end}"
+
+
+@pytest.mark.parametrize(
+    ("name", "corpus", "smoothing", "texts"),
+    [
+        ("iam_line", "english_corpus.txt", 0.01, ["the fake friend of the family haze te"] * 4),
+        (
+            "bentham_2",
+            "bentham_corpus.txt",
+            0.0,
+            [
+                "submitt both mental and corporeal, is far beyond any idea",
+                "submitt both mental and corporeal, submitt",
+                "submitt both mental and corporeal,     the",
+                "submitt both mental and corporeal,     the",
+            ],
+        ),
+    ],
+    ids=["iam_line", "bentham_2"],
+)
+def test_what_the_published_program_reads(real, shared, name, corpus, smoothing, texts):
+    """As measured with it; where the smoothing is 0 the bigrams that never occurred rule out what the frames say."""
+    from fastctc.compat.word_beam_search import WordBeamSearch as Published
+
+    log_probs, alphabet = real[name]
+    characters = "".join(alphabet.characters)
+    letters = "".join(c for c in characters if c.isalpha() or c == "'")
+    text = (shared / "text" / corpus).read_text(encoding="utf-8")
+    mat = np.exp(log_probs.astype(np.float64))[:, None]
+    for lm_type, expected in zip(("Words", "NGrams", "NGramsForecast", "NGramsForecastAndSample"), texts, strict=True):
+        [labels] = Published(25, lm_type, smoothing, text, characters, letters).compute(mat)
+        assert alphabet.decode(labels) == expected
