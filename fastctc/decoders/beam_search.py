@@ -1,6 +1,5 @@
 """Beam search."""
 
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
+from fastctc.decoders.beams_of_stream import BeamsOfStream, check_beams
 from fastctc.decoders.decoder import Decoder
 from fastctc.decoders.hot_words import check_hot_words, hot_tree, words_of
 from fastctc.decoders.running_words import History, RunningWords
@@ -112,10 +112,7 @@ class BeamSearch(Decoder):
     backend: str = "compiled"
 
     def __post_init__(self) -> None:
-        if self.beam_width < 1:
-            raise ValueError(f"beam_width must be 1 or more, got {self.beam_width}")
-        if not 1 <= self.n_best <= self.beam_width:
-            raise ValueError(f"n_best must be 1 to beam_width, which is {self.beam_width}, got {self.n_best}")
+        check_beams(self.beam_width, self.n_best)
         for name in ("lm_weight", "character_lm_weight"):
             if not 0 < getattr(self, name) < inf:
                 raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
@@ -143,7 +140,7 @@ class BeamSearch(Decoder):
         beams = backends.load(self.backend, "beam_search").Beams(
             self.alphabet.n_classes, self.alphabet.blank, self._model, self._words
         )
-        return Stream(self.alphabet, _BeamsOfStream(self, beams), self.exact, self.backend)
+        return Stream(self.alphabet, BeamsOfStream(self, beams), self.exact, self.backend)
 
     @property
     def _has_words(self) -> bool:
@@ -230,10 +227,16 @@ class BeamSearch(Decoder):
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
         frames = as_doubles(batch, workspace)
-        n_best = self.beam_width if self.rescore else self.n_best
         probs = [f.probs for f in frames]
-        found = search(probs, self.alphabet.blank, self.beam_width, n_best, self._model, self._words)
+        found = search(probs, self.alphabet.blank, self.beam_width, self._wanted, self._model, self._words)
         return self._hypotheses(frames, found, self._start)
+
+    @property
+    def _wanted(self) -> int:
+        return self.beam_width if self.rescore else self.n_best
+
+    def _results(self, doubles: Doubles, found: list[Beam], before: History) -> list[Hypothesis]:
+        return self._hypotheses([doubles], [found], before)[0]
 
     @property
     def _start(self) -> History:
@@ -290,30 +293,3 @@ class BeamSearch(Decoder):
             values = ngram.score(*self.character_lm.tables, self.character_lm.start, tokens)[0]
             score += self.character_lm_weight * sum(values)
         return -score, one.labels
-
-
-class _BeamsOfStream:
-    """What a stream asks of the beams."""
-
-    def __init__(self, decoder: BeamSearch, beams: Any) -> None:
-        self._decoder, self._beams = decoder, beams
-        self._history = decoder._start  # of what was committed
-
-    def extend(self, frames: Frames) -> None:
-        self._beams.extend(as_doubles([frames], Workspace())[0].probs, self._decoder.beam_width)
-
-    def best(self) -> tuple[int, ...]:
-        found = self._beams.best(1)
-        return found[0][0] if found else ()
-
-    def stable(self, limit: int | None = None) -> tuple[int, ...]:
-        labels: tuple[int, ...] = self._beams.stable(sys.maxsize if limit is None else limit)
-        return labels
-
-    def commit(self, n_labels: int) -> None:
-        self._history = self._decoder._follow(self._history, self.best()[:n_labels])
-        self._beams.commit(n_labels)
-
-    def results(self, doubles: Doubles) -> list[Hypothesis]:
-        n_best = self._decoder.beam_width if self._decoder.rescore else self._decoder.n_best
-        return self._decoder._hypotheses([doubles], [self._beams.best(n_best)], self._history)[0]

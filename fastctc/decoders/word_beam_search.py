@@ -1,6 +1,5 @@
 """Word beam search."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ import numpy as np
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
+from fastctc.decoders.beams_of_stream import BeamsOfStream, check_beams
 from fastctc.decoders.decoder import Decoder
 from fastctc.decoders.hot_words import check_hot_words, hot_tree, words_of
 from fastctc.decoders.running_words import History, RunningWords
@@ -98,10 +98,7 @@ class WordBeamSearch(Decoder):
     backend: str = "compiled"
 
     def __post_init__(self) -> None:
-        if self.beam_width < 1:
-            raise ValueError(f"beam_width must be 1 or more, got {self.beam_width}")
-        if not 1 <= self.n_best <= self.beam_width:
-            raise ValueError(f"n_best must be 1 to beam_width, which is {self.beam_width}, got {self.n_best}")
+        check_beams(self.beam_width, self.n_best)
         if self.mode is None:
             object.__setattr__(self, "mode", "words" if self.lm is None else "ngrams_forecast")
         if self.mode not in MODES:
@@ -134,7 +131,7 @@ class WordBeamSearch(Decoder):
             self.alphabet.n_classes, self.alphabet.blank, None, self._words
         )
         keeps_frames = self.exact or self.completion != "unique"  # to compare completions
-        return Stream(self.alphabet, _WordsOfStream(self, beams), keeps_frames, self.backend)
+        return Stream(self.alphabet, BeamsOfStream(self, beams), keeps_frames, self.backend)
 
     @cached_property
     def _model(self) -> WordModel | None:
@@ -166,18 +163,25 @@ class WordBeamSearch(Decoder):
         frames = as_doubles(batch, workspace)
         probs = [f.probs for f in frames]
         found = search(probs, self.alphabet.blank, self.beam_width, self._wanted, None, self._words)
-        return [self._hypotheses(f, beams, self._running.start) for f, beams in zip(frames, found, strict=True)]
+        return [self._results(f, beams, self._start) for f, beams in zip(frames, found, strict=True)]
 
     @cached_property
     def _running(self) -> RunningWords:
         return RunningWords(self.lexicon, self._model, None, self.backend)
 
-    def _hypotheses(self, frames: Doubles, found: list[Beam], before: History) -> list[Hypothesis]:
+    @property
+    def _start(self) -> History:
+        return self._running.start
+
+    def _follow(self, history: History, labels: Labels) -> History:
+        return self._running.follow(history, labels)
+
+    def _results(self, doubles: Doubles, found: list[Beam], before: History) -> list[Hypothesis]:
         """What the frames, and the words before them, tell about what was found."""
         whole, texts = [], {}
         for labels, score in found:
-            history = self._running.follow(before, labels)
-            longer = labels + self._completed(history, labels, frames)
+            history = self._follow(before, labels)
+            longer = labels + self._completed(history, labels, doubles)
             if longer not in texts:
                 texts[longer] = score, history.log_prob
                 whole.append((longer == labels and self._running.is_whole(history), longer))
@@ -185,7 +189,7 @@ class WordBeamSearch(Decoder):
             whole.sort(key=lambda one: not one[0])
         chosen = [(labels, *texts[labels]) for _, labels in whole[: self.n_best]]
         if self.exact:
-            findings = [(frames, labels, score) for labels, score, _ in chosen]
+            findings = [(doubles, labels, score) for labels, score, _ in chosen]
             plain = hypotheses(self.alphabet, findings, self.backend)
         else:
             decode = self.alphabet.decode
@@ -219,30 +223,3 @@ class WordBeamSearch(Decoder):
             if value > best:
                 best, missing = value, rest
         return missing
-
-
-class _WordsOfStream:
-    """What a stream asks of the beams."""
-
-    def __init__(self, decoder: WordBeamSearch, beams: Any) -> None:
-        self._decoder, self._beams = decoder, beams
-        self._history = decoder._running.start  # of what was committed
-
-    def extend(self, frames: Frames) -> None:
-        self._beams.extend(as_doubles([frames], Workspace())[0].probs, self._decoder.beam_width)
-
-    def best(self) -> Labels:
-        found = self._beams.best(1)
-        return found[0][0] if found else ()
-
-    def stable(self, limit: int | None = None) -> Labels:
-        labels: Labels = self._beams.stable(sys.maxsize if limit is None else limit)
-        return labels
-
-    def commit(self, n_labels: int) -> None:
-        self._history = self._decoder._running.follow(self._history, self.best()[:n_labels])
-        self._beams.commit(n_labels)
-
-    def results(self, doubles: Doubles) -> list[Hypothesis]:
-        found = self._beams.best(self._decoder._wanted)
-        return self._decoder._hypotheses(doubles, found, self._history)
