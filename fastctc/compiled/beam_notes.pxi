@@ -24,7 +24,7 @@ cdef int find_row(Search *s, int state, int words_state) noexcept nogil:
         factors[i] = NAN
         s.next_states[row * s.width + i] = -1
     if words_state >= 0:  # the children of the tree's node; the tree may come from a bad file
-        child = state + 1
+        child = max(0, state + 1)
         end = s.tree_ends[state] if state >= 0 else s.n_tree if state == -1 else 0
         while child < end <= s.n_tree:
             label = s.tree_labels[child]
