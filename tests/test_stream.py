@@ -217,21 +217,25 @@ def test_an_old_doubt_does_not_hold_a_stream_up():
     assert text + stream.finish()[0].text == "a" + "c" * 51
 
 
-def test_frames_are_not_kept_for_silence():
-    decoder = BeamSearch(ALPHABET, 1)
-    stream = decoder.stream()
+@pytest.mark.parametrize("beam_width", [1, 4, 25])
+def test_frames_are_not_kept_for_silence(beam_width):
+    """Also where a few other texts stay in the beam, so that the first label may still change."""
+    stream = BeamSearch(ALPHABET, beam_width).stream()
     blank = np.log([[*[1e-6] * 9, 1 - 9e-6]] * 50)
     sure = np.log([[1 - 9e-6, *[1e-6] * 9]])
     stream.push(sure)
-    texts = []
+    text, timesteps, words = "", (), ()
     for _ in range(40):
         stream.push(blank)
-        texts.append(stream.commit().text)
-        assert sum(map(len, stream._kept)) <= 150
+        part = stream.commit()
+        text, timesteps, words = text + part.text, timesteps + part.timesteps, words + part.words
+        assert sum(map(len, stream._kept)) <= 400
     stream.push(sure)
+    stream.push(blank)
     [rest] = stream.finish()
-    assert "".join(texts) + rest.text == "aa"
-    assert rest.timesteps == (2001,)
+    assert text + rest.text == "aa"
+    assert timesteps + rest.timesteps == (0, 2001)
+    assert (words + rest.words)[-1].last == 2001
 
 
 def test_what_a_stream_refuses():

@@ -11,7 +11,7 @@ from fastctc.frames import Doubles, Floats, Frames, Workspace, as_doubles, as_fr
 from fastctc.hypothesis import Hypothesis, hypotheses
 
 Labels = tuple[int, ...]
-SILENCE = 100  # frames that are kept where no label is in sight, for one that may have begun
+SILENCE = 100  # frames that are kept before and after a pause, for labels that end or begin there
 
 
 class Search(Protocol):
@@ -54,6 +54,7 @@ class Stream:
         self._kept: list[Floats] = []  # frames since the last commit, if the exact algorithms will need them
         self._is_log = True
         self._first = 0  # number of the first frame kept
+        self._gaps: list[tuple[int, int]] = []  # of long pauses: before which of the frames kept, how many are left out
         self._n_frames = 0
         self._finished = False
 
@@ -104,7 +105,9 @@ class Stream:
             The text since the last commit; put together, these texts and the last one are what decoding all at once
             gives. ``log_prob``, ``words`` and ``confidence`` are those of its own frames, which end where the best
             alignment puts its last label; frames are counted from the beginning of the stream. Where the decoder is
-            not exact they are left out as always. A label that may still go on in the next frame stays for later.
+            not exact they are left out as always. A label that may still go on in the next frame stays for later. Where
+            what came before a long pause may still change, the middle of the pause is let go alone: it is missing in
+            ``log_prob``.
         """
         self._refuse_finished()
         labels = self._search.stable()
@@ -117,8 +120,10 @@ class Stream:
         self._kept = [values[end:].copy()]
         doubles = self._doubles(values[:end])
         [found] = hypotheses(self._alphabet, [(doubles, labels, nan)], self._backend)
-        found = _moved(found, self._first)
-        self._first += end
+        found = self._moved(found)
+        self._first, self._gaps = self._number(end), [(place - end, n) for place, n in self._gaps if place > end]
+        if not end:
+            self._leave_out_pause(values)
         return found
 
     def finish(self) -> list[Hypothesis]:
@@ -134,7 +139,7 @@ class Stream:
         self._finished = True
         found = self._search.results(self._doubles(self._values()))
         self._kept = []
-        return [_moved(one, self._first) for one in found]
+        return [self._moved(one) for one in found]
 
     def _refuse_finished(self) -> None:
         if self._finished:
@@ -167,9 +172,29 @@ class Stream:
                 return (), 0
         return labels, last[len(labels) - 1] + 1
 
+    def _leave_out_pause(self, values: Floats) -> None:
+        """Let go of the middle of a pause after the best text, so that a pause of any length takes little memory."""
+        best = self._search.best()
+        align = backends.load(self._backend, "loss").forced_align
+        _, _, last = align(values.astype(np.float64, copy=False), best, self._alphabet.blank, self._is_log)
+        if len(last) < len(best):
+            return
+        start, stop = (last[-1] + 1 if last else 0) + SILENCE, len(values) - SILENCE
+        if stop - start < SILENCE:
+            return
+        self._kept = [np.concatenate([values[:start], values[stop:]])]
+        before = [(place, n) for place, n in self._gaps if place < start]
+        within = sum(n for place, n in self._gaps if start <= place <= stop)
+        after = [(place - (stop - start), n) for place, n in self._gaps if place > stop]
+        self._gaps = [*before, (start, stop - start + within), *after]
 
-def _moved(found: Hypothesis, by: int) -> Hypothesis:
-    return found._replace(
-        timesteps=tuple([step + by for step in found.timesteps]),
-        words=tuple([word._replace(first=word.first + by, last=word.last + by) for word in found.words]),
-    )
+    def _number(self, frame: int) -> int:
+        """Which frame of the stream one of those kept is."""
+        return self._first + frame + sum(n for place, n in self._gaps if place <= frame)
+
+    def _moved(self, found: Hypothesis) -> Hypothesis:
+        number = self._number
+        return found._replace(
+            timesteps=tuple([number(step) for step in found.timesteps]),
+            words=tuple([word._replace(first=number(word.first), last=number(word.last)) for word in found.words]),
+        )
