@@ -69,7 +69,7 @@ class NGram:
         unit : {"character", "word"}
             What the tokens are. Words are what stands between white space.
         smoothing : {"kneser-ney", "add-k"}
-            Interpolated modified Kneser-Ney, the best there is, or k more occurrences of everything.
+            Interpolated modified Kneser-Ney, or k more occurrences of everything.
         k : float, default 1
             For add-k; 0 makes what was never seen impossible.
         sentences : bool, optional

@@ -170,6 +170,22 @@ def test_hot_words_add_to_the_score(number, backend):
             assert found[one.text] == pytest.approx(one.score + reward, abs=1e-9)
 
 
+@pytest.mark.parametrize("number", range(4))
+def test_rescoring_orders_by_the_true_probability(number):
+    mode, lm = MODES[number]
+    rng = np.random.default_rng(number)
+    log_probs = peaky(rng, 40, 8) / 2
+    log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
+    options = {"lm": lm, "mode": mode}
+
+    def true(one):
+        return one.log_prob + (one.lm_log_prob or 0.0) / max(1, len(re.findall("[abcd]+(?=[^abcd])", one.text)))
+
+    every = WordBeamSearch(LEXICON, 20, n_best=20, **options).decode(log_probs)
+    best = WordBeamSearch(LEXICON, 20, n_best=5, rescore=True, **options).decode(log_probs)
+    assert [true(h) for h in best] == pytest.approx(sorted(map(true, every), reverse=True)[:5])
+
+
 def test_words_stay_in_the_lexicon_and_the_rest_is_free():
     rng = np.random.default_rng(1)
     for mode, lm in MODES:
@@ -276,6 +292,8 @@ def test_a_model_in_the_order_of_the_lexicon():
         ({"lm": BIGRAMS, "mode": "words"}, "lm must be given"),
         ({"lm": NGram.train("ab", 2)}, "lm must be a model of words"),
         ({"completion": "none"}, "completion must be"),
+        ({"rescore": True, "exact": False}, "rescore needs"),
+        ({"rescore": True, "hot_words": {"cab": 1.0}}, "goes without hot_words"),
         ({"hot_words": {"abba": 1.0}}, "hot_words must consist of words of the lexicon"),
     ],
 )

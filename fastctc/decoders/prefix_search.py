@@ -30,7 +30,8 @@ class PrefixSearch(Decoder):
     alphabet : Alphabet
     split : float, optional
         Cut the sequence wherever the blank is more probable than this, 0.9 or more, and search the sections one by
-        one. It makes long sequences possible, and gives nearly always the same texts, but no longer provably.
+        one. It makes long sequences possible, and gives nearly always the same texts, but no longer provably. They
+        stand in the order of their ``log_prob`` where that is computed.
     n_best : int, default 1
         How many texts to return; fewer come back where fewer are possible.
     max_prefixes : int, optional
@@ -81,7 +82,8 @@ class PrefixSearch(Decoder):
         for section in self._sections(frames):
             texts = _joined(texts, self._search(section), self.n_best)
         if self.exact:
-            return hypotheses(self.alphabet, [(frames, labels, score) for labels, score in texts], self.backend)
+            found = hypotheses(self.alphabet, [(frames, labels, score) for labels, score in texts], self.backend)
+            return sorted(found, key=lambda one: (-one.log_prob, one.labels)) if self.split is not None else found
         decode = self.alphabet.decode
         return [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score in texts]
 

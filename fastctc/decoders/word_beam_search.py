@@ -56,6 +56,8 @@ class WordBeamSearch(Decoder):
         each. Their beginnings are preferred as long as they may become one of them.
     n_best : int, default 1
         How many hypotheses to return.
+    rescore : bool, default False
+        Whether to order the survivors by their true probability, with that of their words, not by the beam's sum.
     exact : bool, default True
         Whether to compute ``log_prob``, ``timesteps``, ``words`` and ``confidence``.
     backend : str, default "compiled"
@@ -94,6 +96,7 @@ class WordBeamSearch(Decoder):
     completion: str = "unique"
     hot_words: Mapping[str, float] | None = None
     n_best: int = 1
+    rescore: bool = False
     exact: bool = True
     backend: str = "compiled"
 
@@ -117,6 +120,8 @@ class WordBeamSearch(Decoder):
             raise ValueError(f"the lexicon's words must be made of the alphabet's word characters, but one has {bad!r}")
 
         check_hot_words(self.alphabet, self.hot_words)
+        if self.rescore and (self.hot_words or not self.exact):
+            raise ValueError("rescore needs the true probabilities, exact must be True; and goes without hot_words")
         for word in words_of(self.alphabet, self.hot_words):
             if word not in self.lexicon:
                 raise ValueError(f"hot_words must consist of words of the lexicon, but {word!r} is none")
@@ -156,7 +161,8 @@ class WordBeamSearch(Decoder):
     @property
     def _wanted(self) -> int:
         """How many beams to look at."""
-        return self.n_best if self.completion == "unique" else self.beam_width  # completed, several may be one
+        simple = self.completion == "unique" and not self.rescore
+        return self.n_best if simple else self.beam_width  # completed, several may be one
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
@@ -183,20 +189,27 @@ class WordBeamSearch(Decoder):
             history = self._follow(before, labels)
             longer = labels + self._completed(history, labels, doubles)
             if longer not in texts:
-                texts[longer] = score, history.log_prob
+                texts[longer] = score, history
                 whole.append((longer == labels and self._running.is_whole(history), longer))
         if self.completion == "forced":
             whole.sort(key=lambda one: not one[0])
-        chosen = [(labels, *texts[labels]) for _, labels in whole[: self.n_best]]
+        n_best = len(whole) if self.rescore else self.n_best
+        chosen = [(labels, *texts[labels]) for _, labels in whole[:n_best]]
         if self.exact:
             findings = [(doubles, labels, score) for labels, score, _ in chosen]
             plain = hypotheses(self.alphabet, findings, self.backend)
         else:
             decode = self.alphabet.decode
             plain = [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score, _ in chosen]
-        if self.lm is None:
-            return plain
-        return [one._replace(lm_log_prob=value) for one, (_, _, value) in zip(plain, chosen, strict=True)]
+        if self.lm is not None:
+            plain = [h._replace(lm_log_prob=past.log_prob) for h, (_, _, past) in zip(plain, chosen, strict=True)]
+        if self.rescore:
+            true = [
+                h.log_prob + past.log_prob / max(1, past.n_words) for h, (*_, past) in zip(plain, chosen, strict=True)
+            ]
+            order = sorted(range(len(plain)), key=lambda i: (-true[i], plain[i].labels))
+            plain = [plain[i] for i in order[: self.n_best]]
+        return plain
 
     def _completed(self, history: History, labels: Labels, frames: Doubles) -> Labels:
         """The labels that are missing in the last word."""
