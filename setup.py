@@ -56,6 +56,7 @@ setup(
             "lexicon_search",
             "loss",
             "metrics",
+            "morphology",
             "ngram",
             "prefix_search",
             "spelling",

@@ -1,0 +1,191 @@
+/* Erosion and dilation of one image by a rectangle (window) or by the runs of a mask (runs_of_mask), for four types.
+
+   Whole rows are streamed. Along a row a window of k pixels is made by doubling: after the pass with step s every pixel
+   holds the extreme of 2 s pixels, so log2(k) passes do. Down the columns a few rows are compared directly, two output
+   rows at a time, which share all but one of their rows; many rows by van Herk's running extremes (1992,
+   doi:10.1016/0167-8655(92)90069-C), whose cost does not depend on k. Loops are left to the compiler's vectors. */
+
+#ifndef FASTCTC_MORPHOLOGY_H
+#define FASTCTC_MORPHOLOGY_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JOIN_(a, b, c) a##_##b##_##c
+#define JOIN(a, b, c) JOIN_(a, b, c)
+
+enum { BORDER_IGNORE, BORDER_CONSTANT, BORDER_EDGE, BORDER_REFLECT };
+
+/* What to do: sizes of the image, of the footprint and its anchor, the border and what it is filled with. A footprint is
+   a full rectangle if n_runs is 0, else runs of set pixels: row, first column, length, number of that length in lengths. */
+typedef struct {
+    ptrdiff_t height, width, rows, columns, top, left;
+    int border;
+    double fill;
+    const int32_t *runs;
+    ptrdiff_t n_runs;
+    const int32_t *lengths;
+    ptrdiff_t n_lengths;
+} plan_t;
+
+#define FEW 7 /* rows that are compared directly */
+
+/* Where index i of a line of n comes from, -1: from nowhere. */
+static inline ptrdiff_t source_of(ptrdiff_t i, ptrdiff_t n, int border) {
+    if (i >= 0 && i < n) return i;
+    if (border == BORDER_EDGE) return i < 0 ? 0 : n - 1;
+    if (border == BORDER_REFLECT) {
+        i %= 2 * n;
+        if (i < 0) i += 2 * n;
+        return i < n ? i : 2 * n - 1 - i;
+    }
+    return -1;
+}
+
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__) && !defined(FASTCTC_DEBUG)
+#define CLONES __attribute__((target_clones("avx2", "default")))
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define CLONES
+#define INLINE static inline
+#endif
+
+/* Floats are compared as integers, which every vector unit has a minimum and a maximum for: with the other bits of the
+   negative ones turned over, their bits are in order. NaN becomes the value that never wins, -0 becomes 0. */
+#define ORDERED_LEAST ((int32_t)0x807fffff) /* minus infinity */
+#define ORDERED_GREATEST 0x7f800000 /* infinity */
+
+INLINE int32_t reordered(int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
+
+INLINE int32_t ordered(int32_t bits, int32_t identity) {
+    const int32_t v = reordered(bits), number = v + (v == -1); /* -1 is -0 */
+    return (bits & 0x7fffffff) > 0x7f800000 ? identity : number;
+}
+
+INLINE int32_t bits_of(double x) {
+    const float f = (float)x;
+    int32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+#define BETTER(a, b) ((b) > (a) ? (b) : (a))
+#define SIDE largest
+#define WORKING(x) (x)
+#define FILL ((T)plan->fill)
+#define SUFFIX u8
+#define T uint8_t
+#define V uint8_t
+#define IDENTITY 0
+#include "morphology_template.h"
+#undef SUFFIX
+#undef T
+#undef V
+#undef IDENTITY
+#define SUFFIX u16
+#define T uint16_t
+#define V uint16_t
+#define IDENTITY 0
+#include "morphology_template.h"
+#undef SUFFIX
+#undef T
+#undef V
+#undef IDENTITY
+#define SUFFIX i16
+#define T int16_t
+#define V int16_t
+#define IDENTITY INT16_MIN
+#include "morphology_template.h"
+#undef SUFFIX
+#undef T
+#undef V
+#undef IDENTITY
+#undef WORKING
+#undef FILL
+#define SUFFIX f32
+#define T int32_t
+#define FILL bits_of(plan->fill)
+#define V int32_t
+#define IDENTITY ORDERED_LEAST
+#define WORKING(x) ordered(x, IDENTITY)
+#define FINISHED(v) reordered(v)
+#include "morphology_template.h"
+#undef SUFFIX
+#undef T
+#undef V
+#undef IDENTITY
+#undef WORKING
+#undef FINISHED
+#undef FILL
+#undef BETTER
+#undef SIDE
+
+#define BETTER(a, b) ((b) < (a) ? (b) : (a))
+#define SIDE smallest
+#define WORKING(x) (x)
+#define FILL ((T)plan->fill)
+#define SUFFIX u8
+#define T uint8_t
+#define V uint8_t
+#define IDENTITY UINT8_MAX
+#include "morphology_template.h"
+#undef SUFFIX
+#undef T
+#undef V
+#undef IDENTITY
+#define SUFFIX u16
+#define T uint16_t
+#define V uint16_t
+#define IDENTITY UINT16_MAX
+#include "morphology_template.h"
+#undef SUFFIX
+#undef T
+#undef V
+#undef IDENTITY
+#define SUFFIX i16
+#define T int16_t
+#define V int16_t
+#define IDENTITY INT16_MAX
+#include "morphology_template.h"
+#undef SUFFIX
+#undef T
+#undef V
+#undef IDENTITY
+#undef WORKING
+#undef FILL
+#define SUFFIX f32
+#define T int32_t
+#define FILL bits_of(plan->fill)
+#define V int32_t
+#define IDENTITY ORDERED_GREATEST
+#define WORKING(x) ordered(x, IDENTITY)
+#define FINISHED(v) reordered(v)
+#include "morphology_template.h"
+#undef SUFFIX
+#undef T
+#undef V
+#undef IDENTITY
+#undef WORKING
+#undef FINISHED
+#undef FILL
+#undef BETTER
+#undef SIDE
+
+/* One image; 0, or -1 if there is no memory. kind is 'B', 'H', 'h' or 'f', as in Python's struct. */
+static int extremes_of_image(char kind, int largest, const void *in, void *out, const plan_t *plan) {
+    switch (kind) {
+        case 'B':
+            return largest ? image_u8_largest(in, out, plan) : image_u8_smallest(in, out, plan);
+        case 'H':
+            return largest ? image_u16_largest(in, out, plan) : image_u16_smallest(in, out, plan);
+        case 'h':
+            return largest ? image_i16_largest(in, out, plan) : image_i16_smallest(in, out, plan);
+        default:
+            return largest ? image_f32_largest(in, out, plan) : image_f32_smallest(in, out, plan);
+    }
+}
+
+#endif

@@ -1,0 +1,122 @@
+"""Networks and training states in files: numbers and JSON, nothing that could be executed."""
+
+import json
+from dataclasses import asdict
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastctc import storage
+from fastctc.htr.config import Config
+
+Weights = dict[str, npt.NDArray[Any]]
+
+
+def shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """The name and the shape of every weight of a network."""
+    result: dict[str, tuple[int, ...]] = {}
+    channels = 1
+    for i, (kernel, out) in enumerate(zip(config.kernels, config.channels, strict=True), 1):
+        result[f"conv{i}/kernel"] = (*kernel, channels, out)
+        for name in ("gamma", "beta", "moving_mean", "moving_variance"):
+            result[f"norm{i}/{name}"] = (out,)
+        channels = out
+    features = config.rows * channels
+    for i, units in enumerate(config.units, 1):
+        for way in ("forward", "backward"):
+            result[f"lstm{i}/{way}/kernel"] = (features, 4 * units)
+            result[f"lstm{i}/{way}/recurrent_kernel"] = (units, 4 * units)
+            result[f"lstm{i}/{way}/bias"] = (4 * units,)
+        features = 2 * units
+    result["classes/kernel"] = (features, config.alphabet.n_classes)
+    result["classes/bias"] = (config.alphabet.n_classes,)
+    return result
+
+
+def save_network(
+    path: str | PathLike[str], config: Config, weights: Weights, card: dict[str, Any] | None = None, dtype: str = "f4"
+) -> None:
+    """Write a network's config and weights, and a card that says where they come from."""
+    arrays = {name: weights[name].astype(dtype).ravel() for name in shapes(config)}
+    about = {"config": json.loads(config.to_json()), "dtype": dtype, "card": card or {}}
+    storage.save(path, "network", about, arrays)
+
+
+def load_network(path: str | PathLike[str]) -> tuple[Config, Weights, dict[str, Any]]:
+    """Config, weights (float32) and card of a network.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    StorageError
+        If it is damaged, holds something else, or weights that do not fit its config.
+    """
+    about, _ = storage.load(path, "network", {})
+    try:
+        config = Config.from_json(json.dumps(about["config"]))
+        dtype = {"f2": "f2", "f4": "f4"}[about["dtype"]]
+        card = dict(about.get("card", {}))
+    except (KeyError, TypeError, ValueError) as error:
+        raise storage.StorageError(f"{path}: the header is damaged: {error}") from None
+    expected = shapes(config)
+    _, arrays = storage.load(path, "network", dict.fromkeys(expected, dtype))
+    weights: Weights = {}
+    for name, shape in expected.items():
+        if arrays[name].size != int(np.prod(shape)):
+            raise storage.StorageError(f"{path}: {name} must hold {shape} numbers, but has {arrays[name].size}")
+        weights[name] = arrays[name].astype(np.float32).reshape(shape)
+        if not np.isfinite(weights[name]).all():
+            raise storage.StorageError(f"{path}: {name} holds numbers that are not finite")
+    return config, weights, card
+
+
+def save_state(
+    path: Path, model: Any, optimizer: Any, config: Config, settings: Any, step: int, rows: list[tuple[float, ...]]
+) -> None:
+    """Everything that the next step of a training depends on."""
+    variables = _everything(model, optimizer)
+    arrays = {f"{i}": np.asarray(variable).astype(_kind(variable)).ravel() for i, variable in enumerate(variables)}
+    about = {"config": json.loads(config.to_json()), "settings": asdict(settings), "step": step, "rows": rows}
+    storage.save(path, "training state", about, arrays)
+
+
+def load_state(
+    path: Path, model: Any, optimizer: Any, config: Config, settings: Any
+) -> tuple[int, list[tuple[float, ...]]]:
+    """Give model and optimizer the saved state; the step and the learning curves so far, 0 and none if there is none.
+
+    Raises
+    ------
+    StorageError
+        If the state is damaged.
+    ValueError
+        If it belongs to another config or other settings.
+    """
+    if not path.exists():
+        return 0, []
+    about, _ = storage.load(path, "training state", {})
+    for name, mine in (("config", json.loads(config.to_json())), ("settings", asdict(settings))):
+        different = sorted(key for key in mine if about.get(name, {}).get(key) != mine[key])
+        if different:
+            raise ValueError(
+                f"{path} is the state of a training with other {', '.join(different)}: continue with the same settings, "
+                "or train into an empty folder"
+            )
+    variables = _everything(model, optimizer)
+    _, arrays = storage.load(path, "training state", {f"{i}": _kind(v) for i, v in enumerate(variables)})
+    for i, variable in enumerate(variables):
+        variable.assign(arrays[f"{i}"].reshape(tuple(variable.shape)))
+    return int(about["step"]), [tuple(row) for row in about["rows"]]
+
+
+def _everything(model: Any, optimizer: Any) -> list[Any]:
+    """Weights, seeds of dropout, moments of the optimizer."""
+    return [*model.variables, *optimizer.variables]
+
+
+def _kind(variable: Any) -> str:
+    return {"float32": "f4", "int64": "i8", "int32": "i4", "uint32": "u4"}[str(variable.dtype)]

@@ -1,0 +1,275 @@
+"""Training: samples in, the best weights out, and nothing lost if the machine stops in between.
+
+Every step's batch follows from the seed and the step's number, and the whole state is saved every few minutes, so that
+a run that is killed goes on as if nothing had happened.
+"""
+
+import csv
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastctc.decoders import BestPath
+from fastctc.htr import model as network
+from fastctc.htr.checkpoint import load_state, save_network, save_state
+from fastctc.htr.config import Config
+from fastctc.htr.distortion import as_input, distort
+from fastctc.htr.samples import HEIGHT, Samples
+from fastctc.metrics import edit_distance
+
+COLUMNS = ("step", "seconds", "loss", "cer", "wer", "items_per_second", "learning_rate")
+AHEAD = 6  # batches that wait for the network
+DECAY = 0.25  # share of the steps over which the learning rate falls to nothing
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; the same settings and data give the same run."""
+
+    steps: int = 4000  # updates of the weights
+    columns: int = 20_000  # of images in a batch, paper included
+    learning_rate: float = 1.5e-3  # at its highest
+    warm_up: int = 200  # steps until it is there
+    weight_decay: float = 1e-4
+    distortion: float = 1.0  # how much training images vary, see distort
+    short: int = 300  # first steps, with short texts only: long ones teach a new network that everything is blank
+    validate_every: int = 250  # steps
+    patience: int = 0  # stop after that many validations without a better CER; 0: never
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Samples and how often they are drawn."""
+
+    samples: Samples
+    weight: float
+
+
+class Batches:
+    """The batch of every step, made ahead by a thread of its own."""
+
+    def __init__(self, config: Config, settings: Settings, sources: Sequence[Source], first: int) -> None:
+        self.config, self.settings = config, settings
+        self.labels = [[_labels(config, text) for text in source.samples.texts] for source in sources]
+        self.sources = sources
+        self.usable = [np.flatnonzero([len(label) > 0 for label in labels]) for labels in self.labels]
+        weights = np.array([source.weight * (len(usable) > 0) for source, usable in zip(sources, self.usable, strict=True)])
+        if not weights.sum() > 0:
+            raise ValueError("there must be samples to train on, but none has a text of the alphabet's characters")
+        self.weights = weights / weights.sum()
+        self.ready: queue.Queue[Any] = queue.Queue(AHEAD)
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._fill, args=(first,), daemon=True)
+        self.thread.start()
+
+    def __next__(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], int]:
+        made = self.ready.get()
+        if isinstance(made, BaseException):
+            raise made
+        batch: tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], int] = made
+        return batch
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self.stopped.set()
+
+    def _fill(self, first: int) -> None:
+        try:
+            step = first
+            while not self.stopped.is_set():
+                made = self.batch(step)
+                step += 1
+                while not self.stopped.is_set():
+                    try:
+                        self.ready.put(made, timeout=0.5)
+                        break
+                    except queue.Full:
+                        continue
+        except BaseException as error:
+            self.ready.put(error)
+
+    def batch(self, step: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], int]:
+        """Images, targets and number of items of a step: samples of about one width, so that little paper is read."""
+        settings, config = self.settings, self.config
+        rng = np.random.default_rng((settings.seed, step))
+        which = int(rng.choice(len(self.sources), p=self.weights))
+        samples, labels, usable = self.sources[which].samples, self.labels[which], self.usable[which]
+        pool = rng.choice(usable, min(256, len(usable)), replace=False)
+        widths = np.array([samples.width(i) for i in pool])
+        if step < settings.short:
+            order = np.argsort(widths)[: max(8, len(pool) // 3)]
+            pool, widths = pool[order], widths[order]
+        near = widths[rng.integers(len(widths))]
+        order = np.argsort(np.abs(np.log(widths / near)), kind="stable")
+        columns = -(-int(near * config.height / HEIGHT * 1.1 + 24) // 64) * 64  # that an image will probably take
+        most = max(2, settings.columns // columns)
+        stretch = float(np.exp(settings.distortion * rng.normal(0, 0.15)))
+        inks, kept = [], []
+        for i in pool[order[:most]]:
+            ink = distort(samples.image(i), config.height, rng, settings.distortion, stretch)
+            if config.width is not None:
+                ink = _fitted(ink, config, rng)
+            if ink.shape[1] // config.stride >= _frames_needed(labels[i]):
+                inks.append(ink)
+                kept.append(labels[i])
+        if rng.random() < 0.2 or not inks:  # an empty page has no text either
+            inks.append(distort(np.zeros((HEIGHT, int(near)), np.uint8), config.height, rng, settings.distortion))
+            if config.width is not None:
+                inks[-1] = _fitted(inks[-1], config, rng)
+            kept.append(())
+        width = config.width or -(-max(ink.shape[1] for ink in inks) // 64) * 64
+        frames = width // config.stride
+        return as_input(inks, width), network.targets(kept, [frames] * len(kept)), len(kept)
+
+
+def _fitted(ink: npt.NDArray[np.uint8], config: Config, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Into a network of one width: shrunk if it is too wide, at a place that differs."""
+    from fastctc.htr.preparation import resized
+
+    assert config.width is not None
+    if ink.shape[1] > config.width:
+        return resized(ink, config.height, config.width)
+    left = int(rng.integers(0, config.width - ink.shape[1] + 1))
+    return np.pad(ink, ((0, 0), (left, config.width - ink.shape[1] - left)))
+
+
+def _labels(config: Config, text: str) -> tuple[int, ...]:
+    """The labels of a text; none if it has a character that the network cannot write."""
+    known = {character: i for i, character in enumerate(config.characters)}
+    labels = tuple(known.get(character, -1) for character in text)
+    return () if -1 in labels else labels
+
+
+def _frames_needed(labels: tuple[int, ...]) -> int:
+    """Repeated characters need a blank between them."""
+    return len(labels) + sum(a == b for a, b in zip(labels, labels[1:], strict=False))
+
+
+def learning_rate(settings: Settings, step: int) -> float:
+    """It rises, stays, and falls to nothing at the end (warm-up, stable, decay)."""
+    rise = min(1.0, (step + 1) / max(1, settings.warm_up))
+    left = (settings.steps - step) / max(1.0, DECAY * settings.steps)
+    return settings.learning_rate * rise * min(1.0, left)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well texts are read by best path."""
+
+    cer: float
+    wer: float
+    loss: float
+
+
+def evaluate(model: Any, config: Config, samples: Samples, most: int | None = None) -> Score:
+    """Error rates over (the first ``most`` of) the samples, without language model."""
+    numbers = sorted(range(len(samples) if most is None else min(most, len(samples))), key=samples.width)
+    best_path = BestPath(config.alphabet)
+    distances = np.zeros(4)
+    rng = np.random.default_rng(0)
+    for start in range(0, len(numbers), 32):
+        some = numbers[start : start + 32]
+        inks = [distort(samples.image(i), config.height, rng, 0.0) for i in some]
+        if config.width is not None:
+            inks = [_fitted(ink, config, rng) for ink in inks]
+        width = config.width or -(-max(ink.shape[1] for ink in inks) // 64) * 64
+        log_probs = np.asarray(model.predict_on_batch(as_input(inks, width)))
+        for i, hypotheses in zip(some, best_path.decode_batch(log_probs), strict=True):
+            text, truth = hypotheses[0].text, samples.texts[i]
+            words, true_words = text.split(), truth.split()
+            distances += edit_distance(text, truth), len(truth), edit_distance(words, true_words), len(true_words)
+    return Score(distances[0] / max(1, distances[1]), distances[2] / max(1, distances[3]), 0.0)
+
+
+def train(
+    config: Config,
+    settings: Settings,
+    sources: Sequence[Source],
+    validation: Samples,
+    out: Path,
+    initial: dict[str, npt.NDArray[Any]] | None = None,
+    report: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+) -> Path:
+    """Train a network; returns the file of the best weights.
+
+    In ``out`` stand ``best.fastctc`` (the weights with the lowest CER on the validation samples), ``last.fastctc``,
+    ``state.fastctc`` (from which the same call goes on), ``curves.csv`` and, with matplotlib, ``curves.png``.
+    """
+    keras = network.keras()
+    keras.utils.set_random_seed(settings.seed)
+    model = network.build_model(config)
+    if initial is not None:
+        network.set_weights(model, initial)
+    optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay, clipnorm=5.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer=optimizer, loss=network.ctc_loss, jit_compile=keras.backend.backend() == "jax")
+    optimizer.build(model.trainable_variables)
+    out.mkdir(parents=True, exist_ok=True)
+    step, rows = load_state(out / "state.fastctc", model, optimizer, config, settings)
+    best = min((row[3] for row in rows), default=np.inf)
+    since_best = 0
+    seconds = rows[-1][1] if rows else 0.0
+    if step:
+        report(f"going on after step {step} of {settings.steps}")
+    batches = Batches(config, settings, sources, step)
+    started, losses, items, shown = time.monotonic(), [], 0, time.monotonic()
+    try:
+        while step < settings.steps:
+            optimizer.learning_rate.assign(learning_rate(settings, step))
+            # The places of dropout follow from the step as well.
+            x, y, n = next(batches)
+            losses.append(float(model.train_on_batch(x, y)))
+            items += n
+            step += 1
+            now = time.monotonic()
+            if now - shown > 10:
+                shown = now
+                rate = items / (now - started)
+                left = (now - started) / max(1, len(losses)) * (settings.steps - step)
+                report(f"step {step} of {settings.steps}: loss {np.mean(losses[-50:]):.3f}, {rate:.0f} items/s, {left / 60:.0f} min left")
+            if step % settings.validate_every == 0 or step == settings.steps:
+                spent = now - started
+                score = evaluate(model, config, validation)
+                seconds += spent
+                rows.append((step, seconds, float(np.mean(losses)), score.cer, score.wer, items / spent, learning_rate(settings, step)))
+                report(f"step {step}: loss {np.mean(losses):.3f}, CER {score.cer:.2%}, WER {score.wer:.2%}")
+                values = network.weights(model)
+                save_network(out / "last.fastctc", config, values, {"step": step, "cer": score.cer})
+                if score.cer < best:
+                    best, since_best = score.cer, 0
+                    save_network(out / "best.fastctc", config, values, {"step": step, "cer": score.cer})
+                else:
+                    since_best += 1
+                save_state(out / "state.fastctc", model, optimizer, config, settings, step, rows)
+                _curves(out, rows)
+                started, losses, items = time.monotonic(), [], 0
+                if settings.patience and since_best >= settings.patience:
+                    report(f"no better since {since_best} validations: stopped")
+                    break
+    finally:
+        batches.close()
+    return out / "best.fastctc"
+
+
+def _curves(out: Path, rows: Sequence[tuple[float, ...]]) -> None:
+    """Learning curves as numbers and, where matplotlib is, as a picture."""
+    beside = out / "curves.csv.part"
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+    beside.replace(out / "curves.csv")
+    try:
+        from fastctc.plotting import plot_learning_curves
+    except ImportError:
+        return
+    plot_learning_curves(rows, out / "curves.png")
