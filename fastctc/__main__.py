@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 import fastctc
-from fastctc.commands import align, decode, lm, tune
+from fastctc.commands import align, decode, devices, lm, morph, tune
 
-COMMANDS = {"decode": decode, "align": align, "lm": lm, "tune": tune}
+COMMANDS = {"decode": decode, "align": align, "lm": lm, "tune": tune, "morph": morph, "devices": devices}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -66,7 +66,9 @@ def as_mask(footprint: Footprint) -> Mask:
         return _rectangle(int(footprint[0]), int(footprint[1]))
     mask = np.ascontiguousarray(np.asarray(footprint) != 0)
     if mask.ndim != 2:
-        raise ValueError(f"a footprint must be a size, (rows, columns) or a mask of two dimensions, got shape {mask.shape}")
+        raise ValueError(
+            f"a footprint must be a size, (rows, columns) or a mask of two dimensions, got shape {mask.shape}"
+        )
     if not mask.any():
         raise ValueError(f"a footprint must set at least one pixel, got none in shape {mask.shape}")
     return mask

@@ -1,6 +1,7 @@
 """Erosion, dilation, and what is made of them, for grey and binary images."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -204,13 +205,15 @@ def each(
     """
     batch, dtype = _as_pixels(images)
     if batch.ndim != 3 or len(operations) != len(batch):
-        raise ValueError(f"images must be (N, H, W) with N operations, got {batch.shape} and {len(operations)} operations")
+        raise ValueError(
+            f"images must be (N, H, W) with N operations, got {batch.shape} and {len(operations)} operations"
+        )
     masks, anchors, sides = [], [], []
     for operation in operations:
         kind, footprint = operation if operation is not None else ("erosion", 1)
         if kind not in ("erosion", "dilation"):
             raise ValueError(f"an operation must be an erosion or a dilation, got {kind!r}")
-        mask, anchor = _oriented(as_mask(footprint), None, reflected=kind == "dilation")
+        mask, anchor = _laid(footprint, None, reflected=kind == "dilation")
         masks.append(mask)
         anchors.append(anchor)
         sides.append(kind == "dilation")
@@ -267,7 +270,9 @@ def reconstruction(
         raise ValueError(f"connectivity must be 4 or 8, got {connectivity}")
     if not np.all(start <= limit if method == "dilation" else start >= limit):
         side = "above" if method == "dilation" else "below"
-        raise ValueError(f"the seed must be nowhere {side} the mask for reconstruction by {method}, and nothing may be NaN")
+        raise ValueError(
+            f"the seed must be nowhere {side} the mask for reconstruction by {method}, and nothing may be NaN"
+        )
     done = backends.load(backend, "morphology").reconstruction(start, limit, method == "dilation", connectivity)
     return np.asarray(done).view(dtype)
 
@@ -290,25 +295,25 @@ def _extremes(
     if iterations < 0:
         raise ValueError(f"iterations must be 0 or more, got {iterations}")
     pixels, dtype = _as_pixels(image, channel_axis)
-    mask, at = _oriented(as_mask(footprint), anchor, reflected=largest and convention == "adjoint")
-    mode, fill = _border(border, dtype)
+    mask, at = _laid(footprint, anchor, reflected=largest and convention == "adjoint")
+    mode, fill = ("ignore", 0.0) if border == "ignore" else _border(border, dtype)
     if iterations > 1 and mode == "ignore" and mask.all():
         rows, columns = mask.shape
         mask = as_mask((iterations * (rows - 1) + 1, iterations * (columns - 1) + 1))
         at, iterations = (iterations * at[0], iterations * at[1]), 1
     twin = backends.load(backend, "morphology")
-    if iterations == 1 and out is None and channel_axis is None:  # what is called most, with as little around it as can be
-        batch = pixels if pixels.ndim == 3 else pixels[None]
-        done = twin.extremes(batch, mask, at, mode, fill, largest)
-        return np.asarray(done if pixels.ndim == 3 else done[0]).view(dtype)
-    batch = pixels if pixels.ndim == 3 else pixels[None]
-    result = batch.copy() if iterations == 0 else batch
+    result = pixels if pixels.ndim == 3 else pixels[None]
     for _ in range(iterations):
         result = twin.extremes(result, mask, at, mode, fill, largest)
-    result = (result if pixels.ndim == 3 else result[0]).view(dtype)
+    if pixels.ndim == 2:
+        result = result[0]
+    if dtype == bool:
+        result = result.view(bool)
     if channel_axis is not None:
         result = np.moveaxis(result, 0, channel_axis)
-    return _given(result, out)
+    if out is not None or channel_axis is not None or not iterations:
+        return _given(result.copy() if not iterations else result, out)
+    return result
 
 
 def _twice(image: npt.ArrayLike, footprint: Footprint, options: dict[str, Any], first: Any, second: Any) -> Image:
@@ -367,8 +372,17 @@ def _as_pixels(image: npt.ArrayLike, channel_axis: int | None = None) -> tuple[I
     return pixels, dtype
 
 
-def _oriented(mask: Mask, anchor: tuple[int, int] | None, *, reflected: bool) -> tuple[Mask, tuple[int, int]]:
-    """The mask as it is laid on the image, and the place in it that lies on the pixel."""
+def _laid(footprint: Footprint, anchor: tuple[int, int] | None, *, reflected: bool) -> tuple[Mask, tuple[int, int]]:
+    """The footprint as a mask as it is laid on the image, and the place in it that lies on the pixel."""
+    if isinstance(footprint, int | tuple) and (anchor is None or isinstance(anchor, tuple)):
+        try:
+            return _laid_rectangle(footprint, anchor, reflected)
+        except TypeError:  # a mask of tuples that hold lists
+            pass
+    return _oriented(as_mask(footprint), anchor, reflected)
+
+
+def _oriented(mask: Mask, anchor: tuple[int, int] | None, reflected: bool) -> tuple[Mask, tuple[int, int]]:
     rows, columns = mask.shape
     top, left = anchor if anchor is not None else (rows // 2, columns // 2)
     if not (0 <= top < rows and 0 <= left < columns):
@@ -376,6 +390,11 @@ def _oriented(mask: Mask, anchor: tuple[int, int] | None, *, reflected: bool) ->
     if not reflected:
         return mask, (int(top), int(left))
     return mask[::-1, ::-1], (rows - 1 - int(top), columns - 1 - int(left))
+
+
+@lru_cache(256)
+def _laid_rectangle(footprint: Any, anchor: tuple[int, int] | None, reflected: bool) -> tuple[Mask, tuple[int, int]]:
+    return _oriented(as_mask(footprint), anchor, reflected)
 
 
 def _border(border: Border, dtype: np.dtype[Any]) -> tuple[str, float]:

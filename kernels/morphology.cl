@@ -53,6 +53,8 @@ typedef T loose __attribute__((ext_vector_type(VN), aligned(sizeof(T))));
 #define LOAD(p) ((vec)*(__local const loose *)(p))
 #define STORE(p, v) (*(__local loose *)(p) = (v))
 #define WHOLE(n) (((n) + VN - 1) / VN * VN)
+/* From row to row in local memory: not a power of two, or they would drive each other out of the cache. */
+#define PITCH(n) (WHOLE(n) + 6 * VN)
 
 #ifdef FLOATS
 inline vec CLEANED(vec v) { return v == v ? v + 0.0f : (vec)(WORST); }
@@ -97,89 +99,84 @@ inline void put(__global T *o, __local T *spare, vec v, int left) {
 #endif
 
 #ifdef LOW
-/* A vector of windows at the edge of the image, by way of a row that is continued there. */
-inline vec edge(__global const T *image, __local T *row, int y, int x, int width, int height) {
-    line(image, row, y, x, VN + COLUMNS - 1, width, height);
-    vec v = LOAD(row);
+/* The windows of a row y from column x on, n of them; row is used up. */
+inline void windows(__global const T *image, __local T *row, __local T *to, int y, int x, int n, int width, int height) {
+    line(image, row, y, x, n + COLUMNS - 1, width, height);
+    int step = 1, m = WHOLE(n) + COLUMNS - 1;
+    for (; 2 * step < COLUMNS; step *= 2) {
+        m -= step;
+        for (int i = 0; i < m; i += VN) STORE(row + i, better(LOAD(row + i), LOAD(row + i + step)));
+    }
+    for (int i = 0; i < n; i += VN) STORE(to + i, better(LOAD(row + i), LOAD(row + i + COLUMNS - step)));
+}
+
+/* A window straight from the image, where it does not hang over the edge. */
+inline vec window(__global const T *p) {
+    vec v = CLEANED(GLOAD(p));
     #pragma unroll
-    for (int k = 1; k < COLUMNS; k++) v = better(v, LOAD(row + k));
+    for (int k = 1; k < COLUMNS; k++) v = better(v, CLEANED(GLOAD(p + k)));
     return v;
 }
 
-/* What two results share: all rows but the first and the last. */
-inline vec shared_by_both(__local const T *p, const int *at) {
-#if ROWS == 1
-    return (vec)(WORST);
-#else
-    vec v = LOAD(p + at[1]);
-    #pragma unroll
-    for (int j = 2; j < ROWS; j++) v = better(v, LOAD(p + at[j]));
-    return v;
-#endif
-}
+/* Two results from the windows a and b of their last rows. The ring holds the ROWS - 1 rows before: its oldest, at[0],
+   only the first result needs, the others both; a and b take the places of the two oldest. */
+#define BOTH(i, a, b, KEEP)                                                                      \
+    {                                                                                            \
+        vec shared_ = a, first_, second_;                                                        \
+        _Pragma("unroll") for (int j = 1; j < ROWS - 1; j++) shared_ = better(shared_, LOAD(ring + at[j] + i)); \
+        first_ = ROWS > 1 ? better(shared_, LOAD(ring + at[0] + i)) : a;                         \
+        second_ = ROWS > 1 ? better(shared_, b) : b;                                             \
+        if (ROWS > 2) STORE(ring + at[0] + i, a);                                                \
+        if (ROWS > 1) STORE(ring + at[ROWS > 2] + i, b);                                         \
+        KEEP(o + i, first_, n - i);                                                              \
+        if (pair) KEEP(o + width + i, second_, n - i);                                           \
+    }
+#define KEEP_WHOLE(p, v, left) GSTORE(p, v)
+#define KEEP_PART(p, v, left) put(p, row, v, left)
 
-/* COLUMNS, ROWS: the rectangle, ROWS <= 7; LEFT, TOP: its anchor. row: WHOLE(tile) + COLUMNS + VN pixels,
-   ring: ROWS + 1 rows of WHOLE(tile). */
+/* COLUMNS, ROWS: the rectangle, ROWS <= 7; LEFT, TOP: its anchor. row: WHOLE(tile) + COLUMNS + 2 VN pixels,
+   ring: ROWS + 1 rows of PITCH(tile), the last two for windows at the edges. */
 __kernel void morphology(__global const T *restrict images, __global T *restrict results, int width, int height,
                          int tile, int band, __local T *row, __local T *ring) {
     const int x0 = get_group_id(0) * tile, y0 = get_group_id(1) * band;
     if (x0 >= width || y0 >= height) return;
     __global const T *image = images + (size_t)get_group_id(2) * width * height;
     __global T *result = results + (size_t)get_group_id(2) * width * height;
-    const int n = min(tile, width - x0), pitch = WHOLE(tile), y1 = min(y0 + band, height);
-    int slot = 0; /* of the next row */
+    const int n = min(tile, width - x0), pitch = PITCH(tile), y1 = min(y0 + band, height), x = x0 - LEFT;
+    __local T *fresh = ring + (ROWS - 1) * pitch, *fresher = fresh + pitch;
+    for (int j = 0; j < ROWS - 1; j++) windows(image, row, ring + j * pitch, y0 - TOP + j, x, n, width, height);
+    int oldest = 0;
     for (int y = y0; y < y1; y += 2) {
-        const int pair = y + 1 < y1;
-        for (int j = y > y0 ? ROWS - 1 : 0; j < ROWS + pair; j++) {
-            __local T *to = ring + slot * pitch;
-            slot = slot == ROWS ? 0 : slot + 1;
-#if COLUMNS <= 8
-            /* straight from the image, but where a window hangs over its edge */
-            const int from = source_of(y - TOP + j, height);
-            __global const T *p = image + (size_t)max(from, 0) * width + x0 - LEFT;
-            const int inner = from < 0 ? 0 : min(n, width - x0 + LEFT - COLUMNS + 1 - VN + 1);
-            const int first = min(WHOLE(max(LEFT - x0, 0)), WHOLE(n));
-            int i = 0;
-            for (; i < first; i += VN) STORE(to + i, edge(image, row, y - TOP + j, x0 - LEFT + i, width, height));
-            for (; i < inner; i += VN) {
-                vec v = CLEANED(GLOAD(p + i));
-                #pragma unroll
-                for (int k = 1; k < COLUMNS; k++) v = better(v, CLEANED(GLOAD(p + i + k)));
-                STORE(to + i, v);
-            }
-            for (; i < n; i += VN) STORE(to + i, edge(image, row, y - TOP + j, x0 - LEFT + i, width, height));
-#else
-            line(image, row, y - TOP + j, x0 - LEFT, n + COLUMNS - 1, width, height);
-            int step = 1, m = WHOLE(n) + COLUMNS - 1;
-            for (; 2 * step < COLUMNS; step *= 2) {
-                m -= step;
-                for (int i = 0; i < m; i += VN) STORE(row + i, better(LOAD(row + i), LOAD(row + i + step)));
-            }
-            for (int i = 0; i < n; i += VN) STORE(to + i, better(LOAD(row + i), LOAD(row + i + COLUMNS - step)));
-#endif
-        }
-        /* the slots in the order of their rows, the oldest first; an odd last row needs one less */
-        int at[ROWS + 1];
-        int s = pair ? slot : (slot == ROWS ? 0 : slot + 1);
-        #pragma unroll
-        for (int j = 0; j <= ROWS; j++) {
+        const int pair = y + 1 < y1, ya = y - TOP + ROWS - 1;
+        int at[ROWS];
+        for (int j = 0, s = oldest; j < ROWS - 1; j++) {
             at[j] = s * pitch;
-            s = s == ROWS ? 0 : s + 1;
+            s = s + 1 == ROWS - 1 ? 0 : s + 1;
         }
+        if (ROWS == 1) at[0] = 0;
+        oldest = ROWS > 2 ? (oldest + 2) % (ROWS - 1) : 0;
         __global T *o = result + (size_t)y * width + x0;
-        const int even = n / VN * VN;
-        for (int i = 0; i < even; i += VN) {
-            __local const T *p = ring + i;
-            const vec both = shared_by_both(p, at);
-            GSTORE(o + i, better(both, LOAD(p + at[0])));
-            if (pair) GSTORE(o + width + i, better(both, LOAD(p + at[ROWS])));
+        /* first .. last: windows within the image, in both rows */
+        int first = WHOLE(max(-x, 0)), last = min(n - VN + 1, width - x - COLUMNS - VN + 2);
+        if (COLUMNS > 8 || ya < 0 || ya + pair >= height || last <= first) first = last = n;
+        else last = first + (last - first + VN - 1) / VN * VN;
+        if (first > 0) {
+            windows(image, row, fresh, ya, x, min(first, n), width, height);
+            if (pair) windows(image, row, fresher, ya + 1, x, min(first, n), width, height);
         }
-        if (even < n) {
-            __local const T *p = ring + even;
-            const vec both = shared_by_both(p, at);
-            put(o + even, row, better(both, LOAD(p + at[0])), n - even);
-            if (pair) put(o + width + even, row, better(both, LOAD(p + at[ROWS])), n - even);
+        if (last < n) {
+            windows(image, row, fresh + last, ya, x + last, n - last, width, height);
+            if (pair) windows(image, row, fresher + last, ya + 1, x + last, n - last, width, height);
         }
+        int i = 0;
+        for (; i < first && i + VN <= n; i += VN) BOTH(i, LOAD(fresh + i), LOAD(fresher + i), KEEP_WHOLE)
+        if (first < last) {
+            __global const T *p = image + (size_t)ya * width + x;
+            if (pair) for (; i < last; i += VN) BOTH(i, window(p + i), window(p + width + i), KEEP_WHOLE)
+            else for (; i < last; i += VN) BOTH(i, window(p + i), window(p + i), KEEP_WHOLE)
+        }
+        for (; i + VN <= n; i += VN) BOTH(i, LOAD(fresh + i), LOAD(fresher + i), KEEP_WHOLE)
+        if (i < n) BOTH(i, LOAD(fresh + i), LOAD(fresher + i), KEEP_PART)
     }
 }
 #endif
@@ -187,7 +184,7 @@ __kernel void morphology(__global const T *restrict images, __global T *restrict
 #ifdef HIGH
 /* Rows come in blocks of `rows`. suffix[j] is the extreme of rows j .. rows - 1 of the block before, prefix that of this
    block's rows so far; a result is the better of the two, and a row takes the place of the suffix that is done with.
-   row: WHOLE(tile) + columns + VN pixels, prefix: WHOLE(tile), suffix: rows + 1 rows of WHOLE(tile). */
+   row: WHOLE(tile) + columns + VN pixels, prefix and each of the rows + 1 rows of suffix: PITCH(tile). */
 __kernel void morphology(__global const T *restrict images, __global T *restrict results, int width, int height,
                          int tile, int band, int columns, int left, int rows, int top,
                          __local T *row, __local T *prefix, __local T *suffix) {
@@ -195,7 +192,7 @@ __kernel void morphology(__global const T *restrict images, __global T *restrict
     if (x0 >= width || y0 >= height) return;
     __global const T *image = images + (size_t)get_group_id(2) * width * height;
     __global T *result = results + (size_t)get_group_id(2) * width * height;
-    const int n = min(tile, width - x0), pitch = WHOLE(tile), y1 = min(y0 + band, height);
+    const int n = min(tile, width - x0), pitch = PITCH(tile), y1 = min(y0 + band, height);
     for (int i = 0; i < (rows + 1) * pitch; i += VN) STORE(suffix + i, (vec)(WORST));
     int j = 0;
     for (int k = y0 - top; k < y1 - top + rows - 1; k++) {

@@ -28,7 +28,8 @@ class BestPath(Decoder):
     exact : bool, default True
         Whether to compute ``log_prob``, ``words`` and ``confidence``, which cost several times the decoding.
     backend : str, default "compiled"
-        "reference" runs the plain Python specification.
+        "reference" runs the plain Python specification, "opencl:cpu", "opencl:gpu" and so on the kernel of an OpenCL
+        device: what pays there is ``decode_batch`` with ``exact=False``.
 
     References
     ----------
@@ -51,10 +52,13 @@ class BestPath(Decoder):
         return Stream(self.alphabet, _PathOfStream(self), self.exact, self.backend)
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
-        best_path, blank = backends.load(self.backend, "best_path").best_path, self.alphabet.blank
+        twin, blank = backends.load(self.backend, "best_path"), self.alphabet.blank
         decode, exact, plain, found = self.alphabet.decode, self.exact, [], []
-        for frames in batch:
-            labels, timesteps, score, bad = best_path(frames.log_probs(), blank)
+        if self.backend in backends.BACKENDS:
+            paths = (twin.best_path(frames.log_probs(), blank) for frames in batch)
+        else:  # a device would rather have all at once
+            paths = iter(twin.best_paths([frames.log_probs() for frames in batch], blank))
+        for frames, (labels, timesteps, score, bad) in zip(batch, paths, strict=True):
             if bad >= 0 and frames.is_log:
                 frames.refuse(bad)
             if exact:
@@ -67,7 +71,8 @@ class BestPath(Decoder):
 
     def _hypotheses(self, frames: list[Doubles], found: list[Path]) -> list[list[Hypothesis]]:
         findings = [(f, labels, score) for f, (labels, score) in zip(frames, found, strict=True)]
-        return [[one] for one in hypotheses(self.alphabet, findings, self.backend)]
+        backend = self.backend if self.backend in backends.BACKENDS else "compiled"  # there is no kernel for the rest
+        return [[one] for one in hypotheses(self.alphabet, findings, backend)]
 
 
 class _PathOfStream:

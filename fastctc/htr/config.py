@@ -7,9 +7,7 @@ from typing import Any, Self
 from fastctc.alphabet import Alphabet
 
 # What English and French hands write; the blank comes after the last.
-CHARACTERS = (
-    " !\"#&'()*+,-./0123456789:;=?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz°ÀÇÉÈàâçèéêëîïôöùûœ"
-)
+CHARACTERS = " !\"#&'()*+,-./0123456789:;=?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz°ÀÇÉÈàâçèéêëîïôöùûœ"
 PADDINGS = ("zero", "reflect", "symmetric", "circular")
 POOLINGS = ("max", "average", "blur")
 
@@ -21,7 +19,13 @@ class Config:
     characters: str = CHARACTERS  # what it can write, one class each, in this order; the blank is the class after them
     height: int = 40  # rows of every image
     width: int | None = None  # columns of every image; None: any width
-    kernels: tuple[tuple[int, int], ...] = ((3, 3), (3, 3), (3, 3), (3, 3), (1, 3))  # of each convolution: rows, columns
+    kernels: tuple[tuple[int, int], ...] = (
+        (3, 3),
+        (3, 3),
+        (3, 3),
+        (3, 3),
+        (1, 3),
+    )  # of each convolution: rows, columns
     channels: tuple[int, ...] = (16, 32, 64, 128, 128)  # that each convolution puts out
     pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 1), (5, 1), (1, 1))  # after each: rows, columns
     units: tuple[int, ...] = (128, 128)  # of each bidirectional LSTM, in either direction
@@ -41,7 +45,12 @@ class Config:
             )
         if not self.units:
             raise ValueError("units must name at least one LSTM, got none")
-        sizes = [self.height, *self.channels, *self.units, *(size for pair in self.kernels + self.pools for size in pair)]
+        sizes = [
+            self.height,
+            *self.channels,
+            *self.units,
+            *(size for pair in self.kernels + self.pools for size in pair),
+        ]
         if min(sizes) < 1:
             raise ValueError(f"sizes must be at least 1, got {min(sizes)}")
         if any(size % 2 == 0 for pair in self.kernels for size in pair):
@@ -53,7 +62,9 @@ class Config:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         if self.rows < 1:
-            raise ValueError(f"height must be at least {self.height_ratio}, the product of the pools, got {self.height}")
+            raise ValueError(
+                f"height must be at least {self.height_ratio}, the product of the pools, got {self.height}"
+            )
         if self.width is not None and (self.width < self.stride or self.width % self.stride):
             raise ValueError(f"width must be a multiple of {self.stride}, the columns of a frame, got {self.width}")
 

@@ -6,18 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from fastctc import images
 from fastctc.htr import preparation
 from fastctc.htr.samples import HEIGHT, Ink
 
-IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 SPLITS = ("train", "val", "test")
 # Two images of the IAM words that cannot be decoded, as its users know.
 IAM_BROKEN = frozenset({"a01-117-05-02", "r06-022-03-05"})
-WIDEST = 30_000  # columns of an image: more is no line of writing
 
 
 @dataclass(frozen=True)
@@ -156,9 +154,9 @@ _tables = Layout(
 
 def _pair(text_file: Path) -> Iterator[Item | Problem]:
     stem = text_file.name.removesuffix(".txt").removesuffix(".gt")
-    image = next((p for ending in IMAGES if (p := text_file.with_name(stem + ending)).is_file()), None)
+    image = next((p for ending in images.ENDINGS if (p := text_file.with_name(stem + ending)).is_file()), None)
     if image is None:
-        yield Problem(text_file, f"there is no image {stem} with one of {', '.join(IMAGES)} beside it")
+        yield Problem(text_file, f"there is no image {stem} with one of {', '.join(images.ENDINGS)} beside it")
         return
     text = text_file.read_text(encoding="utf-8-sig").strip()
     if not text or "\n" in text:
@@ -236,30 +234,9 @@ def split(items: Iterable[Item], val: float = 0.1, test: float = 0.1) -> dict[st
     return parts
 
 
-def open_image(path: Path) -> Any:
-    """The image as an array.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be decoded, is empty or too wide.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            if picture.width > WIDEST:
-                raise ValueError(f"must be at most {WIDEST} pixels wide, got {picture.width}")
-            if picture.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
-                return np.asarray(picture.convert("RGBA" if "transparency" in picture.info else "RGB"))
-            return np.asarray(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"the image cannot be decoded: {error}") from None
-
-
 def sample(item: Item) -> Ink:
     """The item's image, prepared and scaled to the height in which samples are kept."""
-    image = preparation.grey(open_image(item.image))
+    image = preparation.grey(images.read(item.image))
     if item.outline:
         image = cut_out(image, item.outline)
     return normalized(preparation.ink(image))
@@ -269,7 +246,7 @@ def normalized(ink: Ink, height: int = HEIGHT) -> Ink:
     """Cut to the writing and scaled to a height."""
     top, bottom, left, right = preparation.cut(ink)
     ink = ink[top:bottom, left:right]
-    width = min(WIDEST, max(4, round(ink.shape[1] * height / ink.shape[0])))
+    width = min(images.WIDEST, max(4, round(ink.shape[1] * height / ink.shape[0])))
     return preparation.resized(ink, height, width)
 
 

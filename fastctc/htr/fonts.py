@@ -91,7 +91,12 @@ def _regular(paths: list[Path]) -> Path:
     def rank(path: Path) -> tuple[bool, bool, int, int]:
         name = path.stem
         weight = next((abs(int(part) - 400) for part in name.split("-") if part.isdigit()), 0)
-        return "italic" in name, "-latin-" not in f"{name}-" or "latin-ext" in name, weight, ENDINGS.index(path.suffix.lower())
+        return (
+            "italic" in name,
+            "-latin-" not in f"{name}-" or "latin-ext" in name,
+            weight,
+            ENDINGS.index(path.suffix.lower()),
+        )
 
     return min(paths, key=rank)
 

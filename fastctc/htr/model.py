@@ -33,7 +33,9 @@ def build_model(config: Config) -> Any:
     for i, (kernel, channels, pool) in enumerate(zip(config.kernels, config.channels, config.pools, strict=True), 1):
         mode = "same" if config.padding == "zero" else "valid"
         x = _padded(x, kernel, config.padding)
-        x = layers.Conv2D(channels, kernel, padding=mode, use_bias=False, name=f"conv{i}")(x)  # (B, rows, columns, channels)
+        x = layers.Conv2D(channels, kernel, padding=mode, use_bias=False, name=f"conv{i}")(
+            x
+        )  # (B, rows, columns, channels)
         # Pooled first, so that the rest has a quarter of the work; with the maximum that is the classic order's result.
         x = _pooled(x, pool, config.pooling, i)  # (B, rows / pool, columns / pool, channels)
         x = layers.BatchNormalization(momentum=0.95, epsilon=1e-3, name=f"norm{i}")(x)
@@ -122,8 +124,10 @@ def set_weights(model: Any, values: dict[str, npt.NDArray[Any]]) -> None:
         raise ValueError(f"the weights are those of another network: missing {missing}, unknown {unknown}")
     for name, variable in variables.items():
         if tuple(variable.shape) != values[name].shape:
-            raise ValueError(f"the weights are those of another network: {name} must be of shape {tuple(variable.shape)}, "
-                             f"got {values[name].shape}")
+            raise ValueError(
+                f"the weights are those of another network: {name} must be of shape {tuple(variable.shape)}, "
+                f"got {values[name].shape}"
+            )
         variable.assign(values[name].astype(np.float32))
 
 
@@ -133,8 +137,11 @@ def _variables(model: Any) -> list[tuple[str, Any]]:
         if layer.name.startswith("lstms"):
             name = layer.name.replace("lstms", "lstm")
             for way, part in (("forward", layer.forward_layer), ("backward", layer.backward_layer)):
-                found += [(f"{name}/{way}/{variable.name}", variable) for variable in part.cell.variables
-                          if variable.name != "seed_generator_state"]
+                found += [
+                    (f"{name}/{way}/{variable.name}", variable)
+                    for variable in part.cell.variables
+                    if variable.name != "seed_generator_state"
+                ]
         elif layer.name.startswith(("conv", "norm", "classes")):
             found += [(f"{layer.name}/{variable.name}", variable) for variable in layer.variables]
     return found

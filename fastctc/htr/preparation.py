@@ -31,7 +31,9 @@ def grey(image: Any) -> Ink:
             shades = 1 - (1 - shades) * (alpha[..., 0].astype(np.float32) / scale)
         return _checked(shades)
     if a.ndim != 2:
-        raise ValueError(f"an image must be of shape (rows, columns) or (rows, columns, 1 to 4 channels), got {a.shape}")
+        raise ValueError(
+            f"an image must be of shape (rows, columns) or (rows, columns, 1 to 4 channels), got {a.shape}"
+        )
     if a.size == 0:
         raise ValueError(f"an image must have pixels, got shape {a.shape}")
     if a.dtype == np.uint8:

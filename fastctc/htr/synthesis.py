@@ -52,7 +52,9 @@ class Synthesizer:
     @cached_property
     def _tokens(self) -> list[list[str]]:
         known = set(self.characters)
-        return [[kept for word in text.split() if (kept := "".join(c for c in word if c in known))] for text in self.texts]
+        return [
+            [kept for word in text.split() if (kept := "".join(c for c in word if c in known))] for text in self.texts
+        ]
 
     def sample(self, number: int) -> tuple[Ink, str]:
         """An image (height, W), ink 255 and paper 0, and its text."""

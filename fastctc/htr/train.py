@@ -62,7 +62,9 @@ class Batches:
         self.labels = [[_labels(config, text) for text in source.samples.texts] for source in sources]
         self.sources = sources
         self.usable = [np.flatnonzero([len(label) > 0 for label in labels]) for labels in self.labels]
-        weights = np.array([source.weight * (len(usable) > 0) for source, usable in zip(sources, self.usable, strict=True)])
+        weights = np.array(
+            [source.weight * (len(usable) > 0) for source, usable in zip(sources, self.usable, strict=True)]
+        )
         if not weights.sum() > 0:
             raise ValueError("there must be samples to train on, but none has a text of the alphabet's characters")
         self.weights = weights / weights.sum()
@@ -235,12 +237,24 @@ def train(
                 shown = now
                 rate = items / (now - started)
                 left = (now - started) / max(1, len(losses)) * (settings.steps - step)
-                report(f"step {step} of {settings.steps}: loss {np.mean(losses[-50:]):.3f}, {rate:.0f} items/s, {left / 60:.0f} min left")
+                report(
+                    f"step {step} of {settings.steps}: loss {np.mean(losses[-50:]):.3f}, {rate:.0f} items/s, {left / 60:.0f} min left"
+                )
             if step % settings.validate_every == 0 or step == settings.steps:
                 spent = now - started
                 score = evaluate(model, config, validation)
                 seconds += spent
-                rows.append((step, seconds, float(np.mean(losses)), score.cer, score.wer, items / spent, learning_rate(settings, step)))
+                rows.append(
+                    (
+                        step,
+                        seconds,
+                        float(np.mean(losses)),
+                        score.cer,
+                        score.wer,
+                        items / spent,
+                        learning_rate(settings, step),
+                    )
+                )
                 report(f"step {step}: loss {np.mean(losses):.3f}, CER {score.cer:.2%}, WER {score.wer:.2%}")
                 values = network.weights(model)
                 save_network(out / "last.fastctc", config, values, {"step": step, "cer": score.cer})

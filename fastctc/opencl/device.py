@@ -4,6 +4,7 @@ import os
 import tempfile
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fastctc.opencl.pipeline import Pipeline
 
 OFF = "FASTCTC_OPENCL"
+KEPT_PLANS = 256
 INSTALL = 'OpenCL needs pyopencl: pip install "fastctc[opencl]"'
 _used = False
 _forked = False
@@ -199,7 +201,9 @@ def _choose(name: str) -> tuple[DeviceInfo, Any]:
     found = _found()
     wanted = name.removeprefix("opencl").removeprefix(":")
     if not name.startswith("opencl") or (name != "opencl" and not wanted):
-        raise ValueError(f"a device must be named 'opencl', 'opencl:cpu', 'opencl:gpu', 'opencl:0.0' or by its name, got {name!r}")
+        raise ValueError(
+            f"a device must be named 'opencl', 'opencl:cpu', 'opencl:gpu', 'opencl:0.0' or by its name, got {name!r}"
+        )
     if not wanted:
         ranks = {"gpu": 0, "accelerator": 1, "cpu": 2, "other": 3}
         fitting = sorted(found, key=lambda pair: ranks[pair[0].kind])
@@ -238,6 +242,15 @@ def _open(name: str) -> "Opened":
     return opened
 
 
+@dataclass(frozen=True)
+class Launch:
+    """A kernel with its arguments, but for the first two: where to read and where to write."""
+
+    kernel: Any
+    items: tuple[int, ...]
+    group: tuple[int, ...] | None
+
+
 class Opened:
     """What is kept for a device: context, queues, kernels. Use it with :attr:`lock` held."""
 
@@ -249,8 +262,9 @@ class Opened:
         self.context = cl.Context([device])
         self.queue = cl.CommandQueue(self.context, device)
         self.lock = threading.RLock()
-        self.kernels: dict[tuple[str, tuple[str, ...]], Any] = {}
-        self.tables: dict[Any, Any] = {}
+        self.programs: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self.plans: dict[Any, list[Launch]] = {}
+        self._profiling_queue: Any = None
         # PoCL's processors read and write a NumPy array where it lies; others may copy it behind the scenes, slowly.
         self.zero_copy = info.shares_memory and info.kind == "cpu" and "portable computing" in info.platform.lower()
         self.streams = info.kind == "cpu"  # whole rows for processors, tiles for all others
@@ -258,34 +272,51 @@ class Opened:
     @property
     def profiling_queue(self) -> Any:
         """A queue whose events know their times; those of the ordinary one do not, which saves a microsecond a call."""
-        if "queue" not in self.tables:
+        if self._profiling_queue is None:
             flag = self.cl.command_queue_properties.PROFILING_ENABLE
-            self.tables["queue"] = self.cl.CommandQueue(self.context, self.device, properties=flag)
-        return self.tables["queue"]
+            self._profiling_queue = self.cl.CommandQueue(self.context, self.device, properties=flag)
+        return self._profiling_queue
 
-    def kernel(self, source: str, defines: tuple[str, ...], arguments: tuple[Any, ...]) -> Any:
-        """A kernel of a file, built with these definitions; ``arguments``: the dtype of each scalar, None for others."""
+    def kernel(self, source: str, defines: tuple[str, ...], *arguments: Any) -> Any:
+        """A kernel of a file, built with these definitions, and its arguments: None for those that every call sets.
+
+        Programs are kept; a kernel is the caller's own, since its arguments are part of it.
+        """
         key = source, defines
-        kernel = self.kernels.get(key)
-        if kernel is None:
+        program = self.programs.get(key)
+        if program is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", self.cl.CompilerWarning)
                 program = self.cl.Program(self.context, kernel_source(source))
                 try:
                     program.build([f"-D{define}" for define in defines])
                 except self.cl.Error as error:
-                    raise RuntimeError(f"{self.info.name} could not build {source} ({' '.join(defines)}): {error}") from None
-            kernel = self.cl.Kernel(program, source)
-            kernel.set_scalar_arg_dtypes(arguments)
-            self.kernels[key] = kernel
+                    raise RuntimeError(
+                        f"{self.info.name} could not build {source} ({' '.join(defines)}): {error}"
+                    ) from None
+            self.programs[key] = program
+        kernel = self.cl.Kernel(program, source)
+        for place, argument in enumerate(arguments):
+            if argument is not None:
+                kernel.set_arg(place, np.int32(argument) if isinstance(argument, int) else argument)
+        kernel.its_arguments = arguments  # buffers among them live as long as the kernel: OpenCL does not see to that
         return kernel
+
+    def plan(self, key: Any, make: Callable[[], "list[Launch]"]) -> "list[Launch]":
+        """The launches for a task, made once and kept."""
+        found = self.plans.get(key)
+        if found is None:
+            if len(self.plans) >= KEPT_PLANS:
+                self.plans.clear()
+            found = self.plans[key] = make()
+        return found
 
     def input(self, array: Any) -> Any:
         """A buffer that holds an array, or is the array itself where that costs nothing."""
         flags = self.cl.mem_flags
         if self.zero_copy:
-            return self.cl.Buffer(self.context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=array)
-        return self.cl.Buffer(self.context, flags.READ_WRITE | flags.COPY_HOST_PTR, hostbuf=array)
+            return self.cl.Buffer(self.context, flags.READ_ONLY | flags.USE_HOST_PTR, hostbuf=array)
+        return self.cl.Buffer(self.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=array)
 
     def output(self, array: Any) -> Any:
         """A buffer for results that :meth:`fetch` brings into the array."""
@@ -302,14 +333,9 @@ class Opened:
         else:
             self.cl.enqueue_copy(queue, array, buffer)
 
-    def table(self, key: Any, numbers: Any) -> Any:
-        """A small constant table on the device, kept."""
-        found = self.tables.get(key)
-        if found is None:
-            if len(self.tables) > 256:
-                self.tables = {name: table for name, table in self.tables.items() if name == "queue"}
-            flags = self.cl.mem_flags
-            array = np.ascontiguousarray(numbers)
-            found = self.cl.Buffer(self.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=array)
-            self.tables[key] = found
-        return found
+    def table(self, numbers: Any) -> Any:
+        """A constant table on the device."""
+        flags = self.cl.mem_flags
+        return self.cl.Buffer(
+            self.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=np.ascontiguousarray(numbers)
+        )

@@ -1,13 +1,13 @@
 """Twin of fastctc.reference.morphology on an OpenCL device: which kernel, how divided, with what."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastctc import backends
-from fastctc.opencl.device import Device, Opened
+from fastctc.opencl.device import Device, Launch, Opened
 
 Images = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -26,6 +26,7 @@ VECTOR = 32  # bytes
 STREAM = 1 << 19  # bytes of local memory that a tile of rows may take: more does not stay in a core's cache
 WIDE, TALL, DEEP = 32, 8, 4  # a graphics card's tile: items in a row, rows of items, pixels of an item
 INT = np.int32
+STEPS = 16  # of reconstruction between two looks whether anything changed
 
 
 class Morphology:
@@ -34,9 +35,7 @@ class Morphology:
     def __init__(self, device: Device) -> None:
         self.device = device
 
-    def extremes(
-        self, images: Images, mask: Mask, anchor: Place, border: str, fill: float, largest: bool
-    ) -> Images:
+    def extremes(self, images: Images, mask: Mask, anchor: Place, border: str, fill: float, largest: bool) -> Images:
         """See fastctc.reference.morphology."""
         result = np.empty_like(images)
         if not images.size:
@@ -44,12 +43,19 @@ class Morphology:
         opened = self.device._opened
         with opened.lock:
             source, target = opened.input(images), opened.output(result)
-            enqueue(opened, opened.queue, source, target, images.shape, images.dtype, mask, anchor, border, fill, largest)
+            enqueue(
+                opened, opened.queue, source, target, images.shape, images.dtype, mask, anchor, border, fill, largest
+            )
             opened.fetch(target, result)
         return result
 
     def extremes_of_each(
-        self, images: Images, masks: Sequence[Mask], anchors: Sequence[Place], border: str, fill: float,
+        self,
+        images: Images,
+        masks: Sequence[Mask],
+        anchors: Sequence[Place],
+        border: str,
+        fill: float,
         largest: Sequence[bool],
     ) -> Images:
         """See fastctc.reference.morphology; one launch for all."""
@@ -64,10 +70,9 @@ class Morphology:
         height, width = images.shape[1:]
         with opened.lock:
             defines = ("EACH", *_defines(images.dtype, border, fill, True))
-            kernel = opened.kernel("morphology", defines, (None, None, INT, INT, None, None, None))
             source, target = opened.input(images), opened.output(result)
-            tables = [opened.input(np.ascontiguousarray(numbers)) for numbers in (first, table, sides)]
-            kernel.set_args(source, target, width, height, *tables)
+            tables = [opened.table(numbers) for numbers in (first, table, sides)]
+            kernel = opened.kernel("morphology", defines, source, target, width, height, *tables)
             wide = 1 if opened.streams else WIDE
             size = (-(-width // wide) * wide, height, len(images))
             opened.cl.enqueue_nd_range_kernel(opened.queue, kernel, size, None if opened.streams else (wide, 1, 1))
@@ -84,19 +89,20 @@ class Morphology:
         changed = np.zeros(1, INT)
         with opened.lock:
             defines = ("GEODESIC", *_defines(seed.dtype, "ignore", 0, grow))
-            kernel = opened.kernel("morphology", defines, (None, None, None, INT, INT, INT, None))
             flags = opened.cl.mem_flags
             here, there = (opened.cl.Buffer(opened.context, flags.READ_WRITE, result.nbytes) for _ in range(2))
             opened.cl.enqueue_copy(opened.queue, here, result)
             bound = opened.input(np.ascontiguousarray(mask))
             flag = opened.cl.Buffer(opened.context, flags.READ_WRITE, changed.nbytes)
+            kernel = opened.kernel("morphology", defines, None, bound, None, width, height, connectivity, flag)
             wide = 1 if opened.streams else WIDE
             size, local = (-(-width // wide) * wide, height), None if opened.streams else (wide, 1)
             while True:
                 changed[0] = 0
                 opened.cl.enqueue_copy(opened.queue, flag, changed)
-                for _ in range(16):
-                    kernel.set_args(here, bound, there, width, height, connectivity, flag)
+                for _ in range(STEPS):
+                    kernel.set_arg(0, here)
+                    kernel.set_arg(2, there)
                     opened.cl.enqueue_nd_range_kernel(opened.queue, kernel, size, local)
                     here, there = there, here
                 opened.cl.enqueue_copy(opened.queue, changed, flag)
@@ -107,50 +113,106 @@ class Morphology:
 
 
 def enqueue(
-    opened: Opened, queue: Any, source: Any, target: Any, shape: tuple[int, ...], dtype: np.dtype[Any],
-    mask: Mask, anchor: Place, border: str, fill: float, largest: bool,
+    opened: Opened,
+    queue: Any,
+    source: Any,
+    target: Any,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    mask: Mask,
+    anchor: Place,
+    border: str,
+    fill: float,
+    largest: bool,
 ) -> list[Any]:
     """Put the kernels for one erosion or dilation of a batch into the queue; their events."""
+    full = bool(mask.all())
+    key = shape, dtype.char, mask.shape, full or mask.tobytes(), anchor, border, fill, largest
+    launches = opened.plan(key, lambda: _plan(opened, shape, dtype, mask, full, anchor, border, fill, largest))
+    launch = opened.cl.enqueue_nd_range_kernel
+    if not launches:  # the mask is empty
+        worst = np.array(_worst(dtype, largest), dtype)
+        return [opened.cl.enqueue_fill_buffer(queue, target, worst, 0, int(np.prod(shape)) * dtype.itemsize)]
+    events = []
+    for step, launch_ in enumerate(launches, 1):
+        to = target
+        if step < len(launches):
+            to = opened.cl.Buffer(opened.context, opened.cl.mem_flags.READ_WRITE, int(np.prod(shape)) * dtype.itemsize)
+        launch_.kernel.set_arg(0, source)
+        launch_.kernel.set_arg(1, to)
+        events.append(launch(queue, launch_.kernel, launch_.items, launch_.group))
+        source = to
+    return events
+
+
+def _plan(
+    opened: Opened,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    mask: Mask,
+    full: bool,
+    anchor: Place,
+    border: str,
+    fill: float,
+    largest: bool,
+) -> list[Launch]:
+    """Which kernels, how divided."""
     n, height, width = shape
     rows, columns = mask.shape
     top, left = anchor
-    defines = _defines(dtype, border, fill, largest)
     size = dtype.itemsize
-    full = bool(mask.all())
-    if not opened.streams:
-        return _tiled(opened, queue, source, target, shape, dtype, mask, anchor, defines, full)
     lanes = VECTOR // size
-    local = min(STREAM, opened.info.local_memory * 9 // 10)
-    make = opened.cl.LocalMemory
+    defines = _defines(dtype, border, fill, largest)
+    if not opened.streams:
+        return _tiled(opened, shape, size, mask, full, anchor, defines)
+    room = min(STREAM, opened.info.local_memory * 9 // 10)
+
+    def make(pixels: int) -> Any:
+        return opened.cl.LocalMemory(pixels * size)
 
     def whole(count: int) -> int:
         return -(-count // lanes) * lanes
 
-    def tile_of(bytes_for: Any) -> int:
+    def tile_of(bytes_for: Callable[[int], int]) -> int:
         """The widest tile of columns, whole rows if they fit, whose rows stay in the cache."""
         tile = whole(width)
-        while tile > 4 * lanes and bytes_for(tile) > local:
+        while tile > 4 * lanes and bytes_for(tile) > room:
             tile = whole(tile // 2)
         return tile
 
-    if full and rows <= FEW_ROWS:
-        tile = tile_of(lambda t: (t * (rows + 2) + columns) * size)
-        defines = ("LOW", f"ROWS={rows}", f"COLUMNS={columns}", f"TOP={top}", f"LEFT={left}", *defines)
-        kernel = opened.kernel("morphology", defines, (None, None, *[INT] * 4, None, None))
-        band = _band(opened, height, rows)
-        kernel.set_args(source, target, width, height, tile, band,
-                        make((tile + columns + 2 * lanes) * size), make((rows + 1) * tile * size))
-    elif full:
-        tile = tile_of(lambda t: (t * (rows + 3) + columns) * size)
-        kernel = opened.kernel("morphology", ("HIGH", *defines), (None, None, *[INT] * 8, None, None, None))
-        band = _band(opened, height, rows)
-        kernel.set_args(source, target, width, height, tile, band, columns, left, rows, top,
-                        make((tile + columns + 2 * lanes) * size), make(tile * size), make((rows + 1) * tile * size))
+    # Rows of a work-item: all cores have work, and little of it is done twice at the seams. Even, as LOW likes it.
+    band = max(-(-height // opened.info.compute_units), 4 * rows, 16)
+    band += band % 2
+    if full:
+        tile = tile_of(lambda t: (t + 6 * lanes) * (rows + 3) * size + columns * size)
+        row, pitch = tile + columns + 2 * lanes, tile + 6 * lanes
+        if rows <= FEW_ROWS:
+            sizes = f"ROWS={rows}", f"COLUMNS={columns}", f"TOP={top}", f"LEFT={left}"
+            memory = make(row), make((rows + 1) * pitch)
+            kernel = opened.kernel(
+                "morphology", ("LOW", *sizes, *defines), None, None, width, height, tile, band, *memory
+            )
+        else:
+            memory = make(row), make(pitch), make((rows + 1) * pitch)
+            kernel = opened.kernel(
+                "morphology",
+                ("HIGH", *defines),
+                None,
+                None,
+                width,
+                height,
+                tile,
+                band,
+                columns,
+                left,
+                rows,
+                top,
+                *memory,
+            )
     else:
-        runs, lengths = _runs(mask)
+        runs, lengths = backends.load("compiled", "morphology").runs(mask)
         if not len(runs):
-            worst = (-np.inf if largest else np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min if largest else np.iinfo(dtype).max)
-            return [opened.cl.enqueue_fill_buffer(queue, target, np.array(worst, dtype), 0, n * height * width * size)]
+            return []
         levels = int(lengths.max()).bit_length()
 
         def pitch_of(t: int) -> int:
@@ -159,72 +221,87 @@ def enqueue(
         tile = tile_of(lambda t: pitch_of(t) * (levels + len(lengths) * rows) * size)
         tile = -(-tile // (4 * lanes)) * 4 * lanes
         pitch = pitch_of(tile)
-        kernel = opened.kernel("morphology", ("MASKED", *defines), (None, None, *[INT] * 10, None, INT, None, INT, None, None, None))
-        band = _band(opened, height, rows)
-        key = mask.shape, mask.tobytes()
-        kernel.set_args(source, target, width, height, tile, band, columns, left, rows, top, pitch, len(runs),
-                        opened.table((key, "runs"), runs), len(lengths), opened.table((key, "lengths"), lengths), levels,
-                        make(levels * pitch * size), make(len(lengths) * rows * pitch * size + VECTOR), make(4 * len(runs)))
-    grid = (-(-width // tile), -(-height // band), n)
-    return [opened.cl.enqueue_nd_range_kernel(queue, kernel, grid, (1, 1, 1))]
-
-
-def _band(opened: Opened, height: int, rows: int) -> int:
-    """Rows of a work-item: all cores have work, and little of it is done twice at the seams. Even, as LOW likes it."""
-    band = max(-(-height // opened.info.compute_units), 4 * rows, 16)
-    return band + band % 2
+        memory = make(levels * pitch), make(len(lengths) * rows * pitch + lanes), opened.cl.LocalMemory(4 * len(runs))
+        kernel = opened.kernel(
+            "morphology",
+            ("MASKED", *defines),
+            None,
+            None,
+            width,
+            height,
+            tile,
+            band,
+            columns,
+            left,
+            rows,
+            top,
+            pitch,
+            len(runs),
+            opened.table(runs),
+            len(lengths),
+            opened.table(lengths),
+            levels,
+            *memory,
+        )
+    return [Launch(kernel, (-(-width // tile), -(-height // band), n), (1, 1, 1))]
 
 
 def _tiled(
-    opened: Opened, queue: Any, source: Any, target: Any, shape: tuple[int, ...], dtype: np.dtype[Any],
-    mask: Mask, anchor: Place, defines: tuple[str, ...], full: bool,
-) -> list[Any]:
+    opened: Opened, shape: tuple[int, ...], size: int, mask: Mask, full: bool, anchor: Place, defines: tuple[str, ...]
+) -> list[Launch]:
     """For graphics cards. A large rectangle goes along the rows first, then down the columns."""
     n, height, width = shape
     (rows, columns), (top, left) = mask.shape, anchor
-    make, size = opened.cl.LocalMemory, dtype.itemsize
     defines = (f"WIDE={WIDE}", f"TALL={TALL}", f"DEEP={DEEP}", *defines)
-    grid = (-(-width // WIDE) * WIDE, -(-height // (TALL * DEEP)) * TALL, n)
+    items, group = (-(-width // WIDE) * WIDE, -(-height // (TALL * DEEP)) * TALL, n), (WIDE, TALL, 1)
 
-    def pixels(r: int, c: int) -> int:
-        return (WIDE + c - 1) * (TALL * DEEP + r - 1)
+    def memory(r: int, c: int, copies: int) -> list[Any]:
+        room = (WIDE + c - 1) * (TALL * DEEP + r - 1) * size
+        if copies * room > opened.info.local_memory:
+            raise ValueError(
+                f"{opened.info.name} has {opened.info.local_memory} bytes of local memory, a footprint of {rows} x {columns} "
+                f"needs {copies * room}: use backend='compiled'"
+            )
+        return [opened.cl.LocalMemory(room) for _ in range(copies)]
 
-    if full:
-        kernel = opened.kernel("morphology", ("TILE", *defines), (None, None, *[INT] * 6, None, None))
+    if not full:
+        points = np.argwhere(mask)
+        if not len(points):
+            return []
+        kernel = opened.kernel(
+            "morphology",
+            ("POINTS", *defines),
+            None,
+            None,
+            width,
+            height,
+            columns,
+            left,
+            rows,
+            top,
+            len(points),
+            opened.table(points.astype(INT)),
+            *memory(rows, columns, 1),
+        )
+        return [Launch(kernel, items, group)]
+    fits = 4 * (WIDE + columns - 1) * (TALL * DEEP + rows - 1) * size <= opened.info.local_memory
+    steps = [(rows, top, columns, left)] if fits else [(1, 0, columns, left), (rows, top, 1, 0)]
+    return [
+        Launch(
+            opened.kernel("morphology", ("TILE", *defines), None, None, width, height, c, l, r, t, *memory(r, c, 2)),
+            items,
+            group,
+        )
+        for r, t, c, l in steps
+    ]
 
-        def launch(a: Any, b: Any, r: int, t: int, c: int, m: int) -> Any:
-            room = pixels(r, c) * size
-            if 2 * room > opened.info.local_memory:
-                raise ValueError(f"{opened.info.name} has {opened.info.local_memory} bytes of local memory, "
-                                 f"the footprint needs {2 * room}: use backend='compiled'")
-            kernel.set_args(a, b, width, height, c, m, r, t, make(room), make(room))
-            return opened.cl.enqueue_nd_range_kernel(queue, kernel, grid, (WIDE, TALL, 1))
 
-        if 2 * pixels(rows, columns) * size <= opened.info.local_memory // 2:
-            return [launch(source, target, rows, top, columns, left)]
-        between = opened.cl.Buffer(opened.context, opened.cl.mem_flags.READ_WRITE, n * height * width * size)
-        return [launch(source, between, 1, 0, columns, left), launch(between, target, rows, top, 1, 0)]
-    points = np.argwhere(mask).astype(INT)
-    room = pixels(rows, columns) * size
-    if room > opened.info.local_memory:
-        raise ValueError(f"{opened.info.name} has {opened.info.local_memory} bytes of local memory, the mask needs {room}: "
-                         "use backend='compiled'")
-    kernel = opened.kernel("morphology", ("POINTS", *defines), (None, None, *[INT] * 7, None, None))
-    table = opened.table((mask.shape, mask.tobytes(), "points"), points)
-    kernel.set_args(source, target, width, height, columns, left, rows, top, len(points), table, make(room))
-    return [opened.cl.enqueue_nd_range_kernel(queue, kernel, grid, (WIDE, TALL, 1))]
-
-
-_planned: dict[tuple[tuple[int, ...], bytes], tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = {}
-
-
-def _runs(mask: Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    key = mask.shape, mask.tobytes()
-    if key not in _planned:
-        if len(_planned) > 64:
-            _planned.clear()
-        _planned[key] = backends.load("compiled", "morphology").runs(mask)
-    return _planned[key]
+def _worst(dtype: np.dtype[Any], largest: bool) -> float:
+    """The value that never wins."""
+    if dtype.kind == "f":
+        return -np.inf if largest else np.inf
+    limits = np.iinfo(dtype)
+    return int(limits.min if largest else limits.max)
 
 
 def _defines(dtype: np.dtype[Any], border: str, fill: float, largest: bool) -> tuple[str, ...]:
@@ -232,8 +309,17 @@ def _defines(dtype: np.dtype[Any], border: str, fill: float, largest: bool) -> t
     worst = least if largest else greatest
     outside = worst if border == "ignore" else _literal(fill, dtype)
     floats = ("FLOATS",) if dtype.kind == "f" else ()
-    return (f"T={name}", f"LARGEST={int(largest)}", f"WORST=({worst})", f"LEAST=({least})", f"GREATEST=({greatest})",
-            f"VN={VECTOR // dtype.itemsize}", f"BORDER={BORDERS[border]}", f"OUTSIDE=({outside})", *floats)
+    return (
+        f"T={name}",
+        f"LARGEST={int(largest)}",
+        f"WORST=({worst})",
+        f"LEAST=({least})",
+        f"GREATEST=({greatest})",
+        f"VN={VECTOR // dtype.itemsize}",
+        f"BORDER={BORDERS[border]}",
+        f"OUTSIDE=({outside})",
+        *floats,
+    )
 
 
 def _literal(value: float, dtype: np.dtype[Any]) -> str:

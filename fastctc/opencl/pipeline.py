@@ -6,8 +6,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastctc.footprints import Footprint, as_mask
-from fastctc.morphology import Border, Image, _as_pixels, _border, _oriented
+from fastctc.footprints import Footprint
+from fastctc.morphology import Border, Image, _as_pixels, _border, _laid
 from fastctc.opencl.device import Device
 from fastctc.opencl.morphology import enqueue
 
@@ -39,7 +39,9 @@ class Pipeline:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._image = None
 
     def upload(self, image: npt.ArrayLike) -> Self:
@@ -52,19 +54,27 @@ class Pipeline:
             self._image = _OnDevice(opened.input(batch) if batch.size else None, batch, pixels.shape, dtype)
         return self
 
-    def erosion(self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore") -> Self:
+    def erosion(
+        self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore"
+    ) -> Self:
         """See :func:`fastctc.morphology.erosion`."""
         return self._step(footprint, anchor, border, largest=False)
 
-    def dilation(self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore") -> Self:
+    def dilation(
+        self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore"
+    ) -> Self:
         """See :func:`fastctc.morphology.dilation`."""
         return self._step(footprint, anchor, border, largest=True)
 
-    def opening(self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore") -> Self:
+    def opening(
+        self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore"
+    ) -> Self:
         """See :func:`fastctc.morphology.opening`."""
         return self.erosion(footprint, anchor=anchor, border=border).dilation(footprint, anchor=anchor, border=border)
 
-    def closing(self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore") -> Self:
+    def closing(
+        self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore"
+    ) -> Self:
         """See :func:`fastctc.morphology.closing`."""
         return self.dilation(footprint, anchor=anchor, border=border).erosion(footprint, anchor=anchor, border=border)
 
@@ -106,13 +116,25 @@ class Pipeline:
 
     def _step(self, footprint: Footprint, anchor: tuple[int, int] | None, border: Border, *, largest: bool) -> Self:
         image = self._uploaded()
-        mask, at = _oriented(as_mask(footprint), anchor, reflected=largest)
+        mask, at = _laid(footprint, anchor, reflected=largest)
         mode, fill = _border(border, image.dtype)
         if image.batch.size:
             opened = self.device._opened
             with opened.lock:
                 target = opened.cl.Buffer(opened.context, opened.cl.mem_flags.READ_WRITE, image.batch.nbytes)
-                events = enqueue(opened, self._queue, image.buffer, target, image.batch.shape, image.batch.dtype, mask, at, mode, fill, largest)
+                events = enqueue(
+                    opened,
+                    self._queue,
+                    image.buffer,
+                    target,
+                    image.batch.shape,
+                    image.batch.dtype,
+                    mask,
+                    at,
+                    mode,
+                    fill,
+                    largest,
+                )
             self._events += [("dilation" if largest else "erosion", event) for event in events] if self.profile else []
             self._image = _OnDevice(target, image.batch, image.shape, image.dtype)
         return self

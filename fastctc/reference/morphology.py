@@ -50,7 +50,9 @@ def extremes_of_each(images, masks, anchors, border, fill, largest):
 
 def reconstruction(seed, mask, grow, connectivity):
     """The seed, dilated by one pixel and cut back to the mask (or eroded and raised to it), until nothing changes."""
-    neighbours = np.array([[connectivity == 8, 1, connectivity == 8], [1, 1, 1], [connectivity == 8, 1, connectivity == 8]], bool)
+    neighbours = np.array(
+        [[connectivity == 8, 1, connectivity == 8], [1, 1, 1], [connectivity == 8, 1, connectivity == 8]], bool
+    )
     limit = np.minimum if grow else np.maximum
     result = seed
     while True:

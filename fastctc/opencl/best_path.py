@@ -1,0 +1,111 @@
+"""Twin of fastctc.reference.best_path on an OpenCL device, for batches."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastctc import backends
+from fastctc.opencl.device import Device
+
+INT = np.int32
+VECTOR = 32  # bytes
+GROUP = 256  # items a sequence, on graphics cards
+Found = tuple[tuple[int, ...], tuple[int, ...], float, int]
+
+
+class BestPath:
+    """Best path decoding on one device."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    def best_path(self, log_probs: Any, blank: int) -> Found:
+        """See fastctc.reference.best_path."""
+        rows = np.asarray(log_probs)
+        return self.best_paths([rows], blank)[0]
+
+    def best_paths(self, sequences: list[npt.NDArray[Any]], blank: int) -> list[Found]:
+        """The same for many sequences at once, in one launch."""
+        lengths = np.array([len(rows) for rows in sequences], INT)
+        dtype = np.result_type(*sequences)
+        n_classes = sequences[0].shape[1]
+        longest = int(lengths.max())
+        stack = np.empty((len(sequences), longest, n_classes), dtype)
+        for place, rows in zip(stack, sequences, strict=True):
+            place[: len(rows)] = rows
+        labels, timesteps, counts, scores = self.batch(stack, lengths, blank)
+        first_bad_row = backends.load("compiled", "frames").first_bad_row
+        return [
+            (tuple(labels[b, :n].tolist()), tuple(timesteps[b, :n].tolist()), float(scores[b]), first_bad_row(rows))
+            for b, (rows, n) in enumerate(zip(sequences, counts, strict=True))
+        ]
+
+    def batch(
+        self,
+        log_probs: npt.NDArray[Any],
+        lengths: npt.NDArray[np.int32] | None = None,
+        blank: int = -1,
+        seconds: list[float] | None = None,
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        """Labels, timesteps, how many of them, scores.
+
+        Parameters
+        ----------
+        log_probs : (B, T, C) float32 or float64
+        lengths : (B,) int32, optional
+            How many frames of each sequence count; by default all.
+        blank : int
+        seconds : list, optional
+            Takes the time that the kernel took by the device's own clock.
+
+        Returns
+        -------
+        labels, timesteps : (B, T) int32, of which the first ``counts[b]`` of each row mean anything
+        counts : (B,) int32
+        scores : (B,) float64
+            The natural log probability of each best path.
+
+        Raises
+        ------
+        ValueError
+            For a wrong rank, dtype, lengths, or float64 on a device that has none.
+        """
+        if log_probs.ndim != 3 or log_probs.dtype not in (np.float32, np.float64):
+            raise ValueError(
+                f"log_probs must be (B, T, C) of float32 or float64, got {log_probs.shape} {log_probs.dtype}"
+            )
+        n, n_frames, n_classes = log_probs.shape
+        lengths = np.full(n, n_frames, INT) if lengths is None else np.ascontiguousarray(lengths, INT)
+        if lengths.shape != (n,) or (n and not 0 <= lengths.min() <= lengths.max() <= n_frames):
+            raise ValueError(f"lengths must be ({n},) between 0 and {n_frames}, got {lengths}")
+        if not -n_classes <= blank < n_classes:
+            raise ValueError(f"blank must be one of {n_classes} classes, got {blank}")
+        labels, timesteps = np.empty((n, n_frames), INT), np.empty((n, n_frames), INT)
+        values, counts = np.zeros((n, n_frames), log_probs.dtype), np.zeros(n, INT)
+        if not labels.size:
+            return labels, timesteps, counts, np.zeros(n)
+        opened = self.device._opened
+        double = log_probs.dtype == np.float64
+        if double and "cl_khr_fp64" not in opened.device.extensions and not opened.device.double_fp_config:
+            raise ValueError(f"{opened.info.name} has no float64: give float32")
+        with opened.lock:
+            how = (f"VN={VECTOR // log_probs.itemsize}", "STREAM") if opened.streams else ()
+            queue = opened.queue if seconds is None else opened.profiling_queue
+            source = opened.input(np.ascontiguousarray(log_probs))
+            buffers = [opened.output(array) for array in (labels, timesteps, values, counts)]
+            if not opened.zero_copy:  # frames that do not count add nothing to the score
+                opened.cl.enqueue_copy(queue, buffers[2], values)
+            kernel = opened.kernel(
+                "best_path", ("REAL=double" if double else "REAL=float", "INDEX=long" if double else "INDEX=int", *how), source, opened.table(lengths), *buffers,
+                n_frames, n_classes, blank % n_classes,
+            )  # fmt: skip
+            items, group = ((n,), (1,)) if opened.streams else ((n * GROUP,), (GROUP,))
+            event = opened.cl.enqueue_nd_range_kernel(queue, kernel, items, group)
+            for buffer, array in zip(buffers, (labels, timesteps, values, counts), strict=True):
+                opened.fetch(buffer, array, queue)
+            if seconds is not None:
+                seconds.append((event.profile.end - event.profile.start) * 1e-9)
+        # One after the other, as the other backends add, so that equal scores are equal.
+        scores = np.cumsum(values.astype(np.float64), axis=1)[:, -1]
+        return labels, timesteps, counts, scores

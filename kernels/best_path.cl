@@ -1,0 +1,148 @@
+/* Best path decoding of a batch: the best class of each frame (the first of equals), repeats merged, blanks dropped. Twin
+   of fastctc/reference/best_path.py. log_probs (B, n_frames, n_classes); for sequence b, whose first lengths[b] frames
+   count, labels and timesteps [b, 0 .. counts[b] - 1], and of every frame the best value, which the host adds up.
+
+   Defined from outside: REAL float or double, INDEX the integer of its size; STREAM for processors (an item a sequence, VN values a vector), else the
+   kernel for graphics cards: GROUP items a sequence, LANES of them a frame, whose reads lie side by side; global size B times that. Sequences may
+   be longer than a group: it goes on GROUP / LANES frames at a time. */
+
+#ifdef STREAM
+
+typedef REAL reals __attribute__((ext_vector_type(VN)));
+typedef INDEX wholes __attribute__((ext_vector_type(VN)));
+typedef REAL loose __attribute__((ext_vector_type(VN), aligned(sizeof(REAL))));
+#define LOAD(p) ((reals)*(__global const loose *)(p))
+
+__kernel void best_path(__global const REAL *restrict log_probs, __global const int *restrict lengths,
+                        __global int *restrict labels, __global int *restrict timesteps, __global REAL *restrict values,
+                        __global int *restrict counts, int n_frames, int n_classes, int blank) {
+    const size_t b = get_global_id(0);
+    __global const REAL *row = log_probs + b * n_frames * n_classes;
+    __global int *label = labels + b * n_frames, *timestep = timesteps + b * n_frames;
+    __global REAL *value = values + b * n_frames;
+    const int whole = n_classes / VN * VN;
+    int count = 0, previous = blank;
+    for (int t = 0; t < lengths[b]; t++, row += n_classes) {
+        REAL best = row[0];
+        int at = 0, i = 0;
+        if (whole) { /* every lane keeps the first of its greatest */
+            reals v = LOAD(row);
+            wholes which = 0;
+            for (i = VN; i < whole; i += VN) {
+                const reals w = LOAD(row + i);
+                const wholes more = w > v;
+                v = more ? w : v;
+                which = more ? (wholes)(i) : which;
+            }
+            REAL lanes[VN];
+            INDEX first[VN];
+            *(reals *)lanes = v;
+            *(wholes *)first = which;
+            best = lanes[0];
+            at = first[0];
+            for (int j = 1; j < VN; j++) {
+                const int c = first[j] + j, takes = (lanes[j] > best) | ((lanes[j] == best) & (c < at));
+                best = takes ? lanes[j] : best;
+                at = takes ? c : at;
+            }
+        }
+        for (; i < n_classes; i++) {
+            at = row[i] > best ? i : at;
+            best = row[i] > best ? row[i] : best;
+        }
+        value[t] = best;
+        if (at != previous && at != blank) {
+            label[count] = at;
+            timestep[count++] = t;
+        }
+        previous = at;
+    }
+    counts[b] = count;
+}
+
+#else
+
+#define LANES 16
+#define FRAMES 16
+#define GROUP (FRAMES * LANES)
+
+/* Conditions are computed, not branched over (& for &&): PoCL 3 loses items that branch between barriers in a loop. */
+#define HALVE(apart)                                                                              \
+    barrier(CLK_LOCAL_MEM_FENCE);                                                                 \
+    its_value = best_value[min(item + apart, GROUP - 1)];                                         \
+    its_class = best_class[min(item + apart, GROUP - 1)];                                         \
+    takes = (lane < apart) & (its_class < n_classes) &                                            \
+            ((its_value > value) | (at == n_classes) | ((its_value == value) & (its_class < at))); \
+    value = takes ? its_value : value;                                                            \
+    at = takes ? its_class : at;                                                                  \
+    barrier(CLK_LOCAL_MEM_FENCE);                                                                 \
+    best_value[item] = value;                                                                     \
+    best_class[item] = at;
+#define ADD(step)                                                                                 \
+    barrier(CLK_LOCAL_MEM_FENCE);                                                                 \
+    before = item >= step ? sums[max(item - step, 0)] : 0;                                        \
+    barrier(CLK_LOCAL_MEM_FENCE);                                                                 \
+    sums[item] += before;
+
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void best_path(__global const REAL *restrict log_probs, __global const int *restrict lengths,
+               __global int *restrict labels, __global int *restrict timesteps, __global REAL *restrict values,
+               __global int *restrict counts, int n_frames, int n_classes, int blank) {
+    __local REAL best_value[GROUP];
+    __local int best_class[GROUP], classes[FRAMES + 1], sums[GROUP];
+    const int b = get_group_id(0);
+    const int item = get_local_id(0), lane = item % LANES, frame = item / LANES, length = lengths[b];
+    if (item == 0) classes[0] = blank;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    int count = 0;
+    for (int start = 0; start < n_frames; start += FRAMES) { /* as often for every item: there are barriers inside */
+        const int t = start + frame;
+        /* each lane the best of its classes, the first of equals */
+        REAL value = -INFINITY;
+        int at = n_classes;
+        if (t < length) {
+            __global const REAL *row = log_probs + ((size_t)b * n_frames + t) * n_classes;
+            for (int i = lane; i < n_classes; i += LANES)
+                if (at == n_classes || row[i] > value) {
+                    value = row[i];
+                    at = i;
+                }
+        }
+        best_value[item] = value;
+        best_class[item] = at;
+        REAL its_value;
+        int its_class, takes;
+        HALVE(8)
+        HALVE(4)
+        HALVE(2)
+        HALVE(1)
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (lane == 0) {
+            classes[frame + 1] = best_class[item];
+            if (t < length) values[(size_t)b * n_frames + t] = best_value[item];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        /* which frames begin a label, and how many do up to each: a running sum over the group */
+        const int place = min(item, FRAMES - 1), mine = (item < FRAMES) & (start + item < length);
+        const int begins = mine & (classes[place + 1] != blank) & (classes[place + 1] != classes[place]);
+        int before;
+        sums[item] = begins;
+        ADD(1)
+        ADD(2)
+        ADD(4)
+        ADD(8)
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (begins) {
+            const size_t to = (size_t)b * n_frames + count + sums[item] - 1;
+            labels[to] = classes[place + 1];
+            timesteps[to] = start + item;
+        }
+        count += sums[FRAMES - 1];
+        const int last = classes[FRAMES];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (item == 0) classes[0] = last;
+    }
+    if (item == 0) counts[b] = count;
+}
+
+#endif

@@ -1,0 +1,240 @@
+"""Devices, kernels and their host code; what graphics cards run is run on the processor too, on small images."""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fastctc import Alphabet, BestPath, backends, morphology
+from tests.conftest import peaky
+
+pytest.importorskip("pyopencl")
+from fastctc.opencl import Device, devices, kernel_source  # noqa: E402
+from fastctc.opencl.best_path import BestPath as OnDevice  # noqa: E402
+
+NAME = os.environ.get("FASTCTC_TEST_DEVICE", "opencl:cpu")
+
+
+@pytest.fixture(scope="module")
+def device():
+    try:
+        return Device(NAME)
+    except LookupError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=["as it is", "as a graphics card"])
+def either(device, request, monkeypatch):
+    """The device with the kernels of its kind, and with those of graphics cards."""
+    opened = device._opened
+    if request.param != "as it is":
+        monkeypatch.setattr(opened, "streams", False)
+        monkeypatch.setattr(opened, "plans", {})
+    return device
+
+
+def run(code, **environment):
+    """A Python of its own, since what it knows of OpenCL cannot be forgotten."""
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env={**os.environ, **environment},
+        check=False,
+    )  # fmt: skip
+
+
+def test_devices_are_described(device):
+    infos = devices()
+    assert device.info in infos
+    assert json.loads(json.dumps(device.info.to_dict()))["index"] == device.info.index
+    assert Device(f"opencl:{device.info.index}").info == device.info
+    assert Device(f"opencl:{device.info.platform[:5]}").info.platform == device.info.platform
+
+
+def test_a_missing_device_names_what_is_there(device):
+    with pytest.raises(LookupError, match=f"no device 'opencl:abacus'; found: opencl:{device.info.index[0]}"):
+        Device("opencl:abacus")
+    with pytest.raises(ValueError, match="must be named"):
+        Device("opencl:")
+
+
+def test_opencl_can_be_switched_off():
+    done = run(
+        "from fastctc.opencl import devices, Device\nprint(devices())\n"
+        "try: Device('opencl')\nexcept LookupError as error: print(error)",
+        FASTCTC_OPENCL="0",
+    )
+    assert done.stdout.splitlines()[0] == "[]"
+    assert "switched off" in done.stdout
+
+
+def test_without_pyopencl(tmp_path):
+    (tmp_path / "pyopencl.py").write_text("raise ImportError('not here')")
+    done = run(
+        "import numpy, fastctc.morphology as m\n"
+        "try: m.dilation(numpy.zeros((3, 3), 'u1'), backend='opencl:cpu')\nexcept ImportError as error: print(error)",
+        PYTHONPATH=str(tmp_path),
+    )
+    assert 'pip install "fastctc[opencl]"' in done.stdout, done.stderr
+
+
+def test_a_home_that_cannot_be_written(device):
+    if "portable computing" not in device.info.platform.lower():
+        pytest.skip("only PoCL keeps its programs there")
+    environment = {"HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
+    done = run("from fastctc.opencl import Device; print(Device('opencl:cpu').info.kind)", **environment)
+    assert done.stdout.strip() == "cpu", done.stderr
+
+
+def _work_in_a_fork(connection):
+    try:
+        morphology.dilation(np.zeros((3, 3), np.uint8), backend=NAME)
+        connection.send("worked")
+    except RuntimeError as error:
+        connection.send(str(error))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_is_refused(device):
+    morphology.dilation(np.zeros((3, 3), np.uint8), backend=NAME)
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=_work_in_a_fork, args=(there,))
+    process.start()
+    assert here.poll(60)
+    assert "forked" in here.recv()
+    process.join()
+
+
+def test_threads_share_a_device(device):
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 9, (50 + k, 70), dtype=np.uint8) for k in range(8)]
+    expected = [morphology.dilation(image, (3, 5)) for image in images]
+    wrong = []
+
+    def work(k):
+        for _ in range(30):
+            if not np.array_equal(morphology.dilation(images[k], (3, 5), backend=NAME), expected[k]):
+                wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_graphics_kernels(either):
+    """Tiles in local memory: rectangles that fit, rectangles in two passes, masks."""
+    rng = np.random.default_rng(1)
+    twin = backends.load(NAME, "morphology")
+    reference = backends.load("reference", "morphology")
+    for dtype in ("uint8", "int16", "float32"):
+        for rows, columns, border in [(3, 3, "ignore"), (2, 5, "edge"), (9, 9, "reflect"), (1, 4, "constant")]:
+            images = rng.integers(0, 9, (2, 37, 41)).astype(dtype)
+            for mask in (np.ones((rows, columns), bool), rng.random((rows, columns)) < 0.5):
+                arguments = (images, mask, (rows // 2, columns // 2), border, 3, bool(rows % 2))
+                np.testing.assert_array_equal(twin.extremes(*arguments), reference.extremes(*arguments))
+
+
+def test_a_large_rectangle_goes_in_two_passes(either):
+    opened = either._opened
+    image = np.random.default_rng(2).integers(0, 255, (60, 70), dtype=np.uint8)
+    size = int(opened.info.local_memory**0.5)  # too large for a tile with its surroundings
+    size = min(size, 301)
+    found = morphology.dilation(image, (5, size), backend=NAME)
+    np.testing.assert_array_equal(found, morphology.dilation(image, (5, size)))
+
+
+def test_a_pipeline_stays_on_the_device(either):
+    rng = np.random.default_rng(3)
+    for shape, dtype in [((30, 40), "uint8"), ((3, 20, 25), "float32"), ((10, 11), "bool"), ((0, 4), "uint8")]:
+        image = (rng.integers(0, 2, shape) if dtype == "bool" else rng.integers(0, 99, shape)).astype(dtype)
+        before = image.copy()
+        with either.pipeline(profile=True) as p:
+            found = p.upload(image).opening((2, 3)).closing(3).download()
+            assert len(p.seconds) == (4 if image.size else 0)
+        np.testing.assert_array_equal(found, morphology.closing(morphology.opening(image, (2, 3)), 3))
+        np.testing.assert_array_equal(image, before)
+        assert found.dtype == image.dtype
+    with either.pipeline() as p, pytest.raises(RuntimeError, match="upload"):
+        p.download()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_best_path_equals_the_compiled_one(either, dtype):
+    compiled = backends.load("compiled", "best_path")
+    rng = np.random.default_rng(4)
+    for case in range(25):
+        n, n_frames, n_classes = rng.integers(1, 4), rng.integers(1, 40 if case % 5 else 600), rng.integers(1, 45)
+        frames = np.stack([peaky(rng, n_frames, n_classes, dtype) for _ in range(n)])
+        if case % 2:
+            frames = np.round(frames / 4)  # ties
+        if case % 7 == 0:
+            frames[:, :, 0] = -np.inf
+        lengths = rng.integers(0, n_frames + 1, n)
+        blank = int(rng.integers(-n_classes, n_classes))
+        labels, timesteps, counts, scores = OnDevice(either).batch(frames, lengths, blank)
+        for b in range(n):
+            expected = compiled.best_path(np.ascontiguousarray(frames[b, : lengths[b]]), blank % n_classes)
+            found = tuple(labels[b, : counts[b]].tolist()), tuple(timesteps[b, : counts[b]].tolist()), scores[b]
+            assert found == expected[:3]
+
+
+def test_best_path_as_a_decoder(device):
+    rng = np.random.default_rng(5)
+    alphabet = Alphabet("abcdefg")
+    frames = [peaky(rng, n, 8, np.float32) for n in (5, 17, 0, 3)]
+    for exact in (True, False):
+        found = BestPath(alphabet, exact=exact, backend=NAME).decode_batch(frames)
+        expected = BestPath(alphabet, exact=exact).decode_batch(frames)
+        assert [(h[0].text, h[0].score, h[0].timesteps) for h in found] == [
+            (h[0].text, h[0].score, h[0].timesteps) for h in expected
+        ]
+    with pytest.raises(ValueError, match="distribution"):
+        BestPath(alphabet, backend=NAME).decode(np.zeros((3, 8)))
+
+
+def test_best_path_refuses(device):
+    twin = OnDevice(device)
+    with pytest.raises(ValueError, match=r"\(B, T, C\)"):
+        twin.batch(np.zeros((3, 4), np.float32))
+    with pytest.raises(ValueError, match="lengths"):
+        twin.batch(np.zeros((1, 3, 4), np.float32), np.array([4]))
+    with pytest.raises(ValueError, match="blank"):
+        twin.batch(np.zeros((1, 3, 4), np.float32), None, 4)
+
+
+COLD = """
+import sys, time
+import numpy as np
+from fastctc import footprints, morphology
+image = np.zeros((9, 9), {dtype!r})
+footprint = {footprint}
+morphology.dilation(image, (1, 1), backend={name!r})  # what the runtime needs to begin at all
+start = time.monotonic()
+morphology.dilation(image, footprint, backend={name!r})
+print(time.monotonic() - start)
+"""
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("footprint", ["7", "(31, 31)", "footprints.disk(3)"])
+def test_no_kernel_takes_a_compiler_minutes(device, dtype, footprint, tmp_path):
+    """Some vector code keeps LLVM 14 busy for ever; ten times the usual time is still far from that."""
+    code = COLD.format(dtype=dtype, footprint=footprint, name=NAME)
+    start = time.monotonic()
+    done = run(code, POCL_CACHE_DIR=str(tmp_path), PYOPENCL_NO_CACHE="1")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - start < 60
+
+
+def test_sources_are_found():
+    assert "__kernel" in kernel_source("morphology")
+    with pytest.raises(FileNotFoundError, match="no kernel 'sieve'"):
+        kernel_source("sieve")
