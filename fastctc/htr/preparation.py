@@ -1,5 +1,6 @@
 """From the user's picture of a line or a word to what the network sees: ink 255, paper 0, cut to the ink."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from fastctc import morphology
 Ink = npt.NDArray[np.uint8]
 INK = 48  # a pixel as dark as this, of 255, is surely ink
 REACH = 2.7  # standard deviations of the ink's rows that belong to the writing
+FILL = 0.88  # share of the rows of what the network sees that the writing takes
+MARGIN = 8  # columns of paper to the left and to the right of it
+WIDEST = 20_000  # columns that are read at once
 SPECK = 2  # that many sure pixels make a row or column part of the writing
 
 
@@ -114,3 +118,53 @@ def resized(ink_image: Ink, height: int, width: int) -> Ink:
     from PIL import Image
 
     return np.asarray(Image.fromarray(ink_image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the network sees of an image, and where its columns are in the image."""
+
+    ink: Ink
+    left: float  # column of the image at column 0 of ``ink``
+    scale: float  # columns of the image for each column of ``ink``
+    top: int  # rows of the image that hold the writing
+    bottom: int
+
+    def column(self, x: float) -> int:
+        """The image's column at a column of ``ink``."""
+        return round(self.left + x * self.scale)
+
+
+def prepared(image: Any, height: int, fill: float = FILL) -> Prepared:
+    """An image of a line or a word as the network sees it: cut to the writing, ``height`` rows, some paper around.
+
+    Parameters
+    ----------
+    fill : float
+        Share of the rows that the writing takes.
+
+    Raises
+    ------
+    ValueError
+        For what is no image, see :func:`grey`, and for writing that is wider than the network is made for.
+    """
+    whole = ink(image)
+    top, bottom, left, right = cut(whole)
+    writing = whole[top:bottom, left:right]
+    rows = max(1, round(height * fill))
+    columns = max(1, round(writing.shape[1] * rows / writing.shape[0]))
+    if columns > WIDEST:
+        raise ValueError(
+            f"an image of {image_size(whole)} pixels is too wide for its height: scaled to {rows} rows it has {columns} "
+            f"columns, at most {WIDEST} can be read"
+        )
+    result = np.zeros((height, columns + 2 * MARGIN), np.uint8)
+    above = (height - rows) // 2
+    result[above : above + rows, MARGIN : MARGIN + columns] = resized(writing, rows, columns)
+    scale = writing.shape[1] / columns
+    return Prepared(result, left - MARGIN * scale, scale, top, bottom)
+
+
+def image_size(image: npt.NDArray[Any]) -> str:
+    """Width x height, as people say it."""
+    return f"{image.shape[1]} x {image.shape[0]}"

@@ -1,0 +1,382 @@
+"""Reader: images of words, lines and pages to text, with places and with how sure it is. Needs no TensorFlow."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from math import exp
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastctc.alphabet import Alphabet
+from fastctc.decoders import BeamSearch, WordBeamSearch
+from fastctc.htr.checkpoint import load_network
+from fastctc.htr.config import Config
+from fastctc.htr.distortion import as_input
+from fastctc.htr.preparation import Prepared, grey, prepared
+from fastctc.hypothesis import Hypothesis
+from fastctc.lexicon import Lexicon
+from fastctc.ngram import NGram
+from fastctc.segmentation import Box, PageLayout, segment_page
+
+COLUMNS = 24_000  # of images that are read at a stretch
+WIDTHS = 32  # images are continued with paper to a multiple of that many columns
+CHARACTER_LM = 0.35  # the default weight of a character model
+
+
+@dataclass(frozen=True)
+class Character:
+    """A character that was read."""
+
+    text: str
+    box: Box
+    confidence: float  # probability of this character in its place, the rest of the text being what it is
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word that was read."""
+
+    text: str
+    box: Box
+    confidence: float  # probability of this word in its place, the rest of the text being what it is
+    characters: tuple[Character, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line or a word image that was read.
+
+    Attributes
+    ----------
+    text : str
+    box : Box
+        Where the writing is, in pixels of the image (of the straightened page for pages).
+    words : tuple of Word
+    log_prob : float
+        Natural logarithm of the probability of this text given the image, among all texts.
+    confidence : float
+        The same as a probability, after calibration.
+    hypotheses : tuple of Hypothesis
+        What the decoder returned, best first.
+    """
+
+    text: str
+    box: Box
+    words: tuple[Word, ...]
+    log_prob: float
+    confidence: float
+    hypotheses: tuple[Hypothesis, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that was read: its lines in reading order, and what segmentation found."""
+
+    lines: tuple[Line, ...]
+    layout: PageLayout
+
+    @property
+    def text(self) -> str:
+        """Line after line."""
+        return "\n".join(line.text for line in self.lines)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads handwriting.
+
+    Parameters
+    ----------
+    weights : path, optional
+        A network that ``fastctc train`` made; by default the one that comes with the package.
+    backend : {"numpy", "keras"}
+        Who computes the network: NumPy alone, or Keras (TensorFlow, JAX or torch), which is faster for many images.
+    decoder : object, optional
+        Any decoder of fastctc for the network's alphabet. By default a beam search of width 10, with what follows.
+    lexicon : Lexicon, optional
+        Only its words are read (word beam search), and anything between them that is no letter.
+    ngram : NGram, optional
+        A language model over characters, or, with a lexicon, over words.
+    lm_weight : float, optional
+        Of a character model, by default 0.35.
+    temperature : float, optional
+        By which confidence is calibrated; by default what the weights' card says.
+    tries : {1, 3}
+        3: every image also slanted to the left and to the right; the reading with the highest probability wins. Three
+        times the work, and fewer errors.
+
+    Raises
+    ------
+    OSError, StorageError
+        If there are no such weights, or damaged ones.
+    ValueError
+        If the decoder, the lexicon or the language model is made for another alphabet.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Reader().read_lines([np.full((40, 200), 255, np.uint8)])[0].text  # an empty line
+    ''
+    """
+
+    weights: str | PathLike[str] | None = None
+    backend: str = "numpy"
+    decoder: Any = None
+    lexicon: Lexicon | None = None
+    ngram: NGram | None = None
+    lm_weight: float | None = None
+    temperature: float | None = None
+    tries: int = 1
+
+    def __post_init__(self) -> None:
+        if self.backend not in ("numpy", "keras"):
+            raise ValueError(f"backend must be 'numpy' or 'keras', got {self.backend!r}")
+        if self.tries not in (1, 3):
+            raise ValueError(f"tries must be 1 or 3, got {self.tries}")
+        if self.temperature is not None and not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
+        self._network, self._decoder  # noqa: B018 - what is wrong is wrong now, not at the first image
+
+    @cached_property
+    def _network(self) -> tuple[Config, dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        return load_network(self.weights if self.weights is not None else shipped_weights())
+
+    @property
+    def config(self) -> Config:
+        """The shape of the network."""
+        return self._network[0]
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Where the weights come from and how well they read."""
+        return self._network[2]
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """What can be read."""
+        return self.config.alphabet
+
+    @cached_property
+    def _keras_model(self) -> Any:
+        from fastctc.htr import model as network
+
+        model = network.build_model(self.config)
+        network.set_weights(model, self._network[1])
+        return model
+
+    @cached_property
+    def _decoder(self) -> Any:
+        alphabet = self.alphabet
+        if self.decoder is not None:
+            theirs = getattr(self.decoder, "alphabet", None)
+            if theirs != alphabet:
+                raise ValueError("the decoder is made for another alphabet than the network's: use Reader().alphabet")
+            return self.decoder
+        if self.lexicon is not None:
+            if self.lexicon.alphabet != alphabet:
+                raise ValueError("the lexicon is made for another alphabet than the network's: use Reader().alphabet")
+            return WordBeamSearch(self.lexicon, 25, lm=self.ngram)
+        if self.ngram is not None:
+            weight = CHARACTER_LM if self.lm_weight is None else self.lm_weight
+            return BeamSearch(alphabet, 25, lm=self.ngram, lm_weight=weight)
+        return BeamSearch(alphabet, 10)
+
+    def log_probs(self, images: Sequence[Any]) -> list[npt.NDArray[np.float32]]:
+        """What the network says: for each image log probabilities (frames, classes), the blank last."""
+        return self._computed([prepared(image, self.config.height) for image in images])
+
+    def read_lines(self, images: Sequence[Any]) -> list[Line]:
+        """Read images of lines: arrays of grey or colour, of any size, dark on light or light on dark, or paths.
+
+        Raises
+        ------
+        ValueError
+            For what is no image; the message says which one.
+        """
+        shades = [_opened(image, number) for number, image in enumerate(images)]
+        return self._read(shades, [Box(0, 0, image.shape[1], image.shape[0]) for image in shades])
+
+    def read_words(self, images: Sequence[Any]) -> list[Line]:
+        """Read images of single words; blanks between characters are not believed."""
+        return [_as_word(line) for line in self.read_lines(images)]
+
+    def read_page(self, image: Any) -> Page:
+        """Find the lines of a page, and read them."""
+        layout = segment_page(_opened(image, 0))
+        margin = round(0.25 * layout.x_height)
+        boxes = []
+        for line in layout.lines:
+            box = line.box
+            boxes.append(
+                Box(
+                    max(0, box.left - margin),
+                    max(0, box.top - margin),
+                    min(layout.image.shape[1], box.right + margin),
+                    min(layout.image.shape[0], box.bottom + margin),
+                )
+            )
+        lines = self._read([layout.image[b.top : b.bottom, b.left : b.right] for b in boxes], boxes)
+        return Page(tuple(line for line in lines if line.text.strip()), layout)
+
+    def probability(self, image: Any, text: str) -> float:
+        """The probability of a text given an image of a line."""
+        from fastctc.loss import log_probability
+
+        return exp(log_probability(self.log_probs([image])[0], text=text, alphabet=self.alphabet))
+
+    def _read(self, shades: list[npt.NDArray[np.uint8]], boxes: list[Box]) -> list[Line]:
+        best: list[Line | None] = [None] * len(shades)
+        for slant in (0.0,) if self.tries == 1 else (0.0, 0.3, -0.2):
+            seen = [prepared(_sheared(image, slant), self.config.height) for image in shades]
+            rows = self._computed(seen)
+            calibrated = self._calibrated(rows)
+            found = self._decoder.decode_batch(calibrated) if rows else []
+            for i, (one, log_probs, hypotheses) in enumerate(zip(seen, calibrated, found, strict=True)):
+                line = self._line(one, log_probs, hypotheses, boxes[i], slant)
+                known = best[i]
+                if known is None or line.log_prob > known.log_prob:
+                    best[i] = line
+        return [line for line in best if line is not None]
+
+    def _calibrated(self, rows: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+        """Log probabilities at the temperature at which confidence is what it says."""
+        temperature = self.temperature or float(self.card.get("temperature", 1.0))
+        if temperature == 1.0:
+            return rows
+        cooled = [row / np.float32(temperature) for row in rows]
+        return [row - np.log(np.exp(row - row.max(1, keepdims=True)).sum(1, keepdims=True)) - row.max(1, keepdims=True)
+                for row in cooled]
+
+    def _line(
+        self, one: Prepared, log_probs: npt.NDArray[np.float32], hypotheses: list[Hypothesis], box: Box, slant: float
+    ) -> Line:
+        from fastctc.loss import forced_align
+
+        best = hypotheses[0]
+        if not best.text.strip():
+            return Line("", box, (), best.log_prob, _probability(best.log_prob), tuple(hypotheses))
+        stride = self.config.stride
+        lean = slant * (one.bottom - one.top) / 2  # where the middle row was, before it was slanted
+
+        def placed(first: int, last: int) -> Box:
+            left = one.column(first * stride) - max(0.0, lean)
+            right = one.column((last + 1) * stride) - max(0.0, lean)
+            low, high = box.left, box.right
+            return Box(
+                int(np.clip(box.left + left, low, high - 1)),
+                box.top + one.top,
+                int(np.clip(box.left + right, low + 1, high)),
+                box.top + one.bottom,
+            )
+
+        alignment = forced_align(log_probs, text=best.text, alphabet=self.alphabet)
+        characters = [
+            Character(segment.text, placed(segment.first, segment.last), segment.probability)
+            for segment in alignment.characters
+        ]
+        words, rest = [], characters
+        for segment in alignment.words:
+            own = []
+            while rest and len(own) < len(segment.text):
+                head, rest = rest[0], rest[1:]
+                if head.text.strip() or own:
+                    own.append(head)
+            words.append(Word(segment.text, placed(segment.first, segment.last), segment.probability, tuple(own)))
+        whole = words[0].box
+        for word in words[1:]:
+            whole = whole | word.box
+        return Line(best.text, whole, tuple(words), best.log_prob, _probability(best.log_prob), tuple(hypotheses))
+
+    def _computed(self, images: list[Prepared]) -> list[npt.NDArray[np.float32]]:
+        """The network's output for each image, computed for images of one width together.
+
+        What comes out for an image does not depend on what it is read with: it is continued with paper to a width of its
+        own.
+        """
+        config, weights, _ = self._network
+        result: list[Any] = [None] * len(images)
+        for numbers in _batches(images, config):
+            width = _padded_width(images[numbers[0]].ink.shape[1], config)
+            batch = as_input([_fitting(images[i].ink, width) for i in numbers], width)
+            if self.backend == "keras":
+                outputs = np.asarray(self._keras_model.predict_on_batch(batch))
+            else:
+                from fastctc.reference.network import network
+
+                outputs = network(config, weights, batch)
+            for i, output in zip(numbers, outputs, strict=True):
+                result[i] = np.ascontiguousarray(output, np.float32)
+        return result
+
+
+def shipped_weights() -> Path:
+    """The network that comes with the package."""
+    return Path(str(files("fastctc.htr").joinpath("weights", "latin.fastctc")))
+
+
+def _batches(images: list[Prepared], config: Config) -> Iterable[list[int]]:
+    by_width: dict[int, list[int]] = {}
+    for i, image in enumerate(images):
+        by_width.setdefault(_padded_width(image.ink.shape[1], config), []).append(i)
+    for width, numbers in sorted(by_width.items()):
+        at_once = max(1, COLUMNS // width)
+        for start in range(0, len(numbers), at_once):
+            yield numbers[start : start + at_once]
+
+
+def _padded_width(columns: int, config: Config) -> int:
+    if config.width is not None:
+        return config.width
+    unit = max(WIDTHS, config.stride)
+    return -(-columns // unit) * unit
+
+
+def _fitting(ink: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
+    """Shrunk, if a network of one width needs that."""
+    from fastctc.htr.preparation import resized
+
+    return ink if ink.shape[1] <= width else resized(ink, ink.shape[0], width)
+
+
+def _opened(image: Any, number: int) -> npt.NDArray[np.uint8]:
+    from fastctc import images
+
+    try:
+        return grey(images.read(image) if isinstance(image, str | Path) else image)
+    except ValueError as error:
+        raise ValueError(f"image {image if isinstance(image, str | Path) else number}: {error}") from None
+
+
+def _sheared(image: npt.NDArray[np.uint8], slant: float) -> npt.NDArray[np.uint8]:
+    """The rows of an image moved sideways, the upper ones to the right for a positive slant."""
+    if not slant:
+        return image
+    from PIL import Image
+
+    height, width = image.shape
+    grown = int(np.ceil(abs(slant) * height))
+    matrix = (1, slant, -slant * height if slant > 0 else 0, 0, 1, 0)
+    paper = int(np.median(image))
+    sheared = Image.fromarray(image).transform(
+        (width + grown, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=paper
+    )
+    return np.asarray(sheared)
+
+
+def _as_word(line: Line) -> Line:
+    """The same without blanks inside."""
+    if " " not in line.text:
+        return line
+    text = line.text.replace(" ", "")
+    characters = tuple(c for word in line.words for c in word.characters)
+    confidence = float(np.prod([word.confidence for word in line.words]))
+    return Line(text, line.box, (Word(text, line.box, confidence, characters),), line.log_prob, line.confidence, line.hypotheses)
+
+
+def _probability(log_prob: float) -> float:
+    return float("nan") if log_prob != log_prob else min(1.0, exp(log_prob))
