@@ -1,7 +1,9 @@
 """The user's own images and texts, in the layouts in which people keep them."""
 
 import csv
+import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -270,3 +272,26 @@ def cut_out(image: Ink, outline: tuple[tuple[int, int], ...]) -> Ink:
     ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in outline], fill=1, outline=1)
     inside = np.asarray(mask)
     return np.where(inside, part, np.uint8(np.median(part)))
+
+
+def known_texts(items: Iterable[Item], characters: str, unknown: str = "skip") -> tuple[list[Item], Counter[str]]:
+    """Items whose texts the network can write, and how often each other character occurred.
+
+    Parameters
+    ----------
+    unknown : {"skip", "remove"}
+        Leave out the items with other characters, or those characters.
+    """
+    if unknown not in ("skip", "remove"):
+        raise ValueError(f"unknown must be 'skip' or 'remove', got {unknown!r}")
+    known, kept, strange = set(characters), [], Counter[str]()
+    for item in items:
+        text = unicodedata.normalize("NFC", item.text)
+        others = [c for c in text if c not in known]
+        strange.update(others)
+        if others and unknown == "skip":
+            continue
+        text = "".join(c for c in text if c in known).strip()
+        if text:
+            kept.append(replace(item, text=text))
+    return kept, strange

@@ -151,20 +151,21 @@ def prepared(image: Any, height: int, fill: float = FILL) -> Prepared:
     whole = ink(image)
     top, bottom, left, right = cut(whole)
     writing = whole[top:bottom, left:right]
-    rows = max(1, round(height * fill))
-    columns = max(1, round(writing.shape[1] * rows / writing.shape[0]))
+    columns = max(1, round(writing.shape[1] * max(1, round(height * fill)) / writing.shape[0]))
     if columns > WIDEST:
         raise ValueError(
-            f"an image of {image_size(whole)} pixels is too wide for its height: scaled to {rows} rows it has {columns} "
-            f"columns, at most {WIDEST} can be read"
+            f"an image of {whole.shape[1]} x {whole.shape[0]} pixels is too wide for its height: scaled to {height} rows it "
+            f"has {columns} columns, at most {WIDEST} can be read"
         )
+    scale = writing.shape[1] / columns
+    return Prepared(framed(writing, height, fill), left - MARGIN * scale, scale, top, bottom)
+
+
+def framed(writing: Ink, height: int, fill: float = FILL) -> Ink:
+    """Writing scaled to a share of the rows, with paper around it."""
+    rows = max(1, round(height * fill))
+    columns = max(1, round(writing.shape[1] * rows / writing.shape[0]))
     result = np.zeros((height, columns + 2 * MARGIN), np.uint8)
     above = (height - rows) // 2
     result[above : above + rows, MARGIN : MARGIN + columns] = resized(writing, rows, columns)
-    scale = writing.shape[1] / columns
-    return Prepared(result, left - MARGIN * scale, scale, top, bottom)
-
-
-def image_size(image: npt.NDArray[Any]) -> str:
-    """Width x height, as people say it."""
-    return f"{image.shape[1]} x {image.shape[0]}"
+    return result

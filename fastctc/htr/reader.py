@@ -161,6 +161,12 @@ class Reader:
         """What can be read."""
         return self.config.alphabet
 
+    @property
+    def word_alphabet(self) -> Alphabet:
+        """The same classes, words being of letters and apostrophes only: for lexicons, whose words have no commas."""
+        characters = self.config.characters
+        return Alphabet(characters, word_characters=[c for c in characters if c.isalpha() or c == "'"])
+
     @cached_property
     def _keras_model(self) -> Any:
         from fastctc.htr import model as network
@@ -173,18 +179,21 @@ class Reader:
     def _decoder(self) -> Any:
         alphabet = self.alphabet
         if self.decoder is not None:
-            theirs = getattr(self.decoder, "alphabet", None)
-            if theirs != alphabet:
-                raise ValueError("the decoder is made for another alphabet than the network's: use Reader().alphabet")
+            self._check(getattr(self.decoder, "alphabet", None) or self.decoder.lexicon.alphabet, "decoder")
             return self.decoder
         if self.lexicon is not None:
-            if self.lexicon.alphabet != alphabet:
-                raise ValueError("the lexicon is made for another alphabet than the network's: use Reader().alphabet")
+            self._check(self.lexicon.alphabet, "lexicon")
             return WordBeamSearch(self.lexicon, 25, lm=self.ngram)
         if self.ngram is not None:
             weight = CHARACTER_LM if self.lm_weight is None else self.lm_weight
             return BeamSearch(alphabet, 25, lm=self.ngram, lm_weight=weight)
         return BeamSearch(alphabet, 10)
+
+    def _check(self, theirs: Alphabet, what: str) -> None:
+        """Other classes are no use; what counts as part of a word is everybody's own choice."""
+        mine = self.alphabet
+        if tuple(theirs.characters) != tuple(mine.characters) or theirs.blank != mine.blank:
+            raise ValueError(f"the {what} is made for another alphabet than the network's: use Reader().alphabet")
 
     def log_probs(self, images: Sequence[Any]) -> list[npt.NDArray[np.float32]]:
         """What the network says: for each image log probabilities (frames, classes), the blank last."""
@@ -249,8 +258,7 @@ class Reader:
         if temperature == 1.0:
             return rows
         cooled = [row / np.float32(temperature) for row in rows]
-        return [row - np.log(np.exp(row - row.max(1, keepdims=True)).sum(1, keepdims=True)) - row.max(1, keepdims=True)
-                for row in cooled]
+        return [row - np.log(np.exp(row).sum(1, keepdims=True)) for row in cooled]
 
     def _line(
         self, one: Prepared, log_probs: npt.NDArray[np.float32], hypotheses: list[Hypothesis], box: Box, slant: float

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from fastctc.htr import model as network
 from fastctc.htr.checkpoint import load_state, save_network, save_state
 from fastctc.htr.config import Config
 from fastctc.htr.distortion import as_input, distort
+from fastctc.htr.preparation import framed
 from fastctc.htr.samples import HEIGHT, Samples
 from fastctc.metrics import edit_distance
 
@@ -163,13 +164,11 @@ def learning_rate(settings: Settings, step: int) -> float:
     return settings.learning_rate * rise * min(1.0, left)
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """How well texts are read by best path."""
 
     cer: float
     wer: float
-    loss: float
 
 
 def evaluate(model: Any, config: Config, samples: Samples, most: int | None = None) -> Score:
@@ -180,7 +179,7 @@ def evaluate(model: Any, config: Config, samples: Samples, most: int | None = No
     rng = np.random.default_rng(0)
     for start in range(0, len(numbers), 32):
         some = numbers[start : start + 32]
-        inks = [distort(samples.image(i), config.height, rng, 0.0) for i in some]
+        inks = [framed(samples.image(i), config.height) for i in some]
         if config.width is not None:
             inks = [_fitted(ink, config, rng) for ink in inks]
         width = config.width or -(-max(ink.shape[1] for ink in inks) // 64) * 64
@@ -189,7 +188,7 @@ def evaluate(model: Any, config: Config, samples: Samples, most: int | None = No
             text, truth = hypotheses[0].text, samples.texts[i]
             words, true_words = text.split(), truth.split()
             distances += edit_distance(text, truth), len(truth), edit_distance(words, true_words), len(true_words)
-    return Score(distances[0] / max(1, distances[1]), distances[2] / max(1, distances[3]), 0.0)
+    return Score(distances[0] / max(1, distances[1]), distances[2] / max(1, distances[3]))
 
 
 def train(
@@ -282,8 +281,9 @@ def _curves(out: Path, rows: Sequence[tuple[float, ...]]) -> None:
         writer.writerow(COLUMNS)
         writer.writerows(rows)
     beside.replace(out / "curves.csv")
+    from fastctc.plotting import plot_learning_curves, save
+
     try:
-        from fastctc.plotting import plot_learning_curves
-    except ImportError:
+        save(plot_learning_curves(rows).figure, out / "curves.png")
+    except ImportError:  # the numbers are there
         return
-    plot_learning_curves(rows, out / "curves.png")

@@ -1,0 +1,123 @@
+"""Read handwriting: images of words, lines or pages to text, with places and confidence."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastctc import images
+from fastctc.commands.progress import Progress
+
+SUFFIXES = {"text": ".txt", "json": ".json", "hocr": ".hocr", "alto": ".alto.xml", "page": ".page.xml"}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="images (PNG, JPEG, TIFF, ...), PDF, or folders of them")
+    parser.add_argument("--level", choices=("word", "line", "page"), default="page", help="what an image shows (default: page)")
+    parser.add_argument("--weights", metavar="FILE", help="a network that fastctc train made (default: the one that comes along)")
+    parser.add_argument("--backend", choices=("numpy", "keras"), default="numpy", help="who computes it (default: numpy)")
+    parser.add_argument("--words", metavar="FILE", help="read only words of this text or word list")
+    parser.add_argument("--lm", metavar="FILE", help="a language model that fastctc lm train made, over characters, or, with --words, over words")
+    parser.add_argument("--lm-weight", type=float, metavar="W", help="weight of a character model (default: 0.35)")
+    parser.add_argument("--tries", type=int, choices=(1, 3), default=1, help="3: also slanted both ways, the surest reading wins")
+    parser.add_argument("--format", choices=tuple(SUFFIXES), default="text", help="default: text")
+    parser.add_argument("--min-confidence", type=float, default=0.0, metavar="P", help="mark words that are less sure, 0 to 1")
+    parser.add_argument("--out", metavar="FOLDER", help="write a file for each image there (default: everything to standard output)")
+    parser.add_argument("--overlay", metavar="FILE", help="a picture of the (last) image with what was read drawn over it")
+
+
+def run(options: Namespace) -> int:
+    from fastctc.htr import documents
+
+    if not 0 <= options.min_confidence <= 1:
+        options.parser.error(f"--min-confidence must be between 0 and 1, got {options.min_confidence}")
+    try:
+        reader = _reader(options)
+    except (OSError, ValueError, ImportError) as error:
+        options.parser.error(str(error))
+    out = Path(options.out) if options.out else None
+    files = [Path(p) for p in options.files if Path(p).suffix.lower() == ".pdf"]
+    files = sorted(files + list(images.find(p for p in options.files if Path(p).suffix.lower() != ".pdf")))
+    failed = 0
+    with Progress(len(files), "files") as progress:
+        for file in files:
+            try:
+                for number, picture in enumerate(_pictures(file), 1):
+                    name = file.name if number == 1 else f"{file.name}[{number}]"
+                    lines, seen = _read(reader, options.level, picture)
+                    document = documents.write(
+                        options.format, name, lines, seen.shape[:2], options.level, options.min_confidence
+                    )
+                    with progress.paused():
+                        _put(document, out, file, number, SUFFIXES[options.format])
+                    if options.overlay:
+                        _overlay(options, seen, lines)
+            except (OSError, ValueError, ImportError) as error:
+                failed += 1
+                with progress.paused():
+                    print(f"fastctc read: {file}: {error}", file=sys.stderr)
+            progress.step()
+    if not files:
+        print("fastctc read: there are no images", file=sys.stderr)
+    return 1 if failed or not files else 0
+
+
+def _reader(options: Namespace) -> Any:
+    from fastctc.htr.reader import Reader
+    from fastctc.lexicon import Lexicon
+    from fastctc.ngram import NGram
+
+    plain = {"weights": options.weights, "backend": options.backend, "tries": options.tries}
+    if not options.words and not options.lm:
+        return Reader(**plain)
+    alphabet = Reader(weights=options.weights).word_alphabet
+    lexicon = Lexicon.from_file(options.words, alphabet, unknown="skip") if options.words else None
+    ngram = None
+    if options.lm:
+        arpa = options.lm.endswith((".arpa", ".arpa.gz"))
+        ngram = NGram.from_arpa(options.lm, unit="word" if lexicon else "character") if arpa else NGram.load(options.lm)
+    return Reader(**plain, lexicon=lexicon, ngram=ngram, lm_weight=options.lm_weight)
+
+
+def _pictures(file: Path) -> Iterator[Any]:
+    if file.suffix.lower() != ".pdf":
+        yield from images.read_all(file)
+        return
+    try:
+        import pypdfium2
+    except ImportError as error:
+        raise ImportError(f'PDF needs pypdfium2: pip install "fastctc[pdf]" ({error})') from None
+    try:
+        document = pypdfium2.PdfDocument(file)
+    except pypdfium2.PdfiumError as error:
+        raise ValueError(f"the PDF cannot be opened: {error}") from None
+    for page in document:
+        yield page.render(scale=300 / 72, grayscale=True).to_numpy().squeeze()
+
+
+def _read(reader: Any, level: str, picture: Any) -> tuple[list[Any], Any]:
+    if level == "page":
+        page = reader.read_page(picture)
+        return list(page.lines), page.layout.image
+    from fastctc.htr.preparation import grey
+
+    read = reader.read_words if level == "word" else reader.read_lines
+    return read([picture]), grey(picture)
+
+
+def _put(document: str, out: Path | None, file: Path, number: int, suffix: str) -> None:
+    if out is None:
+        print(document, end="", flush=True)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    place = out / f"{file.stem}{'' if number == 1 else f'_{number}'}{suffix}"
+    beside = place.with_name(place.name + ".part")
+    beside.write_text(document, encoding="utf-8")
+    beside.replace(place)
+
+
+def _overlay(options: Namespace, seen: Any, lines: list[Any]) -> None:
+    from fastctc.plotting import draw_overlay
+
+    images.save(options.overlay, draw_overlay(seen, lines, options.min_confidence or 0.5))

@@ -1,0 +1,133 @@
+"""Train the handwriting network on your own images, on handwriting made of fonts, or on both."""
+
+import sys
+import zlib
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastctc.commands.progress import Progress
+from fastctc.commands.synthesize import add_source, synthesizer
+
+HOLD_OUT = 7  # every seventh font is for validation only
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--data", nargs="+", default=[], metavar="PATH", help="folders or tables of images and texts")
+    add_source(parser)
+    parser.add_argument("--synthetic", type=int, default=30_000, metavar="N", help="how many examples to render once (default: 30000)")
+    parser.add_argument("--mix", type=float, default=0.5, metavar="P", help="share of rendered images if there are others too (default: 0.5)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where weights, curves and the state go; a run that is there is continued")
+    parser.add_argument("--init", metavar="FILE", help="begin with these weights")
+    parser.add_argument("--model", choices=("default", "simple"), default="default", help="simple: the classic 128 x 32 network for words")
+    parser.add_argument("--units", type=int, metavar="N", help="of each LSTM: fewer are faster (default: 128)")
+    parser.add_argument("--steps", type=int, default=4000, metavar="N", help="default: 4000")
+    parser.add_argument("--columns", type=int, default=18_000, metavar="N", help="columns of images in a batch (default: 18000)")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, metavar="R", help="at its highest (default: 0.002)")
+    parser.add_argument("--patience", type=int, default=0, metavar="N", help="stop after N validations without progress (default: never)")
+    parser.add_argument("--validate-every", type=int, default=250, metavar="N", help="steps (default: 250)")
+    parser.add_argument("--unknown", choices=("skip", "remove"), default="skip", help="texts with characters that the network cannot write: leave them out, or those characters (default: skip)")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(options: Namespace) -> int:
+    from fastctc.htr.checkpoint import load_network
+    from fastctc.htr.config import Config
+    from fastctc.htr.samples import Samples
+    from fastctc.htr.train import Settings, Source, train
+
+    if not options.data and not (options.fonts and options.text):
+        options.parser.error("there must be something to train on: --data, or --fonts and --text")
+    if not 0 <= options.mix <= 1:
+        options.parser.error(f"--mix must be between 0 and 1, got {options.mix}")
+    out = Path(options.out)
+    try:
+        initial = None
+        config = Config.simple() if options.model == "simple" else Config()
+        if options.units:
+            config = Config(units=(options.units, options.units))
+        if options.init:
+            config, initial, _ = load_network(options.init)
+        settings = Settings(
+            steps=options.steps, columns=options.columns, learning_rate=options.learning_rate, patience=options.patience,
+            validate_every=options.validate_every, seed=options.seed, short=0 if options.init else 300,
+        )  # fmt: skip
+        (out / "cache").mkdir(parents=True, exist_ok=True)
+        sources, validation = [], []
+        if options.data:
+            parts = _data(options, config)
+            print(f"{len(parts['train'])} images to train on, {len(parts['val'])} to validate", file=sys.stderr)
+            sources.append(Source(parts["train"], 1 - options.mix if options.fonts else 1.0))
+            validation.append(parts["val"])
+        if options.fonts and options.text:
+            rendered = _rendered(options, config, "train", options.synthetic, held_out=False)
+            sources.append(Source(rendered, options.mix if options.data else 1.0))
+            validation.append(_rendered(options, config, "val", 300, held_out=True))
+        together = Samples.collect((s.image(i), s.texts[i], s.groups[i]) for s in validation for i in range(len(s)))
+        if not len(together):
+            raise ValueError("there must be images to validate on, but no group of the data falls into that part")
+        best = train(config, settings, sources, together, out, initial)
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        print(f"fastctc train: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last validation", file=sys.stderr)
+        return 130
+    print(best)
+    return 0
+
+
+def _data(options: Namespace, config: Any) -> dict[str, Any]:
+    """The user's images, prepared once and kept."""
+    from fastctc.htr import data
+    from fastctc.htr.samples import Samples
+
+    key = zlib.crc32(repr([str(Path(p).resolve()) for p in options.data] + [options.unknown, config.characters]).encode())
+    files = {part: Path(options.out) / "cache" / f"data-{key:08x}-{part}.samples" for part in ("train", "val")}
+    if not all(file.exists() for file in files.values()):
+        items, problems = [], []
+        for path in options.data:
+            found, bad = data.read(path)
+            items += found
+            problems += bad
+        items, strange = data.known_texts(items, config.characters, options.unknown)
+        for character, count in strange.most_common():
+            print(f"character {character!r} is not in the alphabet: {count} times ({options.unknown})", file=sys.stderr)
+        parts = data.split(items)
+        with Progress(len(parts["train"]) + len(parts["val"]), "images") as progress:
+
+            def prepared(part: str) -> Iterator[tuple[Any, str, str]]:
+                for item in parts[part]:
+                    try:
+                        yield data.sample(item), item.text, item.group
+                    except ValueError as error:
+                        problems.append(data.Problem(item.image, str(error)))
+                    progress.step()
+
+            for part, file in files.items():
+                Samples.collect(prepared(part)).save(file)
+        for problem in problems[:20]:
+            print(f"left out: {problem}", file=sys.stderr)
+        if len(problems) > 20:
+            print(f"and {len(problems) - 20} more", file=sys.stderr)
+    return {part: Samples.load(file) for part, file in files.items()}
+
+
+def _rendered(options: Namespace, config: Any, part: str, count: int, held_out: bool) -> Any:
+    """Handwriting made of fonts, rendered once and kept."""
+    from fastctc.htr.samples import Samples
+
+    about = [options.fonts, options.text, options.most_words, options.seed, count, config.characters, part]
+    file = Path(options.out) / "cache" / f"rendered-{zlib.crc32(repr(about).encode()):08x}-{part}.samples"
+    if not file.exists():
+        source = synthesizer(options, config.characters, options.seed, HOLD_OUT, held_out)
+        with Progress(count, "images rendered") as progress:
+
+            def made() -> Iterator[tuple[Any, str, str]]:
+                for number in range(count):
+                    yield (*source.sample(number), "")
+                    progress.step()
+
+            Samples.collect(made()).save(file)
+    return Samples.load(file)

@@ -1,0 +1,96 @@
+"""Pictures of what was found: matplotlib for curves and maps, Pillow for boxes on images."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from fastctc.htr.reader import Line
+
+INSTALL = 'plots need matplotlib: pip install "fastctc[plot]"'
+
+
+def figure(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
+    """A figure and its axes that no window shows; it belongs to whoever asked, and goes when he lets it go."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(f"{INSTALL} ({error})") from None
+    made = Figure(layout="constrained", **options)
+    FigureCanvasAgg(made)
+    return made, made.subplots(rows, columns)
+
+
+def save(made: Any, path: str | PathLike[str], dpi: int = 110) -> None:
+    """Write a figure, beside its place first."""
+    place = Path(path)
+    beside = place.with_name(f"{place.stem}.part{place.suffix}")
+    try:
+        made.savefig(beside, dpi=dpi)
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def plot_learning_curves(rows: Sequence[Sequence[float]], ax: Any = None) -> Any:
+    """Loss, CER and WER over the steps of a training; rows as in curves.csv."""
+    made = None
+    if ax is None:
+        made, ax = figure(figsize=(7, 4))
+    table = np.array([row[:5] for row in rows], float)
+    ax.plot(table[:, 0], 100 * table[:, 3], "k-", marker="o", markersize=3, label="CER (%)")
+    ax.plot(table[:, 0], 100 * table[:, 4], color="0.5", linestyle="--", label="WER (%)")
+    ax.set(xlabel="step", ylabel="error rate (%)", ylim=(0, None), title="Validation errors and training loss")
+    ax.legend(loc="upper left")
+    right = ax.twinx()
+    right.plot(table[:, 0], table[:, 2], "k:", label="loss")
+    right.set(ylabel="loss (nats per image)", ylim=(0, None))
+    right.legend(loc="upper right")
+    return ax
+
+
+def plot_reliability(
+    confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], bins: int = 10, ax: Any = None
+) -> Any:
+    """How often what was read with some confidence is right; on the diagonal confidence is what it says."""
+    if ax is None:
+        _, ax = figure(figsize=(4.5, 4.5))
+    edges = np.linspace(0, 1, bins + 1)
+    number = np.clip((confidence * bins).astype(int), 0, bins - 1)
+    ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="what it should be")
+    counts = np.bincount(number, minlength=bins)
+    right = np.bincount(number, weights=correct.astype(float), minlength=bins)
+    filled = counts > 0
+    ax.bar(edges[:-1][filled], (right / np.maximum(counts, 1))[filled], width=1 / bins, align="edge", color="0.8", edgecolor="k")
+    for left, height, count in zip(edges[:-1][filled], (right / np.maximum(counts, 1))[filled], counts[filled], strict=True):
+        ax.text(left + 0.5 / bins, height + 0.01, str(count), ha="center", fontsize=7)
+    ax.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.05), title="Reliability")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def draw_overlay(image: npt.NDArray[np.uint8], lines: "Sequence[Line]", doubtful: float = 0.5) -> npt.NDArray[np.uint8]:
+    """The image with boxes around its words and what was read above them; doubtful words in red and dashed."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.fromarray(image).convert("RGB")
+    scale = max(1, round(min(picture.size) / 900))
+    draw = ImageDraw.Draw(picture)
+    for line in lines:
+        for word in line.words:
+            b = word.box
+            sure = word.confidence >= doubtful
+            colour = (0, 110, 60) if sure else (200, 30, 30)
+            draw.rectangle((b.left, b.top, b.right, b.bottom), outline=colour, width=scale)
+            size = int(np.clip(b.height * 0.35, 11, 40))
+            font = ImageFont.load_default(size)
+            text = word.text if sure else f"{word.text} ?"
+            left, top, right, bottom = draw.textbbox((b.left, max(0, b.top - 1.1 * size)), text, font=font)
+            draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), fill=(255, 255, 235))
+            draw.text((b.left, max(0, b.top - 1.1 * size)), text, fill=colour, font=font)
+    return np.asarray(picture)
