@@ -9,7 +9,17 @@ from collections.abc import Sequence
 import fastctc
 from fastctc.commands import align, decode, devices, lm, morph, read, synthesize, train, tune
 
-COMMANDS = {"decode": decode, "align": align, "lm": lm, "tune": tune, "morph": morph, "devices": devices, "read": read, "train": train, "synthesize": synthesize}
+COMMANDS = {
+    "decode": decode,
+    "align": align,
+    "lm": lm,
+    "tune": tune,
+    "morph": morph,
+    "devices": devices,
+    "read": read,
+    "train": train,
+    "synthesize": synthesize,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

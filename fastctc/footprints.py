@@ -98,7 +98,7 @@ def parse(text: str) -> Mask:
     try:
         if kind in shapes and len(numbers) == 1:
             shape, number = shapes[kind]
-            return shape(number(numbers[0]))  # type: ignore[operator]
+            return shape(number(numbers[0]))
         if kind == "line" and len(numbers) in (1, 2):
             return line(int(numbers[0]), float(numbers[1]) if len(numbers) == 2 else 0.0)
         if not numbers:

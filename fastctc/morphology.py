@@ -66,8 +66,8 @@ def erosion(
     Notes
     -----
     A pixel that is NaN counts as no pixel; −0 counts as 0; where no pixel is under the footprint, the result is the
-    greatest value of the type (infinity). Cost: a rectangle of k columns takes log2(k) comparisons a pixel along the row
-    and about 3 down the columns, whatever its height; a mask one a run of set pixels.
+    greatest value of the type (infinity). Cost: a rectangle of k columns takes log2(k) comparisons a pixel along the
+    row and about 3 down the columns, whatever its height; a mask one a run of set pixels.
 
     References
     ----------
@@ -97,9 +97,9 @@ def dilation(
 ) -> Image:
     """The largest pixel under the reflected footprint, everywhere: bright things grow.
 
-    ``result[y, x] = max image[y - i + anchor[0], x - j + anchor[1]]`` over all (i, j) of the footprint: every pixel spreads
-    to where its footprint lies, so that dilation is the adjoint of :func:`erosion`, and opening and closing are what
-    they must be for footprints of any shape.
+    ``result[y, x] = max image[y - i + anchor[0], x - j + anchor[1]]`` over all (i, j) of the footprint: every pixel
+    spreads to where its footprint lies, so that dilation is the adjoint of :func:`erosion`, and opening and closing
+    are what they must be for footprints of any shape.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def reconstruction(
     limit, other = _as_pixels(mask)
     if start.ndim != 2 or start.shape != limit.shape or dtype != other:
         raise ValueError(
-            f"seed and mask must be two images of one shape and dtype, got {start.shape} {dtype} and {limit.shape} {other}"
+            f"seed and mask must be images of one shape and dtype, got {start.shape} {dtype} and {limit.shape} {other}"
         )
     if method not in ("dilation", "erosion"):
         raise ValueError(f"method must be 'dilation' or 'erosion', got {method!r}")
@@ -307,7 +307,7 @@ def _extremes(
         result = twin.extremes(result, mask, at, mode, fill, largest)
     if pixels.ndim == 2:
         result = result[0]
-    if dtype == bool:
+    if dtype.kind == "b":
         result = result.view(bool)
     if channel_axis is not None:
         result = np.moveaxis(result, 0, channel_axis)
@@ -365,7 +365,7 @@ def _as_pixels(image: npt.ArrayLike, channel_axis: int | None = None) -> tuple[I
         dtype = pixels.dtype
     if not pixels.flags.c_contiguous:
         pixels = np.ascontiguousarray(pixels)
-    if dtype == bool:
+    if dtype.kind == "b":
         return pixels.view(np.uint8), dtype
     if dtype.name not in TYPES:
         raise TypeError(f"an image must be of {', '.join(TYPES)} or bool, got {dtype}")
@@ -407,7 +407,7 @@ def _border(border: Border, dtype: np.dtype[Any]) -> tuple[str, float]:
         if np.isnan(value):
             raise ValueError("border must be a number, got NaN")
         return "constant", float(np.float32(value))
-    limits = (0, 1) if dtype == bool else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    limits = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     if value != int(value) or not limits[0] <= value <= limits[1]:
         raise ValueError(f"border must be a value of {dtype}, {limits[0]} to {limits[1]}, got {border}")
     return "constant", value

@@ -39,9 +39,8 @@ def save(made: Any, path: str | PathLike[str], dpi: int = 110) -> None:
 
 def plot_learning_curves(rows: Sequence[Sequence[float]], ax: Any = None) -> Any:
     """Loss, CER and WER over the steps of a training; rows as in curves.csv."""
-    made = None
     if ax is None:
-        made, ax = figure(figsize=(7, 4))
+        _, ax = figure(figsize=(7, 4))
     table = np.array([row[:5] for row in rows], float)
     ax.plot(table[:, 0], 100 * table[:, 3], "k-", marker="o", markersize=3, label="CER (%)")
     ax.plot(table[:, 0], 100 * table[:, 4], color="0.5", linestyle="--", label="WER (%)")
@@ -66,8 +65,17 @@ def plot_reliability(
     counts = np.bincount(number, minlength=bins)
     right = np.bincount(number, weights=correct.astype(float), minlength=bins)
     filled = counts > 0
-    ax.bar(edges[:-1][filled], (right / np.maximum(counts, 1))[filled], width=1 / bins, align="edge", color="0.8", edgecolor="k")
-    for left, height, count in zip(edges[:-1][filled], (right / np.maximum(counts, 1))[filled], counts[filled], strict=True):
+    ax.bar(
+        edges[:-1][filled],
+        (right / np.maximum(counts, 1))[filled],
+        width=1 / bins,
+        align="edge",
+        color="0.8",
+        edgecolor="k",
+    )
+    for left, height, count in zip(
+        edges[:-1][filled], (right / np.maximum(counts, 1))[filled], counts[filled], strict=True
+    ):
         ax.text(left + 0.5 / bins, height + 0.01, str(count), ha="center", fontsize=7)
     ax.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.05), title="Reliability")
     ax.legend(loc="upper left")

@@ -5,6 +5,7 @@ resolution nor the size of the hand matters.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -224,8 +225,8 @@ def segment_page(image: Grey, gap: float | None = None) -> PageLayout:
     Notes
     -----
     Letters grow together to words by a closing whose size follows from the x-height and from the gaps found at a
-    finer scale (a scale space with flat structuring elements); lines are the peaks of the ink's density down the page. Takes about a second for ten
-    megapixels.
+    finer scale (a scale space with flat structuring elements); lines are the peaks of the ink's density down the page.
+    Takes about a second for ten megapixels.
 
     References
     ----------
@@ -288,8 +289,9 @@ def x_height(boxes: npt.NDArray[np.int64]) -> float:
 
 
 def _core_height(ink: Binary, height: float) -> float:
-    """The height of small letters from the lines themselves: where the ink of a line is at least half as dense as at its
-    densest. In joined writing pieces are whole words, whose height says little.
+    """The height of small letters from the lines themselves: where a line's ink is at least half as dense as it gets.
+
+    In joined writing pieces are whole words, whose height says little.
     """
     density = ink.sum(1).astype(np.float64)
     found = []
@@ -340,7 +342,8 @@ def _words(ink: Binary, height: float, gap: float) -> tuple[list[Box], npt.NDArr
 def _gap_between_words(lines: list[TextLine], height: float) -> float:
     """Where to part the gaps of a page, in x-heights: Otsu's threshold between two heaps of their logarithms."""
     gaps = np.array(
-        [right.left - left.right for line in lines for left, right in zip(line.words, line.words[1:], strict=False)], float
+        [right.left - left.right for line in lines for left, right in pairwise(line.words)],
+        float,
     )
     gaps = gaps[gaps > 0] / height
     gaps = np.sort(np.log(gaps[gaps < 4]))
@@ -391,7 +394,7 @@ def _columns(ink: Binary, height: float) -> list[tuple[int, int]]:
     used = np.flatnonzero(ink.any(0))
     breaks = np.flatnonzero(np.diff(used) > 6 * height)
     edges = [0, *((used[b] + used[b + 1]) // 2 for b in breaks), ink.shape[1]]
-    blocks = [(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+    blocks = [(int(a), int(b)) for a, b in pairwise(edges)]
     # A column holds several lines; a lone word far off to the side belongs to its line.
     tall = [np.count_nonzero(ink[:, a:b].any(1)) for a, b in blocks]
     return blocks if len(blocks) > 1 and min(tall) > 0.4 * max(tall) and min(tall) > 6 * height else [(0, ink.shape[1])]
@@ -419,17 +422,25 @@ def _split(
     labels: npt.NDArray[np.int32], box: Box, number: int, centres: npt.NDArray[np.float64], height: float
 ) -> list[tuple[int, Box]]:
     """A tall piece, cut half-way between the lines that it touches."""
-    inside = [int(i) for i in np.flatnonzero((centres > box.top - 0.2 * height) & (centres < box.bottom + 0.2 * height))]
+    inside = [
+        int(i) for i in np.flatnonzero((centres > box.top - 0.2 * height) & (centres < box.bottom + 0.2 * height))
+    ]
     if len(inside) < 2:
         middle = (box.top + box.bottom) / 2
         return [(int(np.argmin(np.abs(centres - middle))), box)]
-    cuts = [box.top, *(int((centres[a] + centres[b]) / 2) for a, b in zip(inside, inside[1:], strict=False)), box.bottom]
+    cuts = [
+        box.top,
+        *(int((centres[a] + centres[b]) / 2) for a, b in pairwise(inside)),
+        box.bottom,
+    ]
     parts = []
     for line, top, bottom in zip(inside, cuts, cuts[1:], strict=False):
         mine = labels[top:bottom, box.left : box.right] == number
         rows, columns = np.flatnonzero(mine.any(1)), np.flatnonzero(mine.any(0))
         if len(rows):
-            part = Box(box.left + int(columns[0]), top + int(rows[0]), box.left + int(columns[-1]) + 1, top + int(rows[-1]) + 1)
+            part = Box(
+                box.left + int(columns[0]), top + int(rows[0]), box.left + int(columns[-1]) + 1, top + int(rows[-1]) + 1
+            )
             if part.height > 0.3 * height or len(inside) == 1:
                 parts.append((line, part))
     return parts

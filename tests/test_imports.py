@@ -10,11 +10,11 @@ import pytest
 import fastctc
 
 ROOT = Path(fastctc.__file__).parent
-HEAVY = {"tensorflow", "keras", "torch", "jax", "pyopencl", "matplotlib", "dask", "distributed", "PIL"}
+HEAVY = {"tensorflow", "keras", "torch", "jax", "pyopencl", "matplotlib", "dask", "distributed", "PIL", "scipy", "pypdfium2"}
 # Each part of the package and the parts it may know.
 ALLOWED = {
     "alphabet": {"backends"},
-    "backends": {"reference", "compiled"},
+    "backends": {"reference", "compiled", "opencl"},
     "frames": {"backends"},
     "hypothesis": {"alphabet", "backends", "frames"},
     "decoders": {
@@ -51,6 +51,28 @@ ALLOWED = {
     "threads": set(),
     "tuning": {"decoders", "metrics"},
     "matrices": set(),
+    "footprints": set(),
+    "images": set(),
+    "morphology": {"backends", "footprints"},
+    "opencl": {"backends", "footprints", "morphology", "opencl"},
+    "segmentation": {"morphology"},
+    "plotting": {"htr"},  # only for type checkers
+    "htr": {
+        "alphabet",
+        "decoders",
+        "htr",
+        "hypothesis",
+        "images",
+        "lexicon",
+        "loss",
+        "metrics",
+        "morphology",
+        "ngram",
+        "plotting",
+        "reference",
+        "segmentation",
+        "storage",
+    },
     "reference": {"reference"},
     "compiled": {"compiled"},
 }

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from fastctc import Alphabet, BestPath, backends, morphology
-from tests.conftest import peaky
+from conftest import peaky
 
 pytest.importorskip("pyopencl")
-from fastctc.opencl import Device, devices, kernel_source  # noqa: E402
-from fastctc.opencl.best_path import BestPath as OnDevice  # noqa: E402
+from fastctc.opencl import Device, devices, kernel_source
+from fastctc.opencl.best_path import BestPath as OnDevice
 
 NAME = os.environ.get("FASTCTC_TEST_DEVICE", "opencl:cpu")
 
@@ -100,7 +100,8 @@ def _work_in_a_fork(connection):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_fork_is_refused(device):
+@pytest.mark.usefixtures("device")
+def test_a_fork_is_refused():
     morphology.dilation(np.zeros((3, 3), np.uint8), backend=NAME)
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=_work_in_a_fork, args=(there,))
@@ -110,7 +111,8 @@ def test_a_fork_is_refused(device):
     process.join()
 
 
-def test_threads_share_a_device(device):
+@pytest.mark.usefixtures("device")
+def test_threads_share_a_device():
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 9, (50 + k, 70), dtype=np.uint8) for k in range(8)]
     expected = [morphology.dilation(image, (3, 5)) for image in images]
@@ -129,7 +131,8 @@ def test_threads_share_a_device(device):
     assert not wrong
 
 
-def test_graphics_kernels(either):
+@pytest.mark.usefixtures("either")
+def test_graphics_kernels():
     """Tiles in local memory: rectangles that fit, rectangles in two passes, masks."""
     rng = np.random.default_rng(1)
     twin = backends.load(NAME, "morphology")
@@ -186,7 +189,8 @@ def test_best_path_equals_the_compiled_one(either, dtype):
             assert found == expected[:3]
 
 
-def test_best_path_as_a_decoder(device):
+@pytest.mark.usefixtures("device")
+def test_best_path_as_a_decoder():
     rng = np.random.default_rng(5)
     alphabet = Alphabet("abcdefg")
     frames = [peaky(rng, n, 8, np.float32) for n in (5, 17, 0, 3)]
@@ -225,7 +229,8 @@ print(time.monotonic() - start)
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("footprint", ["7", "(31, 31)", "footprints.disk(3)"])
-def test_no_kernel_takes_a_compiler_minutes(device, dtype, footprint, tmp_path):
+@pytest.mark.usefixtures("device")
+def test_no_kernel_takes_a_compiler_minutes(dtype, footprint, tmp_path):
     """Some vector code keeps LLVM 14 busy for ever; ten times the usual time is still far from that."""
     code = COLD.format(dtype=dtype, footprint=footprint, name=NAME)
     start = time.monotonic()

@@ -30,7 +30,7 @@ def run(options: Namespace) -> int:
         )
     if not found:
         print(
-            "fastctc devices: no OpenCL device. A processor becomes one with PoCL, which comes with pip on Linux x86-64: "
+            "fastctc devices: no OpenCL device. PoCL makes one of the processor, and comes with pip on Linux x86-64: "
             'pip install "fastctc[opencl]". FASTCTC_OPENCL=0 switches OpenCL off.',
             file=sys.stderr,
         )

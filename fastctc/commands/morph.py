@@ -3,6 +3,7 @@
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def run(options: Namespace) -> int:
             to = target / file.relative_to(source) if folder else target
             try:
                 image = images.read(file)
-                work = OPERATIONS[options.operation]
+                work: Any = OPERATIONS[options.operation]
                 done = work(
                     image, footprint, iterations=options.iterations, border=border, backend=options.backend,
                     **({"channel_axis": 2} if image.ndim == 3 else {}),

@@ -13,18 +13,38 @@ SUFFIXES = {"text": ".txt", "json": ".json", "hocr": ".hocr", "alto": ".alto.xml
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="images (PNG, JPEG, TIFF, ...), PDF, or folders of them")
-    parser.add_argument("--level", choices=("word", "line", "page"), default="page", help="what an image shows (default: page)")
-    parser.add_argument("--weights", metavar="FILE", help="a network that fastctc train made (default: the one that comes along)")
-    parser.add_argument("--backend", choices=("numpy", "keras"), default="numpy", help="who computes it (default: numpy)")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="images (PNG, JPEG, TIFF, ...), PDF, or folders of them"
+    )
+    parser.add_argument(
+        "--level", choices=("word", "line", "page"), default="page", help="what an image shows (default: page)"
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", help="a network that fastctc train made (default: the one that comes along)"
+    )
+    parser.add_argument(
+        "--backend", choices=("numpy", "keras"), default="numpy", help="who computes it (default: numpy)"
+    )
     parser.add_argument("--words", metavar="FILE", help="read only words of this text or word list")
-    parser.add_argument("--lm", metavar="FILE", help="a language model that fastctc lm train made, over characters, or, with --words, over words")
+    parser.add_argument(
+        "--lm",
+        metavar="FILE",
+        help="a language model that fastctc lm train made, over characters, or, with --words, over words",
+    )
     parser.add_argument("--lm-weight", type=float, metavar="W", help="weight of a character model (default: 0.35)")
-    parser.add_argument("--tries", type=int, choices=(1, 3), default=1, help="3: also slanted both ways, the surest reading wins")
+    parser.add_argument(
+        "--tries", type=int, choices=(1, 3), default=1, help="3: also slanted both ways, the surest reading wins"
+    )
     parser.add_argument("--format", choices=tuple(SUFFIXES), default="text", help="default: text")
-    parser.add_argument("--min-confidence", type=float, default=0.0, metavar="P", help="mark words that are less sure, 0 to 1")
-    parser.add_argument("--out", metavar="FOLDER", help="write a file for each image there (default: everything to standard output)")
-    parser.add_argument("--overlay", metavar="FILE", help="a picture of the (last) image with what was read drawn over it")
+    parser.add_argument(
+        "--min-confidence", type=float, default=0.0, metavar="P", help="mark words that are less sure, 0 to 1"
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="write a file for each image there (default: everything to standard output)"
+    )
+    parser.add_argument(
+        "--overlay", metavar="FILE", help="a picture of the (last) image with what was read drawn over it"
+    )
 
 
 def run(options: Namespace) -> int:

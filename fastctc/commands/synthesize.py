@@ -15,7 +15,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=24, metavar="N", help="how many examples (default: 24)")
     parser.add_argument("--plain", action="store_true", help="as rendered, without what training does to them")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, other examples")
-    parser.add_argument("--out", required=True, metavar="FILE|FOLDER", help="a sheet (.png), or a folder for images and texts.tsv")
+    parser.add_argument(
+        "--out", required=True, metavar="FILE|FOLDER", help="a sheet (.png), or a folder for images and texts.tsv"
+    )
 
 
 def add_source(parser: ArgumentParser) -> None:

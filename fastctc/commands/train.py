@@ -16,18 +16,51 @@ HOLD_OUT = 7  # every seventh font is for validation only
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", default=[], metavar="PATH", help="folders or tables of images and texts")
     add_source(parser)
-    parser.add_argument("--synthetic", type=int, default=30_000, metavar="N", help="how many examples to render once (default: 30000)")
-    parser.add_argument("--mix", type=float, default=0.5, metavar="P", help="share of rendered images if there are others too (default: 0.5)")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where weights, curves and the state go; a run that is there is continued")
+    parser.add_argument(
+        "--synthetic", type=int, default=30_000, metavar="N", help="how many examples to render once (default: 30000)"
+    )
+    parser.add_argument(
+        "--mix",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="share of rendered images if there are others too (default: 0.5)",
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="where weights, curves and the state go; a run that is there is continued",
+    )
     parser.add_argument("--init", metavar="FILE", help="begin with these weights")
-    parser.add_argument("--model", choices=("default", "simple"), default="default", help="simple: the classic 128 x 32 network for words")
+    parser.add_argument(
+        "--model",
+        choices=("default", "simple"),
+        default="default",
+        help="simple: the classic 128 x 32 network for words",
+    )
     parser.add_argument("--units", type=int, metavar="N", help="of each LSTM: fewer are faster (default: 128)")
     parser.add_argument("--steps", type=int, default=4000, metavar="N", help="default: 4000")
-    parser.add_argument("--columns", type=int, default=18_000, metavar="N", help="columns of images in a batch (default: 18000)")
-    parser.add_argument("--learning-rate", type=float, default=2e-3, metavar="R", help="at its highest (default: 0.002)")
-    parser.add_argument("--patience", type=int, default=0, metavar="N", help="stop after N validations without progress (default: never)")
+    parser.add_argument(
+        "--columns", type=int, default=18_000, metavar="N", help="columns of images in a batch (default: 18000)"
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, default=2e-3, metavar="R", help="at its highest (default: 0.002)"
+    )
+    parser.add_argument(
+        "--patience",
+        type=int,
+        default=0,
+        metavar="N",
+        help="stop after N validations without progress (default: never)",
+    )
     parser.add_argument("--validate-every", type=int, default=250, metavar="N", help="steps (default: 250)")
-    parser.add_argument("--unknown", choices=("skip", "remove"), default="skip", help="texts with characters that the network cannot write: leave them out, or those characters (default: skip)")
+    parser.add_argument(
+        "--unknown",
+        choices=("skip", "remove"),
+        default="skip",
+        help="texts with characters that the network cannot write: leave them out, or those characters (default: skip)",
+    )
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -50,9 +83,14 @@ def run(options: Namespace) -> int:
         if options.init:
             config, initial, _ = load_network(options.init)
         settings = Settings(
-            steps=options.steps, columns=options.columns, learning_rate=options.learning_rate, patience=options.patience,
-            validate_every=options.validate_every, seed=options.seed, short=0 if options.init else 300,
-        )  # fmt: skip
+            steps=options.steps,
+            columns=options.columns,
+            learning_rate=options.learning_rate,
+            patience=options.patience,
+            validate_every=options.validate_every,
+            seed=options.seed,
+            short=0 if options.init else 300,
+        )
         (out / "cache").mkdir(parents=True, exist_ok=True)
         sources, validation = [], []
         if options.data:
@@ -83,7 +121,9 @@ def _data(options: Namespace, config: Any) -> dict[str, Any]:
     from fastctc.htr import data
     from fastctc.htr.samples import Samples
 
-    key = zlib.crc32(repr([str(Path(p).resolve()) for p in options.data] + [options.unknown, config.characters]).encode())
+    key = zlib.crc32(
+        repr([str(Path(p).resolve()) for p in options.data] + [options.unknown, config.characters]).encode()
+    )
     files = {part: Path(options.out) / "cache" / f"data-{key:08x}-{part}.samples" for part in ("train", "val")}
     if not all(file.exists() for file in files.values()):
         items, problems = [], []

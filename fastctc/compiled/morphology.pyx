@@ -24,7 +24,7 @@ cdef double LENGTH_COST = 2.5  # a row of windows of one length costs as much as
 
 
 def runs(mask) -> tuple:
-    """The mask as runs (row, first column, length, number of the length) and the lengths, or as points if that is cheaper.
+    """The mask as runs (row, first column, length, number of the length) and the lengths; points if that is cheaper.
 
     All int32: (n, 4) and (m,). Points are runs of length 1.
     """
@@ -49,7 +49,8 @@ def extremes(images, mask, anchor, border, fill, largest):
 
 def extremes_into(images, mask, anchor, border, fill, largest, result):
     """The same with a place for the result."""
-    if images.ndim != 3 or images.dtype.name not in KINDS or images.shape != result.shape or images.dtype != result.dtype:
+    if images.ndim != 3 or images.dtype.name not in KINDS or images.shape != result.shape \
+            or images.dtype != result.dtype:
         raise ValueError("images and result must be (N, H, W), of the same uint8, uint16, int16 or float32")
     if mask.ndim != 2 or not mask.size or not (0 <= anchor[0] < mask.shape[0] and 0 <= anchor[1] < mask.shape[1]):
         raise ValueError("mask must be (h, w) with the anchor inside")

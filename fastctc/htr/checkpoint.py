@@ -103,7 +103,7 @@ def load_state(
         different = sorted(key for key in mine if about.get(name, {}).get(key) != mine[key])
         if different:
             raise ValueError(
-                f"{path} is the state of a training with other {', '.join(different)}: continue with the same settings, "
+                f"{path} is the state of a training with other {', '.join(different)}: continue with the same, "
                 "or train into an empty folder"
             )
     variables = _everything(model, optimizer)

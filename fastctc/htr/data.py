@@ -173,7 +173,7 @@ _pairs = Layout(lambda path: path.suffix == ".txt", lambda folder: sorted(folder
 
 
 def _iam_list(file: Path) -> Iterator[Item | Problem]:
-    """words.txt: id ok|err grey x y w h tag text; lines.txt: id ok|err grey components x y w h text, | between words."""
+    """words.txt: id ok|err grey x y w h tag text; lines.txt: id ok|err grey parts x y w h text, | between words."""
     lines = file.stem == "lines"
     for row in file.read_text(encoding="utf-8").splitlines():
         if not row or row.startswith("#"):

@@ -23,8 +23,8 @@ def distort(ink: Ink, height: int, rng: np.random.Generator, strength: float = 1
     strength : float
         0 only scales; 1 is what training uses.
     stretch : float
-        How much wider than it was the writing becomes, about: the images of a batch share it, so that they stay of about
-        one width and little paper has to be read.
+        How much wider than it was the writing becomes, about: the images of a batch share it, so that they stay of
+        about one width and little paper has to be read.
     """
     if strength and ink.shape[0] > 24:
         ink = pen(ink, rng, strength)
@@ -102,7 +102,7 @@ def tone(ink: Ink, rng: np.random.Generator, strength: float = 1.0) -> Ink:
     if rng.random() < 0.25 * strength:
         blur = ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9)))
         ink = np.asarray(Image.fromarray(ink).filter(blur))
-    x = ink.astype(np.float32)
+    x: npt.NDArray[Any] = ink.astype(np.float32)
     if rng.random() < 0.5 * strength:
         x = 255 * (x / 255) ** np.float32(rng.uniform(0.6, 1.6))
     x *= np.float32(1 - strength * rng.uniform(0, 0.5))
@@ -111,7 +111,8 @@ def tone(ink: Ink, rng: np.random.Generator, strength: float = 1.0) -> Ink:
     if rng.random() < 0.15 * strength:
         slope = np.linspace(rng.uniform(0, 30), rng.uniform(0, 30), x.shape[1], dtype=np.float32)
         x += slope
-    return np.clip(x, 0, 255).astype(np.uint8)
+    result: Ink = np.clip(x, 0, 255).astype(np.uint8)
+    return result
 
 
 def as_input(inks: list[Ink], width: int | None = None) -> npt.NDArray[Any]:

@@ -26,8 +26,8 @@ def write(
     level : {"page", "line", "word"}
         What the image shows; only JSON says it.
     doubtful : float
-        Words with a lower confidence are marked: ``?word?`` in text, ``"doubtful": true`` in JSON, a class or an attribute
-        elsewhere.
+        Words with a lower confidence are marked: ``?word?`` in text, ``"doubtful": true`` in JSON, a class or an
+        attribute elsewhere.
     """
     writers = {"text": _text, "json": _json, "hocr": _hocr, "alto": _alto, "page": _page}
     return writers[kind](name, lines, size, level, doubtful)
@@ -92,7 +92,11 @@ def _hocr(name: str, lines: Sequence[Line], size: tuple[int, int], level: str, d
         '  <meta name="ocr-system" content="fastctc"/>\n'
         '  <meta name="ocr-capabilities" content="ocr_page ocr_line ocrx_word"/>\n </head>\n <body>\n'
     )
-    return f'{head}  <div class="ocr_page" id="page_1" title={quoteattr(title)}>\n' + "\n".join(body) + "\n  </div>\n </body>\n</html>\n"
+    return (
+        f'{head}  <div class="ocr_page" id="page_1" title={quoteattr(title)}>\n'
+        + "\n".join(body)
+        + "\n  </div>\n </body>\n</html>\n"
+    )
 
 
 def _alto(name: str, lines: Sequence[Line], size: tuple[int, int], level: str, doubtful: float) -> str:  # noqa: ARG001
@@ -105,10 +109,13 @@ def _alto(name: str, lines: Sequence[Line], size: tuple[int, int], level: str, d
         for j, word in enumerate(line.words, 1):
             if j > 1:
                 before = line.words[j - 2].box.right
-                rows.append(f'      <SP HPOS="{before}" VPOS="{word.box.top}" WIDTH="{max(0, word.box.left - before)}"/>')
+                rows.append(
+                    f'      <SP HPOS="{before}" VPOS="{word.box.top}" WIDTH="{max(0, word.box.left - before)}"/>'
+                )
             doubt = ' TAGREFS="doubtful"' if word.confidence < doubtful else ""
             rows.append(
-                f'      <String ID="word_{i}_{j}" CONTENT={quoteattr(word.text)} WC="{word.confidence:.4f}"{doubt} {box(word.box)}/>'
+                f'      <String ID="word_{i}_{j}" CONTENT={quoteattr(word.text)} WC="{word.confidence:.4f}"{doubt} '
+                f"{box(word.box)}/>"
             )
         rows.append("     </TextLine>")
     tags = ' <Tags>\n  <OtherTag ID="doubtful" LABEL="doubtful"/>\n </Tags>\n' if doubtful else ""
@@ -118,10 +125,13 @@ def _alto(name: str, lines: Sequence[Line], size: tuple[int, int], level: str, d
         '<alto xmlns="http://www.loc.gov/standards/alto/ns-v4#">\n'
         " <Description>\n  <MeasurementUnit>pixel</MeasurementUnit>\n"
         f"  <sourceImageInformation><fileName>{escape(name)}</fileName></sourceImageInformation>\n"
-        '  <Processing ID="fastctc"><processingSoftware><softwareName>fastctc</softwareName></processingSoftware></Processing>\n'
+        '  <Processing ID="fastctc"><processingSoftware><softwareName>fastctc</softwareName>'
+        "</processingSoftware></Processing>\n"
         f" </Description>\n{tags} <Layout>\n"
         f'  <Page ID="page_1" PHYSICAL_IMG_NR="1" WIDTH="{size[1]}" HEIGHT="{size[0]}">\n   <PrintSpace {whole}>\n'
-        f'    <TextBlock ID="block_1" {whole}>\n' + "\n".join(rows) + "\n    </TextBlock>\n   </PrintSpace>\n  </Page>\n </Layout>\n</alto>\n"
+        f'    <TextBlock ID="block_1" {whole}>\n'
+        + "\n".join(rows)
+        + "\n    </TextBlock>\n   </PrintSpace>\n  </Page>\n </Layout>\n</alto>\n"
     )
 
 
@@ -137,7 +147,9 @@ def _page(name: str, lines: Sequence[Line], size: tuple[int, int], level: str, d
         rows.append(f'   <TextLine id="line_{i}">{coords(line.box)}')
         for j, word in enumerate(line.words, 1):
             doubt = ' custom="doubtful"' if word.confidence < doubtful else ""
-            rows.append(f'    <Word id="word_{i}_{j}"{doubt}>{coords(word.box)}{text(word.text, word.confidence)}</Word>')
+            rows.append(
+                f'    <Word id="word_{i}_{j}"{doubt}>{coords(word.box)}{text(word.text, word.confidence)}</Word>'
+            )
         rows.append(f"    {text(line.text, line.confidence)}\n   </TextLine>")
     whole = Box(0, 0, size[1], size[0])
     return (

@@ -10,17 +10,48 @@ from typing import Any
 
 # Packages of the npm registry (https://fontsource.org); all under the SIL Open Font License 1.1, but homemade-apple,
 # rock-salt and satisfy, which are under the Apache License 2.0.
-PACKAGES = tuple(
-    f"@fontsource/{name}"
-    for name in (
-        "architects-daughter bad-script beth-ellen borel caveat cedarville-cursive covered-by-your-grace dancing-script "
-        "dawning-of-a-new-day give-you-glory gloria-hallelujah gochi-hand handlee herr-von-muellerhoff homemade-apple "
-        "indie-flower just-me-again-down-here kalam kristi la-belle-aurore loved-by-the-king marck-script mr-de-haviland "
-        "mrs-saint-delafield nanum-pen-script nothing-you-could-do over-the-rainbow patrick-hand playwrite-us-trad "
-        "reenie-beanie rock-salt satisfy sedgwick-ave shadows-into-light sue-ellen-francisco swanky-and-moo-moo "
-        "the-girl-next-door waiting-for-the-sunrise zeyada"
-    ).split()
+FAMILIES = (
+    "architects-daughter",
+    "bad-script",
+    "beth-ellen",
+    "borel",
+    "caveat",
+    "cedarville-cursive",
+    "covered-by-your-grace",
+    "dancing-script",
+    "dawning-of-a-new-day",
+    "give-you-glory",
+    "gloria-hallelujah",
+    "gochi-hand",
+    "handlee",
+    "herr-von-muellerhoff",
+    "homemade-apple",
+    "indie-flower",
+    "just-me-again-down-here",
+    "kalam",
+    "kristi",
+    "la-belle-aurore",
+    "loved-by-the-king",
+    "marck-script",
+    "mr-de-haviland",
+    "mrs-saint-delafield",
+    "nanum-pen-script",
+    "nothing-you-could-do",
+    "over-the-rainbow",
+    "patrick-hand",
+    "playwrite-us-trad",
+    "reenie-beanie",
+    "rock-salt",
+    "satisfy",
+    "sedgwick-ave",
+    "shadows-into-light",
+    "sue-ellen-francisco",
+    "swanky-and-moo-moo",
+    "the-girl-next-door",
+    "waiting-for-the-sunrise",
+    "zeyada",
 )
+PACKAGES = tuple(f"@fontsource/{name}" for name in FAMILIES)
 ENDINGS = (".woff2", ".woff", ".ttf", ".otf")
 
 
@@ -113,7 +144,7 @@ def at_size(path: Path, size: int) -> Any:
 def x_height(path: Path) -> float:
     """The height of an x as a share of the font's size."""
     _, top, _, bottom = at_size(path, 200).getbbox("x", anchor="ls")
-    return max(0.1, (bottom - top) / 200)
+    return max(0.1, float(bottom - top) / 200)
 
 
 @cache

@@ -1,10 +1,10 @@
 """The network: an image of a line or a word in, log probabilities of characters, frame by frame, out.
 
 Convolutions look at strokes and shrink the image to one row of features, two bidirectional LSTMs read along it, the
-last layer says for every frame which character ends or goes on there (Shi, Bai, Yao 2017, doi:10.1109/TPAMI.2016.2646371;
+last layer says for every frame which character stands there (Shi, Bai, Yao 2017, doi:10.1109/TPAMI.2016.2646371;
 Scheidl, SimpleHTR). Ink is 1 and paper is 0, so that the zeros with which a convolution continues its input are paper.
 
-The same code runs under Keras' TensorFlow, JAX and torch backends (KERAS_BACKEND), and weights go from one to the other.
+The same code runs under Keras' TensorFlow, JAX and torch backends (KERAS_BACKEND); weights go from one to another.
 """
 
 from typing import Any

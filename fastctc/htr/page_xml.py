@@ -1,6 +1,7 @@
 """Lines of PAGE XML and ALTO files: which image, where on it, which text."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -90,14 +91,16 @@ def _alto(root: ElementTree.Element) -> tuple[str, list[Found]]:
             x, y, w, h = (round(float(line.get(key, "0"))) for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))
             polygon = [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
         base = line.get("BASELINE", "")
-        lines.append((line.get("ID", "?"), text, polygon, _points(base) if len(base.split()) > 1 or "," in base else []))
+        lines.append(
+            (line.get("ID", "?"), text, polygon, _points(base) if len(base.split()) > 1 or "," in base else [])
+        )
     return (names[0].text or "" if names else ""), lines
 
 
 def _with_outlines(lines: list[Found]) -> list[tuple[str, str, tuple[tuple[int, int], ...]]]:
     """An outline for every line; one around its base line if it has nothing else."""
     heights = sorted(sum(y for _, y in base) / len(base) for *_, base in lines if base)
-    gaps = sorted(b - a for a, b in zip(heights, heights[1:], strict=False) if b - a > 5)
+    gaps = sorted(b - a for a, b in pairwise(heights) if b - a > 5)
     pitch = gaps[len(gaps) // 2] if gaps else 60.0
     result = []
     for name, text, polygon, base in lines:

@@ -50,7 +50,7 @@ def _scale(a: npt.NDArray[Any]) -> float:
         return 1.0
     if a.dtype in (np.uint8, np.uint16):
         return float(np.iinfo(a.dtype).max)
-    if a.dtype == np.int32 and a.size and 0 <= a.min() and a.max() < 65536:  # how Pillow hands 16 bits over
+    if a.dtype == np.int32 and a.size and a.min() >= 0 and a.max() < 65536:  # how Pillow hands 16 bits over
         return 65535.0
     raise ValueError(f"an image must be of uint8, uint16, bool, or float in [0, 1], got {a.dtype}")
 
@@ -78,13 +78,14 @@ def ink(image: Any, paper_window: int | None = None) -> Ink:
         shades = 255 - shades
     window = paper_window or int(np.clip(shades.shape[0] * 3 // 4, 15, 101)) | 1
     paper = morphology.closing(shades, (window, window))
-    darkness = paper - shades
+    darkness: Ink = paper - shades
     strongest = float(np.percentile(darkness, 99.5)) if darkness.size > 400 else float(darkness.max())
     if strongest < INK / 2:  # an empty page has no ink to make stronger
         return darkness
     faintest = strongest / 12  # the paper's own grain
-    scaled = (darkness.astype(np.float32) - faintest) * (255 / (strongest - faintest))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    scaled: npt.NDArray[Any] = (darkness.astype(np.float32) - faintest) * (255 / (strongest - faintest))
+    strengths: Ink = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return strengths
 
 
 def cut(ink_image: Ink) -> tuple[int, int, int, int]:
@@ -154,8 +155,8 @@ def prepared(image: Any, height: int, fill: float = FILL) -> Prepared:
     columns = max(1, round(writing.shape[1] * max(1, round(height * fill)) / writing.shape[0]))
     if columns > WIDEST:
         raise ValueError(
-            f"an image of {whole.shape[1]} x {whole.shape[0]} pixels is too wide for its height: scaled to {height} rows it "
-            f"has {columns} columns, at most {WIDEST} can be read"
+            f"an image of {whole.shape[1]} x {whole.shape[0]} pixels is too wide for its height: scaled to {height} "
+            f"rows it has {columns} columns, at most {WIDEST} can be read"
         )
     scale = writing.shape[1] / columns
     return Prepared(framed(writing, height, fill), left - MARGIN * scale, scale, top, bottom)

@@ -272,8 +272,8 @@ class Reader:
         lean = slant * (one.bottom - one.top) / 2  # where the middle row was, before it was slanted
 
         def placed(first: int, last: int) -> Box:
-            left = one.column(first * stride) - max(0.0, lean)
-            right = one.column((last + 1) * stride) - max(0.0, lean)
+            left = one.column((first - 1) * stride) - max(0.0, lean)
+            right = one.column((last + 2) * stride) - max(0.0, lean)
             low, high = box.left, box.right
             return Box(
                 int(np.clip(box.left + left, low, high - 1)),
@@ -289,7 +289,7 @@ class Reader:
         ]
         words, rest = [], characters
         for segment in alignment.words:
-            own = []
+            own: list[Character] = []
             while rest and len(own) < len(segment.text):
                 head, rest = rest[0], rest[1:]
                 if head.text.strip() or own:
@@ -303,8 +303,8 @@ class Reader:
     def _computed(self, images: list[Prepared]) -> list[npt.NDArray[np.float32]]:
         """The network's output for each image, computed for images of one width together.
 
-        What comes out for an image does not depend on what it is read with: it is continued with paper to a width of its
-        own.
+        What comes out for an image does not depend on what it is read with: it is continued with paper to a width of
+        its own.
         """
         config, weights, _ = self._network
         result: list[Any] = [None] * len(images)
@@ -383,7 +383,9 @@ def _as_word(line: Line) -> Line:
     text = line.text.replace(" ", "")
     characters = tuple(c for word in line.words for c in word.characters)
     confidence = float(np.prod([word.confidence for word in line.words]))
-    return Line(text, line.box, (Word(text, line.box, confidence, characters),), line.log_prob, line.confidence, line.hypotheses)
+    return Line(
+        text, line.box, (Word(text, line.box, confidence, characters),), line.log_prob, line.confidence, line.hypotheses
+    )
 
 
 def _probability(log_prob: float) -> float:

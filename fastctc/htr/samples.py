@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +62,8 @@ class Samples:
     def save(self, path: str | PathLike[str]) -> None:
         """Write them; :meth:`load` maps them."""
         about = json.dumps([self.texts, self.groups], ensure_ascii=False).encode()
-        arrays = {"pixels": self.pixels, "starts": self.starts, "texts": np.frombuffer(about, np.uint8)}
+        arrays: dict[str, npt.NDArray[Any]] = {"pixels": self.pixels, "starts": self.starts}
+        arrays["texts"] = np.frombuffer(about, np.uint8)
         storage.save(path, "samples", {"height": HEIGHT}, arrays)
 
     @classmethod

@@ -59,7 +59,7 @@ class Synthesizer:
     def sample(self, number: int) -> tuple[Ink, str]:
         """An image (height, W), ink 255 and paper 0, and its text."""
         rng = np.random.default_rng((self.seed, number))
-        path = self.font_files[rng.integers(len(self.font_files))]
+        path = self.font_files[int(rng.integers(len(self.font_files)))]
         can = fonts.writes(path, self.characters)
         for _ in range(20):
             words = [kept for word in self._words(rng) if (kept := "".join(c for c in word if c in can))]

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -154,7 +155,7 @@ def _labels(config: Config, text: str) -> tuple[int, ...]:
 
 def _frames_needed(labels: tuple[int, ...]) -> int:
     """Repeated characters need a blank between them."""
-    return len(labels) + sum(a == b for a, b in zip(labels, labels[1:], strict=False))
+    return len(labels) + sum(a == b for a, b in pairwise(labels))
 
 
 def learning_rate(settings: Settings, step: int) -> float:
@@ -237,7 +238,8 @@ def train(
                 rate = items / (now - started)
                 left = (now - started) / max(1, len(losses)) * (settings.steps - step)
                 report(
-                    f"step {step} of {settings.steps}: loss {np.mean(losses[-50:]):.3f}, {rate:.0f} items/s, {left / 60:.0f} min left"
+                    f"step {step} of {settings.steps}: loss {np.mean(losses[-50:]):.3f}, {rate:.0f} items/s, "
+                    f"{left / 60:.0f} min left"
                 )
             if step % settings.validate_every == 0 or step == settings.steps:
                 spent = now - started

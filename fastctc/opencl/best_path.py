@@ -96,10 +96,9 @@ class BestPath:
             buffers = [opened.output(array) for array in (labels, timesteps, values, counts)]
             if not opened.zero_copy:  # frames that do not count add nothing to the score
                 opened.cl.enqueue_copy(queue, buffers[2], values)
-            kernel = opened.kernel(
-                "best_path", ("REAL=double" if double else "REAL=float", "INDEX=long" if double else "INDEX=int", *how), source, opened.table(lengths), *buffers,
-                n_frames, n_classes, blank % n_classes,
-            )  # fmt: skip
+            reals = ("REAL=double", "INDEX=long") if double else ("REAL=float", "INDEX=int")
+            arguments = source, opened.table(lengths), *buffers, n_frames, n_classes, blank % n_classes
+            kernel = opened.kernel("best_path", (*reals, *how), *arguments)
             items, group = ((n,), (1,)) if opened.streams else ((n * GROUP,), (GROUP,))
             event = opened.cl.enqueue_nd_range_kernel(queue, kernel, items, group)
             for buffer, array in zip(buffers, (labels, timesteps, values, counts), strict=True):

@@ -87,8 +87,8 @@ def _give_pocl_a_cache() -> None:
     """PoCL shows no device if it cannot write what it compiles; with an unwritable home that is a temporary folder."""
     if "POCL_CACHE_DIR" in os.environ:
         return
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    place = Path(home, "pocl")
+    named = os.environ.get("XDG_CACHE_HOME")
+    place = (Path(named) if named else Path.home() / ".cache") / "pocl"
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
@@ -152,9 +152,9 @@ class Device:
     Parameters
     ----------
     name : str, default "opencl"
-        ``"opencl:cpu"``, ``"opencl:gpu"``, ``"opencl:0.1"`` (platform and device, as ``fastctc devices`` lists them), or
-        ``"opencl:"`` and a part of the device's or its platform's name. ``"opencl"`` takes a graphics card if there is
-        one, else whatever there is.
+        ``"opencl:cpu"``, ``"opencl:gpu"``, ``"opencl:0.1"`` (platform and device, as ``fastctc devices`` lists them),
+        or ``"opencl:"`` and a part of the device's or its platform's name. ``"opencl"`` takes a graphics card if there
+        is one, else whatever there is.
 
     Raises
     ------

@@ -162,6 +162,7 @@ def _plan(
     top, left = anchor
     size = dtype.itemsize
     lanes = VECTOR // size
+    memory: tuple[Any, ...]
     defines = _defines(dtype, border, fill, largest)
     if not opened.streams:
         return _tiled(opened, shape, size, mask, full, anchor, defines)
@@ -259,8 +260,8 @@ def _tiled(
         room = (WIDE + c - 1) * (TALL * DEEP + r - 1) * size
         if copies * room > opened.info.local_memory:
             raise ValueError(
-                f"{opened.info.name} has {opened.info.local_memory} bytes of local memory, a footprint of {rows} x {columns} "
-                f"needs {copies * room}: use backend='compiled'"
+                f"{opened.info.name} has {opened.info.local_memory} bytes of local memory, a footprint of {rows} x "
+                f"{columns} needs {copies * room}: use backend='compiled'"
             )
         return [opened.cl.LocalMemory(room) for _ in range(copies)]
 
@@ -286,14 +287,23 @@ def _tiled(
         return [Launch(kernel, items, group)]
     fits = 4 * (WIDE + columns - 1) * (TALL * DEEP + rows - 1) * size <= opened.info.local_memory
     steps = [(rows, top, columns, left)] if fits else [(1, 0, columns, left), (rows, top, 1, 0)]
-    return [
-        Launch(
-            opened.kernel("morphology", ("TILE", *defines), None, None, width, height, c, l, r, t, *memory(r, c, 2)),
-            items,
-            group,
+    launches = []
+    for its_rows, its_top, its_columns, its_left in steps:
+        kernel = opened.kernel(
+            "morphology",
+            ("TILE", *defines),
+            None,
+            None,
+            width,
+            height,
+            its_columns,
+            its_left,
+            its_rows,
+            its_top,
+            *memory(its_rows, its_columns, 2),
         )
-        for r, t, c, l in steps
-    ]
+        launches.append(Launch(kernel, items, group))
+    return launches
 
 
 def _worst(dtype: np.dtype[Any], largest: bool) -> float:

@@ -17,7 +17,8 @@ _PAD_MODES: dict[str, Any] = {"zero": "constant", "reflect": "reflect", "symmetr
 def network(config: Any, weights: dict[str, Array], images: Array, trace: dict[str, Array] | None = None) -> Array:
     """Images (B, height, W, 1), ink 1 and paper 0, to log probabilities (B, frames, classes).
 
-    ``config`` is a fastctc.htr.Config, of which pools, units, padding and pooling are needed; ``trace`` takes what every layer puts out, by the layer's name in Keras.
+    ``config`` is a fastctc.htr.Config, of which pools, units, padding and pooling are needed; ``trace`` takes what
+    every layer puts out, by the layer's name in Keras.
     """
     trace = {} if trace is None else trace
     x = images
@@ -44,14 +45,15 @@ def network(config: Any, weights: dict[str, Array], images: Array, trace: dict[s
 
 
 def convolution(x: Array, kernel: Array, padding: str) -> Array:
-    """Cross-correlation of (B, H, W, C) with (h, w, C, K): every neighbourhood as a row of a matrix, times the kernel."""
+    """Cross-correlation of (B, H, W, C) with (h, w, C, K): every neighbourhood as a row of a matrix, times kernel."""
     h, w, channels, out = kernel.shape
     padded = np.pad(x, ((0, 0), (h // 2, h // 2), (w // 2, w // 2), (0, 0)), mode=_PAD_MODES[padding])
     batch, height, width = x.shape[:3]
     # (B, H, W, C, h, w) -> (B, H, W, h, w, C)
     neighbours = sliding_window_view(padded, (h, w), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
     rows = np.ascontiguousarray(neighbours).reshape(-1, h * w * channels)
-    return (rows @ kernel.reshape(-1, out)).reshape(batch, height, width, out)
+    result: Array = (rows @ kernel.reshape(-1, out)).reshape(batch, height, width, out)
+    return result
 
 
 def pooled(x: Array, pool: tuple[int, int], pooling: str) -> Array:
@@ -64,7 +66,8 @@ def pooled(x: Array, pool: tuple[int, int], pooling: str) -> Array:
     batch, height, width, channels = x.shape
     rows, columns = height // pool[0], width // pool[1]
     x = x[:, : rows * pool[0], : columns * pool[1]].reshape(batch, rows, pool[0], columns, pool[1], channels)
-    return x.max(axis=(2, 4)) if pooling == "max" else x.mean(axis=(2, 4), dtype=np.float32)
+    result: Array = x.max(axis=(2, 4)) if pooling == "max" else x.mean(axis=(2, 4), dtype=np.float32)
+    return result
 
 
 def _everywhere(x: Array, pool: tuple[int, int], largest: bool) -> Array:

@@ -1,0 +1,205 @@
+"""The handwriting network: NumPy against Keras, the loss, files of weights, training that goes on."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from fastctc import ctc_loss, storage
+from fastctc.htr.checkpoint import load_network, save_network, shapes
+from fastctc.htr.config import PADDINGS, POOLINGS, Config
+from fastctc.htr.samples import HEIGHT, Samples
+from fastctc.reference import network as plain
+
+TINY = Config(
+    characters="ab c",
+    height=16,
+    kernels=((3, 3), (3, 5), (1, 3)),
+    channels=(3, 4, 5),
+    pools=((2, 2), (2, 1), (3, 2)),
+    units=(4, 3),
+)
+
+
+def random_weights(config, seed=0):
+    rng = np.random.default_rng(seed)
+    weights = {name: rng.normal(0, 0.4, shape).astype(np.float32) for name, shape in shapes(config).items()}
+    return {name: np.abs(w) + 0.1 if name.endswith("variance") else w for name, w in weights.items()}
+
+
+@pytest.fixture(scope="module")
+def keras_model():
+    """The module of the Keras network; its first import takes seconds."""
+    pytest.importorskip("keras")
+    from fastctc.htr import model
+
+    return model
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+class TestKeras:
+    @pytest.mark.parametrize("padding", PADDINGS)
+    @pytest.mark.parametrize("pooling", POOLINGS)
+    def test_every_layer_equals_plain_numpy(self, keras_model, padding, pooling):
+        from dataclasses import replace
+
+        config = replace(TINY, padding=padding, pooling=pooling)
+        model = keras_model.build_model(config)
+        weights = random_weights(config)
+        keras_model.set_weights(model, weights)
+        images = np.random.default_rng(1).random((2, 16, 37, 1), np.float32)
+        trace = {}
+        plain.network(config, weights, images, trace)
+        k = keras_model.keras()
+        names = [name for name in trace if name != "classes"]
+        outputs = k.Model(model.input, [model.get_layer(name).output for name in names])(images)
+        for name, output in zip(names, outputs, strict=True):
+            np.testing.assert_allclose(np.asarray(output), trace[name], atol=1e-4, err_msg=name)
+
+    def test_the_classic_network(self, keras_model):
+        config = Config.simple()
+        model = keras_model.build_model(config)
+        assert model.output_shape == (None, 32, len(config.characters) + 1)
+        images = np.random.default_rng(2).random((2, 32, 128, 1), np.float32)
+        weights = keras_model.weights(model)
+        assert {name: w.shape for name, w in weights.items()} == shapes(config)
+        np.testing.assert_allclose(plain.network(config, weights, images), model.predict_on_batch(images), atol=1e-4)
+
+    def test_the_loss_is_ours(self, keras_model):
+        rng = np.random.default_rng(3)
+        frames = rng.normal(0, 2, (3, 9, 5)).astype(np.float32)
+        frames -= np.log(np.exp(frames).sum(2, keepdims=True))
+        labels, lengths = [(0, 1, 1), (), (3, 2, 0, 3)], [9, 5, 8]
+        found = float(keras_model.ctc_loss(keras_model.targets(labels, lengths), frames))
+        expected = ctc_loss(frames, [TINY.alphabet.decode(label) for label in labels], TINY.alphabet, lengths)
+        assert found == pytest.approx(np.mean(expected), rel=1e-4)
+
+    def test_weights_of_another_network_are_refused(self, keras_model):
+        from dataclasses import replace
+
+        model = keras_model.build_model(TINY)
+        with pytest.raises(ValueError, match=r"another network.*classes"):
+            keras_model.set_weights(model, random_weights(replace(TINY, characters="ab")))
+
+    def test_training_goes_on_where_it_was_stopped(self, keras_model, tmp_path):
+        from fastctc.htr.train import Settings, Source, train
+
+        rng = np.random.default_rng(4)
+        pictures = []
+        for _ in range(40):
+            text = "".join(rng.choice(list("abc"), 2))
+            ink = np.zeros((HEIGHT, 60), np.uint8)
+            for place, character in enumerate(text):
+                ink[10 + 15 * "abc".index(character) :][:12, 8 + 24 * place :][:, :14] = 255
+            pictures.append((ink, text, "x"))
+        samples = Samples.collect(pictures)
+        settings = Settings(steps=8, columns=400, validate_every=2, short=0, warm_up=2)
+        sources = [Source(samples, 1.0)]
+
+        class Killed(Exception):
+            pass
+
+        def killer(line):
+            if line.startswith("step 6:"):
+                raise Killed
+
+        train(TINY, settings, sources, samples, tmp_path / "whole", report=lambda _: None)
+        with pytest.raises(Killed):
+            train(TINY, settings, sources, samples, tmp_path / "parts", report=killer)
+        said = []
+        train(TINY, settings, sources, samples, tmp_path / "parts", report=said.append)
+        assert said[0] == "going on after step 4 of 8"
+        curves = [list(csv.reader((tmp_path / run / "curves.csv").open())) for run in ("whole", "parts")]
+        steps = [[(row[0], row[2], row[3]) for row in rows] for rows in curves]
+        assert [row[0] for row in steps[1]] == ["step", "2", "4", "6", "8"]
+        for one, other in zip(steps[0][1:], steps[1][1:], strict=True):
+            assert float(one[1]) == pytest.approx(float(other[1]), rel=1e-4)
+        one, other = (load_network(tmp_path / run / "last.fastctc")[1] for run in ("whole", "parts"))
+        for name in one:
+            np.testing.assert_allclose(one[name], other[name], atol=1e-4, err_msg=name)
+        assert (tmp_path / "whole" / "curves.png").stat().st_size > 1000
+        with pytest.raises(ValueError, match="other steps"):
+            from dataclasses import replace
+
+            train(TINY, replace(settings, steps=9), sources, samples, tmp_path / "whole", report=said.append)
+
+
+def test_log_probs_are_distributions():
+    images = np.random.default_rng(5).random((3, 16, 24, 1), np.float32)
+    log_probs = plain.network(TINY, random_weights(TINY), images)
+    assert log_probs.shape == (3, 6, 5)
+    np.testing.assert_allclose(np.exp(log_probs).sum(2), 1, atol=1e-5)
+
+
+def test_config_as_text():
+    for config in (Config(), Config.simple("abc"), TINY):
+        assert Config.from_json(config.to_json()) == config
+    with pytest.raises(ValueError, match="no field depth"):
+        Config.from_json('{"depth": 3}')
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": (1, 2)}, "one entry for each convolution"),
+        ({"units": ()}, "at least one LSTM"),
+        ({"height": 3}, "height must be at least 40"),
+        ({"width": 30}, "multiple of 4"),
+        ({"kernels": ((2, 3),) * 5}, "odd"),
+        ({"padding": "wrap"}, "padding must be"),
+        ({"pooling": "sum"}, "pooling must be"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"units": (0, 3)}, "at least 1"),
+    ],
+    ids=range(9),
+)
+def test_bad_configs(options, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**options)
+
+
+def test_networks_in_files(tmp_path):
+    weights = random_weights(TINY)
+    save_network(tmp_path / "net", TINY, weights, {"cer": 0.1})
+    config, loaded, card = load_network(tmp_path / "net")
+    assert config == TINY
+    assert card == {"cer": 0.1}
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(loaded[name], weight)
+    save_network(tmp_path / "half", TINY, weights, dtype="f2")
+    assert (tmp_path / "half").stat().st_size < (tmp_path / "net").stat().st_size
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["half", "net"]
+
+
+def test_damaged_networks(tmp_path):
+    path = tmp_path / "net"
+    save_network(path, TINY, random_weights(TINY))
+    whole = path.read_bytes()
+    for damaged in (b"", b"PK\x03\x04", whole[: len(whole) // 2], whole.replace(b'"units": [4', b'"units": [9')):
+        path.write_bytes(damaged)
+        with pytest.raises((storage.StorageError, ValueError)):
+            load_network(path)
+    bad = random_weights(TINY)
+    bad["classes/bias"][0] = np.nan
+    save_network(path, TINY, bad)
+    with pytest.raises(storage.StorageError, match="not finite"):
+        load_network(path)
+
+
+def test_samples_in_files(tmp_path):
+    rng = np.random.default_rng(6)
+    some = [(rng.integers(0, 255, (HEIGHT, n), dtype=np.uint8), f"tèxt {n}", "w") for n in (3, 1, 70)]
+    Samples.collect(some).save(tmp_path / "s")
+    loaded = Samples.load(tmp_path / "s")
+    assert loaded.texts == tuple(text for _, text, _ in some)
+    for i, (ink, _, _) in enumerate(some):
+        np.testing.assert_array_equal(loaded.image(i), ink)
+        assert loaded.width(i) == ink.shape[1]
+    with pytest.raises(ValueError, match="60 rows"):
+        Samples.collect([(np.zeros((9, 9), np.uint8), "", "")])
+    whole = (tmp_path / "s").read_bytes()
+    (tmp_path / "s").write_bytes(whole.replace(b'"height": 60', b'"height": 61'))
+    with pytest.raises(storage.StorageError, match="fit together"):
+        Samples.load(tmp_path / "s")
+    assert json.loads(whole.split(b"\n", 1)[0].split(b" ", 1)[1])["kind"] == "samples"
