@@ -234,6 +234,8 @@ def segment_page(image: Grey, gap: float | None = None) -> PageLayout:
     documents, IEEE TPAMI 27, 2005.
     """
     ink = binarize(image)
+    if not ink.any():
+        return PageLayout((), image, 0.0, 0.0)
     angle = skew(ink)
     image = straightened(image, angle)
     if abs(angle) >= 0.05:

@@ -10,7 +10,19 @@ import pytest
 import fastctc
 
 ROOT = Path(fastctc.__file__).parent
-HEAVY = {"tensorflow", "keras", "torch", "jax", "pyopencl", "matplotlib", "dask", "distributed", "PIL", "scipy", "pypdfium2"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "torch",
+    "jax",
+    "pyopencl",
+    "matplotlib",
+    "dask",
+    "distributed",
+    "PIL",
+    "scipy",
+    "pypdfium2",
+}
 # Each part of the package and the parts it may know.
 ALLOWED = {
     "alphabet": {"backends"},

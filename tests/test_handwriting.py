@@ -1,0 +1,505 @@
+"""Data in all layouts, synthesis, segmentation, reading, documents, confidence and the commands around them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL")
+from PIL import Image, ImageDraw, ImageFont  # noqa: E402
+
+from fastctc import images  # noqa: E402
+from fastctc.htr import data, documents, fonts, preparation, synthesis  # noqa: E402
+from fastctc.htr.config import CHARACTERS  # noqa: E402
+from fastctc.htr.distortion import distort  # noqa: E402
+from fastctc.htr.reader import Reader, shipped_weights  # noqa: E402
+from fastctc.htr.samples import HEIGHT  # noqa: E402
+from fastctc.segmentation import Box, binarize, deslanted, segment_page, skew, slant, straightened  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def font_file():
+    """A font that comes with matplotlib: no handwriting, but open, and always there."""
+    matplotlib = pytest.importorskip("matplotlib")
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Oblique.ttf"
+
+
+def written(text, font_file, size=28, paper=245, ink=30):
+    font = ImageFont.truetype(str(font_file), size)
+    left, top, right, bottom = font.getbbox(text)
+    picture = Image.new("L", (right + 20, bottom + 20), paper)
+    ImageDraw.Draw(picture).text((10, 10), text, fill=ink, font=font)
+    return np.asarray(picture)
+
+
+def page(font_file, n_lines=8, seed=0, size=26):
+    """A page of words at known places."""
+    rng = np.random.default_rng(seed)
+    font = ImageFont.truetype(str(font_file), size)
+    picture = Image.new("L", (1000, 120 + 52 * n_lines), 240)
+    draw, boxes = ImageDraw.Draw(picture), []
+    for k in range(n_lines):
+        x, line = 60, []
+        while True:
+            word = "".join(rng.choice(list("aeinorstlmuhdgpy"), rng.integers(2, 9)))
+            if x + font.getlength(word) > 940:
+                break
+            draw.text((x, 90 + 52 * k), word, fill=40, font=font, anchor="ls")
+            left, top, right, bottom = font.getbbox(word, anchor="ls")
+            line.append(Box(x + left, 90 + 52 * k + top, x + right, 90 + 52 * k + bottom))
+            x += int(font.getlength(word)) + 14
+        boxes.append(line)
+    return np.asarray(picture), boxes
+
+
+# Data -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a", "b", "c"):
+        images.save(tmp_path / f"{name}.png", np.full((20, 30), 200, np.uint8))
+    return tmp_path
+
+
+def found(path):
+    items, problems = data.read(path)
+    return {item.image.stem: (item.text, item.group, item.split) for item in items}, [str(p) for p in problems]
+
+
+def test_tables(folder):
+    (folder / "t.tsv").write_text("a.png\tone\nb.png\ttwo\nmissing.png\tthree\nc.png\t \nc.png\n", encoding="utf-8")
+    items, problems = found(folder)
+    assert items == {"a": ("one", "a", ""), "b": ("two", "b", "")}
+    assert [p.split(": ")[1] for p in problems] == [
+        "there is no such image", "the text is empty", "row 5 must have a file and a text, got ['c.png']",
+    ]  # fmt: skip
+    (folder / "meta.tsv").write_text("file\thand\tsplit\na.png\tAnn\ttest\nb.png\tBob\tnever\n", encoding="utf-8")
+    items, problems = found(folder)
+    assert items == {"a": ("one", "Ann", "test")}
+    assert "split must be one of train, val, test, got 'never'" in problems[0]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_csv_with_a_header(folder, delimiter):
+    rows = [["text", "writer", "image"], ['"one, two"', "W", "a.png"], ["x", "V", "b.png"]]
+    (folder / "t.csv").write_text("\n".join(delimiter.join(row) for row in rows), encoding="utf-8-sig")
+    assert found(folder / "t.csv")[0] == {"a": ("one, two", "W", ""), "b": ("x", "V", "")}
+
+
+def test_pairs(folder):
+    (folder / "a.gt.txt").write_text("first\n", encoding="utf-8")
+    (folder / "b.txt").write_text("second", encoding="utf-8")
+    (folder / "c.txt").write_text("two\nlines", encoding="utf-8")
+    (folder / "lost.txt").write_text("no image", encoding="utf-8")
+    items, problems = found(folder)
+    assert {name: text for name, (text, *_) in items.items()} == {"a": "first", "b": "second"}
+    assert any("one line of text, got 2" in p for p in problems)
+    assert any("there is no image lost" in p for p in problems)
+
+
+def test_iam(tmp_path):
+    for name in ("a01-000u-00-00", "a01-000u-00-01", "a01-117-05-02"):
+        place = tmp_path / "words" / "a01" / "-".join(name.split("-")[:2])
+        place.mkdir(parents=True, exist_ok=True)
+        images.save(place / f"{name}.png", np.zeros((9, 9), np.uint8))
+    (tmp_path / "words.txt").write_text(
+        "# comment\na01-000u-00-00 ok 154 408 768 27 51 AT A\na01-000u-00-01 err 154 507 766 213 48 NN MOVE\n"
+        "a01-117-05-02 ok 154 1 2 3 4 NN broken\na01-000u-00-09 ok 154 1 2 3 4 NN lost\n",
+        encoding="utf-8",
+    )
+    items, problems = found(tmp_path)
+    assert items == {"a01-000u-00-00": ("A", "a01-000u", "")}
+    assert [p.split(": ")[1] for p in problems] == [
+        "the segmentation is marked as wrong", "the image is known to be broken", "there is no such image",
+    ]  # fmt: skip
+
+
+PAGE_XML = """<?xml version="1.0"?><PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15">
+<Page imageFilename="p.png" imageWidth="100" imageHeight="80"><TextRegion id="r">
+<TextLine id="l1"><Coords points="5,5 60,5 60,25 5,25"/><TextEquiv><Unicode>polygon</Unicode></TextEquiv></TextLine>
+<TextLine id="l2"><Coords points=""/><Baseline points="5,60 90,60"/><TextEquiv><Unicode>base</Unicode></TextEquiv></TextLine>
+<TextLine id="l3"><Coords points="1,1 2,1 2,2"/></TextLine>
+<TextLine id="l4"><Coords points="500,500 600,500 600,520"/><TextEquiv><Unicode>outside</Unicode></TextEquiv></TextLine>
+</TextRegion></Page></PcGts>"""
+ALTO = """<?xml version="1.0"?><alto xmlns="http://www.loc.gov/standards/alto/ns-v4#">
+<Description><sourceImageInformation><fileName>p.png</fileName></sourceImageInformation></Description><Layout><Page>
+<TextLine ID="l1" HPOS="5" VPOS="5" WIDTH="55" HEIGHT="20"><String CONTENT="two"/><SP/><String CONTENT="words"/></TextLine>
+<TextLine ID="l2" BASELINE="5 60 90 60"><Shape><Polygon POINTS="5 40 90 40 90 70 5 70"/></Shape><String CONTENT="b"/></TextLine>
+</Page></Layout></alto>"""
+
+
+def test_page_and_alto(tmp_path):
+    images.save(tmp_path / "p.png", np.full((80, 100), 230, np.uint8))
+    (tmp_path / "p.xml").write_text(PAGE_XML, encoding="utf-8")
+    items, problems = data.read(tmp_path)
+    assert [item.text for item in items] == ["polygon", "base", "outside"]
+    assert items[0].outline == ((5, 5), (60, 5), (60, 25), (5, 25))
+    assert len(items[1].outline) == 4
+    assert "line l3 has no text" in str(problems[0])
+    assert data.sample(items[0]).shape[0] == HEIGHT
+    with pytest.raises(ValueError, match="outside of the image of 100 x 80"):
+        data.sample(items[2])
+    (tmp_path / "p.xml").write_text(ALTO, encoding="utf-8")
+    items, _ = data.read(tmp_path)
+    assert [item.text for item in items] == ["two words", "b"]
+    for damaged in ("<PcGts", "<html/>", PAGE_XML.replace("p.png", "gone.png"), PAGE_XML.replace("5,5 60", "5,5 x")):
+        (tmp_path / "p.xml").write_text(damaged, encoding="utf-8")
+        items, problems = data.read(tmp_path)
+        assert items == []
+        assert len(problems) == 1
+
+
+def test_nothing_known(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such"):
+        data.read(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError, match="none of these"):
+        data.read(tmp_path)
+
+
+def test_splits_do_not_change_and_keep_groups_together():
+    items = [data.Item(Path(f"{k}.png"), "x", f"writer {k % 50}") for k in range(500)]
+    parts = data.split(items)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 350, "val": 70, "test": 80}
+    groups = [{item.group for item in part} for part in parts.values()]
+    assert not groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
+
+
+def test_unknown_characters_are_counted():
+    items = [data.Item(Path("a"), "naïve"), data.Item(Path("b"), "“ok”"), data.Item(Path("c"), "“”")]
+    kept, strange = data.known_texts(items, "abcdefghijklmnopqrstuvwxyzï")
+    assert [item.text for item in kept] == ["naïve"]
+    assert strange == {"“": 2, "”": 2}
+    kept, _ = data.known_texts(items, "abcdefghijklmnopqrstuvwxyzï", "remove")
+    assert [item.text for item in kept] == ["naïve", "ok"]
+
+
+def test_the_real_sets(shared):
+    for name, counts in (("stanford1905", (252, 20, 34)), ("poilus", (2385, 331, 263))):
+        items, problems = data.read(shared / "handwriting" / name)
+        assert problems == []
+        assert tuple(len(part) for part in data.split(items).values()) == counts
+
+
+# Images ---------------------------------------------------------------------------------------------------------------
+
+
+def test_images_of_all_kinds_look_the_same(font_file):
+    dark = written("hat", font_file)
+    expected = preparation.ink(dark)
+    assert expected.max() == 255
+    colour = np.stack([dark] * 3, axis=2)
+    alpha = np.dstack([colour, np.full(dark.shape, 255, np.uint8)])
+    for same in (
+        255 - dark,
+        colour,
+        alpha,
+        dark.astype(np.uint16) * 257,
+        dark / np.float32(255),
+        Image.fromarray(dark),
+    ):
+        assert np.abs(preparation.ink(same).astype(int) - expected).max() <= 2
+    glass = np.dstack([np.zeros_like(colour), 255 - dark])  # black ink on nothing
+    assert np.abs(preparation.grey(glass).astype(int) - dark).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((0, 5), np.uint8), "must have pixels"),
+        (np.zeros(5, np.uint8), r"got \(5,\)"),
+        (np.zeros((4, 4, 5), np.uint8), "channels"),
+        (np.full((4, 4), np.nan, np.float32), "float"),
+        (np.full((4, 4), 3.0), r"\[0, 1\]"),
+        (np.zeros((4, 4), np.int64), "int64"),
+        (np.full((2, 30_000), 200, np.uint8), "too wide"),
+    ],
+    ids=range(7),
+)
+def test_what_is_no_image(image, message):
+    with pytest.raises(ValueError, match=message):
+        Reader().read_lines([image])
+
+
+def test_awkward_images_are_read():
+    white = np.full((50, 300), 255, np.uint8)
+    speck = white.copy()
+    speck[20, 100] = 0
+    lines = Reader().read_lines(
+        [white, np.zeros((40, 90), np.uint8), np.full((60, 1), 255, np.uint8), speck, white[:1]]
+    )
+    assert [line.text for line in lines[:3]] == ["", "", ""]
+    assert all(len(line.words) == len(line.text.split()) for line in lines)
+
+
+def test_broken_files_are_refused(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n junk")
+    (tmp_path / "y.jpg").write_text("text")
+    for name in ("x.png", "y.jpg"):
+        with pytest.raises(ValueError, match=f"{name}.*cannot be decoded"):
+            Reader().read_lines([tmp_path / name])
+
+
+def test_sixteen_bits_stay(tmp_path):
+    deep = (np.arange(600, dtype=np.uint16) * 100).reshape(20, 30)
+    for name in ("a.png", "a.tif"):
+        images.save(tmp_path / name, deep)
+        np.testing.assert_array_equal(images.read(tmp_path / name), deep)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "a.tif"]
+    with pytest.raises(ValueError, match="cannot be written"):
+        images.save(tmp_path / "a.jpg", deep)
+
+
+# Synthesis ------------------------------------------------------------------------------------------------------------
+
+
+def test_synthesis_follows_from_its_seed(font_file):
+    options = {"font_files": [font_file], "texts": ["the quick brown fox é"], "characters": CHARACTERS}
+    one, other = synthesis.Synthesizer(**options, seed=1), synthesis.Synthesizer(**options, seed=1)
+    for number in (0, 5, 3):
+        np.testing.assert_array_equal(one.sample(number)[0], other.sample(number)[0])
+        assert one.sample(number)[1] == other.sample(number)[1]
+        assert one.sample(number)[0].shape[0] == 60
+    another = synthesis.Synthesizer(**options, seed=2)
+    assert any(not np.array_equal(another.sample(k)[0], one.sample(k)[0]) for k in range(5))
+    texts = {one.sample(k)[1] for k in range(30)}
+    assert len(texts) > 10
+    assert set("".join(texts)) <= set(CHARACTERS)
+
+
+def test_distortions_follow_from_their_seed(font_file):
+    ink = preparation.ink(written("distort", font_file))
+    one, other = (distort(ink, 40, np.random.default_rng(7)) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    assert one.shape[0] == 40
+    assert not np.array_equal(one, distort(ink, 40, np.random.default_rng(8)))
+
+
+def test_fonts(font_file, tmp_path):
+    assert fonts.writes(font_file, "aé中") >= {"a", "é"}
+    assert 0.3 < fonts.x_height(font_file) < 0.7
+    with pytest.raises(FileNotFoundError, match="must hold fonts"):
+        fonts.find(tmp_path)
+    assert font_file in fonts.find(font_file.parent)
+
+
+def test_nothing_to_synthesize(font_file):
+    with pytest.raises(ValueError, match="at least one word"):
+        synthesis.Synthesizer([font_file], ["中"], "abc")
+    with pytest.raises(ValueError, match="at least one font"):
+        synthesis.Synthesizer([], ["abc"], "abc")
+
+
+# Segmentation ---------------------------------------------------------------------------------------------------------
+
+
+def test_words_and_lines_of_a_page(font_file):
+    for seed in range(3):
+        image, truth = page(font_file, seed=seed)
+        layout = segment_page(image)
+        assert len(layout.lines) == len(truth)
+        hits = sum(
+            any(word.iou(other) >= 0.5 for other in line.words)
+            for words, line in zip(truth, layout.lines, strict=True)
+            for word in words
+        )
+        assert hits >= 0.95 * sum(map(len, truth))
+
+
+def test_a_turned_page_is_straightened(font_file):
+    image, truth = page(font_file)
+    for angle in (-3.0, 2.0):
+        turned = np.asarray(Image.fromarray(image).rotate(angle, Image.Resampling.BICUBIC, fillcolor=240))
+        layout = segment_page(turned)
+        assert layout.angle == pytest.approx(angle, abs=0.3)
+        assert len(layout.lines) == len(truth)
+        assert skew(binarize(straightened(turned, layout.angle))) == pytest.approx(0, abs=0.3)
+
+
+def test_slant():
+    upright = np.zeros((40, 200), np.uint8)
+    for x in range(20, 180, 15):
+        upright[5:35, x : x + 3] = 255
+    assert slant(upright > 0) == 0
+    leaning = deslanted(upright, -20.0)
+    assert slant(leaning > 0) == pytest.approx(20, abs=5)
+    assert abs(slant(deslanted(leaning, slant(leaning > 0)) > 0)) <= 5
+
+
+@pytest.mark.parametrize("image", [np.full((300, 200), 255, np.uint8), np.zeros((5, 5), np.uint8),
+                                   np.zeros((0, 9), np.uint8), np.full((1, 1), 9, np.uint8)], ids=str)  # fmt: skip
+def test_pages_without_writing(image):
+    assert segment_page(image).lines == ()
+
+
+def test_what_is_no_page():
+    with pytest.raises(ValueError, match="uint8"):
+        segment_page(np.zeros((5, 5)))
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lines(font_file):
+    return [written(text, font_file) for text in ("the house", "minute", "and so on")]
+
+
+def test_confidence_is_the_probability_of_the_text(lines):
+    reader = Reader(temperature=1.0)
+    for image, line in zip(lines, reader.read_lines(lines), strict=True):
+        assert line.confidence == pytest.approx(np.exp(line.log_prob))
+        assert line.confidence == pytest.approx(reader.probability(image, line.text), rel=1e-6)
+        assert line.confidence <= min(word.confidence for word in line.words) + 1e-6
+        assert "".join(c.text for word in line.words for c in word.characters) == line.text.replace(" ", "")
+        for word in line.words:
+            assert 0 <= word.box.left < word.box.right <= image.shape[1]
+            assert 0 <= word.box.top < word.box.bottom <= image.shape[0]
+        rights = [word.box.left for word in line.words]
+        assert rights == sorted(rights)
+
+
+def test_what_is_read_does_not_depend_on_the_batch(lines):
+    reader = Reader()
+    together = reader.read_lines(lines)
+    for image, line in zip(lines, together, strict=True):
+        alone = reader.read_lines([image])[0]
+        assert (alone.text, alone.box) == (line.text, line.box)
+        assert alone.log_prob == pytest.approx(line.log_prob, abs=1e-4)
+
+
+def test_more_tries_are_not_less_sure(lines):
+    for one, three in zip(Reader().read_lines(lines), Reader(tries=3).read_lines(lines), strict=True):
+        assert three.log_prob >= one.log_prob
+
+
+def test_words_have_no_blanks(lines):
+    for line in Reader().read_words(lines):
+        assert " " not in line.text
+
+
+def test_a_lexicon_and_a_language_model(lines):
+    from fastctc import Lexicon, NGram
+
+    alphabet = Reader().word_alphabet
+    lexicon = Lexicon.from_words(["the", "house", "minute", "and", "so", "on"], alphabet)
+    found = Reader(lexicon=lexicon).read_lines(lines)
+    for line in found:
+        words = "".join(c if c.isalpha() else " " for c in line.text).split()
+        assert set(words) <= {"the", "house", "minute", "and", "so", "on"}
+    ngram = NGram.train("the house and the minute and so on " * 20, order=3, unit="character")
+    assert all(line.hypotheses[0].lm_log_prob is not None for line in Reader(ngram=ngram).read_lines(lines))
+    with pytest.raises(ValueError, match="another alphabet"):
+        from fastctc import Alphabet
+
+        Reader(lexicon=Lexicon.from_words(["a"], Alphabet("ab")))
+
+
+def test_reader_refuses():
+    with pytest.raises(ValueError, match="backend"):
+        Reader(backend="cuda")
+    with pytest.raises(ValueError, match="tries"):
+        Reader(tries=2)
+    with pytest.raises(OSError, match="nowhere"):
+        Reader(weights="nowhere")
+
+
+def test_the_shipped_weights_are_small_and_have_a_card():
+    assert shipped_weights().stat().st_size <= 10e6
+    card = Reader().card
+    assert {"data", "licences", "settings", "results", "temperature"} <= card.keys()
+
+
+@pytest.mark.parametrize("kind", documents.FORMATS)
+def test_documents_say_what_was_read(font_file, kind):
+    image, _ = page(font_file, n_lines=3)
+    found = Reader().read_page(image)
+    text = documents.write(kind, 'a<b>&".png', found.lines, image.shape, doubtful=0.5)
+    words = [word.text for line in found.lines for word in line.words]
+    if kind == "json":
+        assert [w["text"] for line in json.loads(text)["lines"] for w in line["words"]] == words
+    elif kind == "text":
+        assert text.replace("?", "").split() == [w.replace("?", "") for w in words]
+    else:
+        root = ElementTree.fromstring(text.encode())
+        by_kind = {
+            "hocr": [e.text for e in root.iter() if e.get("class", "").startswith("ocrx_word")],
+            "alto": [e.get("CONTENT") for e in root.iter() if e.tag.endswith("}String")],
+            "page": [e[1][0].text for e in root.iter() if e.tag.endswith("}Word")],
+        }
+        assert by_kind[kind] == words
+
+
+def test_our_own_page_xml_can_be_trained_on(font_file, tmp_path):
+    image, _ = page(font_file, n_lines=3)
+    images.save(tmp_path / "p.png", image)
+    found = Reader().read_page(image)
+    for kind in ("page", "alto"):
+        (tmp_path / "p.xml").write_text(documents.write(kind, "p.png", found.lines, image.shape), encoding="utf-8")
+        items, _ = data.read(tmp_path)
+        assert [item.text for item in items] == [line.text for line in found.lines]
+
+
+def fastctc(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "fastctc", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_read_from_the_command_line(font_file, tmp_path):
+    image, _ = page(font_file, n_lines=2)
+    images.save(tmp_path / "p.png", image)
+    (tmp_path / "bad.png").write_bytes(b"junk")
+    Image.fromarray(image).save(tmp_path / "two.tif", save_all=True, append_images=[Image.fromarray(image)])
+    done = fastctc("read", "p.png", "bad.png", "two.tif", "--out", "out", "--overlay", "o.png", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "bad.png: the image cannot be decoded" in done.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["p.txt", "two.txt", "two_2.txt"]
+    assert images.read(tmp_path / "o.png").shape == (*image.shape, 3)
+    done = fastctc("read", "p.png", "--level", "line", "--format", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["level"] == "line"
+    assert fastctc("read", "p.png", "--min-confidence", "2", cwd=tmp_path).returncode == 2
+
+
+def test_read_a_pdf(font_file, tmp_path):
+    pytest.importorskip("pypdfium2")
+    image, _ = page(font_file, n_lines=2)
+    Image.fromarray(image).save(tmp_path / "p.pdf", resolution=150)
+    done = fastctc("read", "p.pdf", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_synthesize_from_the_command_line(font_file, tmp_path):
+    (tmp_path / "t.txt").write_text("some words to write", encoding="utf-8")
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / font_file.name).write_bytes(font_file.read_bytes())
+    done = fastctc("synthesize", "--fonts", "f", "--text", "t.txt", "--count", 3, "--out", "s.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert images.read(tmp_path / "s.png").ndim == 2
+    done = fastctc("synthesize", "--fonts", "f", "--text", "t.txt", "--count", 3, "--out", "d", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    items, problems = data.read(tmp_path / "d")
+    assert (len(items), problems) == (3, [])
+
+
+def test_train_from_the_command_line(font_file, tmp_path):
+    pytest.importorskip("keras")
+    (tmp_path / "t.txt").write_text("ab ba aa bb " * 9, encoding="utf-8")
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / font_file.name).write_bytes(font_file.read_bytes())
+    options = ("--fonts", "f", "--text", "t.txt", "--synthetic", 30, "--units", 8, "--columns", 500, "--out", "run")
+    done = fastctc("train", *options, "--steps", 2, "--validate-every", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == Path("run/best.fastctc")
+    assert "step 2: loss" in done.stderr
+    done = fastctc("train", *options, "--steps", 3, "--validate-every", 1, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "training with other steps" in done.stderr
+    done = fastctc("train", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 2
