@@ -1,4 +1,4 @@
-# make demo    set everything up and decode the example frames
+# make demo    set everything up, decode the example frames, read the example page
 # make test    set everything up and run all tests
 # make bench   measure this commit with asv and publish the dashboard to .asv/html
 # make peers   measure fastctc beside the decoders it is compared with
@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test bench peers clean
 
-demo: $(VENV)/core
+demo: $(VENV)/reading
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/dev
@@ -39,8 +39,13 @@ $(VENV)/core: $(VENV)/pip $(SOURCES)
 	@$(PIP) --quiet install --editable .
 	@touch $@
 
+$(VENV)/reading: $(VENV)/core
+	@echo "Installing what reading images needs ..."
+	@$(PIP) install "pillow>=11" "scipy>=1.13"
+	@touch $@
+
 $(VENV)/dev: $(VENV)/core
-	@echo "Installing what tests and benchmarks need ..."
+	@echo "Installing what tests and benchmarks need (TensorFlow among it, some hundred MB) ..."
 	@$(PIP) install --group dev
 	@touch $@
 
@@ -50,4 +55,4 @@ $(VENV)/peers: $(VENV)/core
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .asv build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so
+	rm -rf $(VENV) .asv demo.png build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so

@@ -1,4 +1,4 @@
-"""Decode the example frames with every decoder: text, log probability, time, and how far it is from the truth."""
+"""Decode the example frames with every decoder, and read the example page and line of handwriting."""
 
 from pathlib import Path
 from statistics import median
@@ -12,6 +12,7 @@ from fastctc import (
     BestPath,
     Lexicon,
     LexiconSearch,
+    NGram,
     PrefixSearch,
     WordBeamSearch,
     cer,
@@ -23,6 +24,12 @@ REPEATS = 50
 
 
 def main() -> None:
+    decode_frames()
+    read_handwriting()
+
+
+def decode_frames() -> None:
+    """Every decoder on frames that were made up."""
     alphabet = Alphabet.load(FOLDER / "alphabet.txt")
     decoders = {
         "best path": BestPath(alphabet),
@@ -51,6 +58,34 @@ def main() -> None:
             print(f"{row}  {best.text}")
         print(f"{'the truth':26} {log_probability(frames, truth, alphabet):9.3f} {'':16}  {truth}")
     print("\nThe log probabilities are exact: of all paths that read so, not of those that a beam happened to keep.")
+
+
+def read_handwriting() -> None:
+    """The network that comes with the package, on pictures in fonts that it never saw, with and without help."""
+    from pydoc_data.topics import topics  # English that every Python brings along
+
+    from fastctc import images
+    from fastctc.htr.reader import Reader
+    from fastctc.plotting import draw_overlay
+
+    folder = FOLDER / "handwriting"
+    text = "\n".join(topics[name] for name in sorted(topics))
+    model = NGram.train(text, order=5, unit="character")
+    readers = {"without language model": Reader(), "with a model of characters": Reader(ngram=model)}
+    for name, reader in readers.items():
+        for picture in ("page.jpg", "line.jpg"):
+            truth = (folder / picture).with_suffix(".txt").read_text(encoding="utf-8").rstrip("\n")
+            start = perf_counter()
+            if picture == "page.jpg":
+                found = page = reader.read_page(folder / picture)
+            else:
+                found = reader.read_lines([folder / picture])[0]
+            print(
+                f"\n{picture}, {name}: CER {cer(found.text, truth):.1%}, {perf_counter() - start:.2f} s\n{found.text}"
+            )
+    overlay = Path("demo.png")
+    images.save(overlay, draw_overlay(page.layout.image, page.lines))
+    print(f"\n{overlay.resolve()} shows the page with what was read; words in red are doubtful.")
 
 
 if __name__ == "__main__":

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 pytest.importorskip("PIL")
-from PIL import Image, ImageDraw, ImageFont  # noqa: E402
+from PIL import Image, ImageDraw, ImageFont
 
-from fastctc import images  # noqa: E402
-from fastctc.htr import data, documents, fonts, preparation, synthesis  # noqa: E402
-from fastctc.htr.config import CHARACTERS  # noqa: E402
-from fastctc.htr.distortion import distort  # noqa: E402
-from fastctc.htr.reader import Reader, shipped_weights  # noqa: E402
-from fastctc.htr.samples import HEIGHT  # noqa: E402
-from fastctc.segmentation import Box, binarize, deslanted, segment_page, skew, slant, straightened  # noqa: E402
+from fastctc import images
+from fastctc.htr import data, documents, fonts, preparation, synthesis
+from fastctc.htr.config import CHARACTERS
+from fastctc.htr.distortion import distort
+from fastctc.htr.reader import Reader, shipped_weights
+from fastctc.htr.samples import HEIGHT
+from fastctc.segmentation import Box, binarize, deslanted, segment_page, skew, slant, straightened
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def font_file():
 
 def written(text, font_file, size=28, paper=245, ink=30):
     font = ImageFont.truetype(str(font_file), size)
-    left, top, right, bottom = font.getbbox(text)
+    _, _, right, bottom = font.getbbox(text)
     picture = Image.new("L", (right + 20, bottom + 20), paper)
     ImageDraw.Draw(picture).text((10, 10), text, fill=ink, font=font)
     return np.asarray(picture)
@@ -122,14 +122,17 @@ def test_iam(tmp_path):
 PAGE_XML = """<?xml version="1.0"?><PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15">
 <Page imageFilename="p.png" imageWidth="100" imageHeight="80"><TextRegion id="r">
 <TextLine id="l1"><Coords points="5,5 60,5 60,25 5,25"/><TextEquiv><Unicode>polygon</Unicode></TextEquiv></TextLine>
-<TextLine id="l2"><Coords points=""/><Baseline points="5,60 90,60"/><TextEquiv><Unicode>base</Unicode></TextEquiv></TextLine>
+<TextLine id="l2"><Coords points=""/><Baseline points="5,60 90,60"/>
+<TextEquiv><Unicode>base</Unicode></TextEquiv></TextLine>
 <TextLine id="l3"><Coords points="1,1 2,1 2,2"/></TextLine>
 <TextLine id="l4"><Coords points="500,500 600,500 600,520"/><TextEquiv><Unicode>outside</Unicode></TextEquiv></TextLine>
 </TextRegion></Page></PcGts>"""
 ALTO = """<?xml version="1.0"?><alto xmlns="http://www.loc.gov/standards/alto/ns-v4#">
 <Description><sourceImageInformation><fileName>p.png</fileName></sourceImageInformation></Description><Layout><Page>
-<TextLine ID="l1" HPOS="5" VPOS="5" WIDTH="55" HEIGHT="20"><String CONTENT="two"/><SP/><String CONTENT="words"/></TextLine>
-<TextLine ID="l2" BASELINE="5 60 90 60"><Shape><Polygon POINTS="5 40 90 40 90 70 5 70"/></Shape><String CONTENT="b"/></TextLine>
+<TextLine ID="l1" HPOS="5" VPOS="5" WIDTH="55" HEIGHT="20">
+<String CONTENT="two"/><SP/><String CONTENT="words"/></TextLine>
+<TextLine ID="l2" BASELINE="5 60 90 60"><Shape><Polygon POINTS="5 40 90 40 90 70 5 70"/></Shape>
+<String CONTENT="b"/></TextLine>
 </Page></Layout></alto>"""
 
 
@@ -383,7 +386,7 @@ def test_words_have_no_blanks(lines):
 
 
 def test_a_lexicon_and_a_language_model(lines):
-    from fastctc import Lexicon, NGram
+    from fastctc import Alphabet, Lexicon, NGram
 
     alphabet = Reader().word_alphabet
     lexicon = Lexicon.from_words(["the", "house", "minute", "and", "so", "on"], alphabet)
@@ -393,10 +396,9 @@ def test_a_lexicon_and_a_language_model(lines):
         assert set(words) <= {"the", "house", "minute", "and", "so", "on"}
     ngram = NGram.train("the house and the minute and so on " * 20, order=3, unit="character")
     assert all(line.hypotheses[0].lm_log_prob is not None for line in Reader(ngram=ngram).read_lines(lines))
+    other = Lexicon.from_words(["a"], Alphabet("ab"))
     with pytest.raises(ValueError, match="another alphabet"):
-        from fastctc import Alphabet
-
-        Reader(lexicon=Lexicon.from_words(["a"], Alphabet("ab")))
+        Reader(lexicon=other)
 
 
 def test_reader_refuses():

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,8 +43,6 @@ class TestKeras:
     @pytest.mark.parametrize("padding", PADDINGS)
     @pytest.mark.parametrize("pooling", POOLINGS)
     def test_every_layer_equals_plain_numpy(self, keras_model, padding, pooling):
-        from dataclasses import replace
-
         config = replace(TINY, padding=padding, pooling=pooling)
         model = keras_model.build_model(config)
         weights = random_weights(config)
@@ -76,13 +75,12 @@ class TestKeras:
         assert found == pytest.approx(np.mean(expected), rel=1e-4)
 
     def test_weights_of_another_network_are_refused(self, keras_model):
-        from dataclasses import replace
-
         model = keras_model.build_model(TINY)
         with pytest.raises(ValueError, match=r"another network.*classes"):
             keras_model.set_weights(model, random_weights(replace(TINY, characters="ab")))
 
-    def test_training_goes_on_where_it_was_stopped(self, keras_model, tmp_path):
+    @pytest.mark.usefixtures("keras_model")
+    def test_training_goes_on_where_it_was_stopped(self, tmp_path):
         from fastctc.htr.train import Settings, Source, train
 
         rng = np.random.default_rng(4)
@@ -119,10 +117,9 @@ class TestKeras:
         for name in one:
             np.testing.assert_allclose(one[name], other[name], atol=1e-4, err_msg=name)
         assert (tmp_path / "whole" / "curves.png").stat().st_size > 1000
+        longer = replace(settings, steps=9)
         with pytest.raises(ValueError, match="other steps"):
-            from dataclasses import replace
-
-            train(TINY, replace(settings, steps=9), sources, samples, tmp_path / "whole", report=said.append)
+            train(TINY, longer, sources, samples, tmp_path / "whole", report=said.append)
 
 
 def test_log_probs_are_distributions():

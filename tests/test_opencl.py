@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 import pytest
+from conftest import peaky
 
 from fastctc import Alphabet, BestPath, backends, morphology
-from conftest import peaky
 
 pytest.importorskip("pyopencl")
 from fastctc.opencl import Device, devices, kernel_source

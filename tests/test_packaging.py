@@ -76,7 +76,8 @@ def test_the_wheel_works_elsewhere(built, tmp_path):
         archive.extractall(tmp_path / "site")
     for module in MODULES:
         assert f"fastctc/compiled/{module}.pyi" in names
-    assert "fastctc/py.typed" in names
+    for name in ("py.typed", "kernels/morphology.cl", "kernels/best_path.cl", "htr/weights/latin.fastctc"):
+        assert f"fastctc/{name}" in names
     assert not [name for name in names if name.endswith(".c") or name.startswith(("tests", "bench", "examples"))]
     script = (
         "import fastctc; from fastctc.compiled import beam_search as b; print(fastctc.__file__, b.__file__); "
@@ -86,5 +87,10 @@ def test_the_wheel_works_elsewhere(built, tmp_path):
     files, text = said.splitlines()
     assert all(Path(file).is_relative_to(tmp_path) for file in files.split())
     assert text == "a"
+    script = (
+        "from fastctc.opencl import kernel_source; from fastctc.htr.reader import Reader; import numpy as np; "
+        "print(len(kernel_source('morphology')) > 999, Reader().read_lines([np.full((40, 99), 255, np.uint8)])[0].text)"
+    )
+    assert run(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site")).strip() == "True"
     said = run(sys.executable, "-m", "fastctc", "--version", cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
     assert said.startswith("fastctc ")

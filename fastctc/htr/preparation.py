@@ -130,10 +130,16 @@ class Prepared:
     scale: float  # columns of the image for each column of ``ink``
     top: int  # rows of the image that hold the writing
     bottom: int
+    above: int  # rows of paper above it in ``ink``
+    rows: int  # rows that it takes there
 
     def column(self, x: float) -> int:
         """The image's column at a column of ``ink``."""
         return round(self.left + x * self.scale)
+
+    def row(self, y: float) -> int:
+        """The image's row at a row of ``ink``."""
+        return round(self.top + (y - self.above) * (self.bottom - self.top) / self.rows)
 
 
 def prepared(image: Any, height: int, fill: float = FILL) -> Prepared:
@@ -152,14 +158,17 @@ def prepared(image: Any, height: int, fill: float = FILL) -> Prepared:
     whole = ink(image)
     top, bottom, left, right = cut(whole)
     writing = whole[top:bottom, left:right]
-    columns = max(1, round(writing.shape[1] * max(1, round(height * fill)) / writing.shape[0]))
+    rows = max(1, round(height * fill))
+    columns = max(1, round(writing.shape[1] * rows / writing.shape[0]))
     if columns > WIDEST:
         raise ValueError(
             f"an image of {whole.shape[1]} x {whole.shape[0]} pixels is too wide for its height: scaled to {height} "
             f"rows it has {columns} columns, at most {WIDEST} can be read"
         )
     scale = writing.shape[1] / columns
-    return Prepared(framed(writing, height, fill), left - MARGIN * scale, scale, top, bottom)
+    return Prepared(
+        framed(writing, height, fill), left - MARGIN * scale, scale, top, bottom, (height - rows) // 2, rows
+    )
 
 
 def framed(writing: Ink, height: int, fill: float = FILL) -> Ink:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
+from itertools import pairwise
 from math import exp
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,7 @@ from fastctc.decoders import BeamSearch, WordBeamSearch
 from fastctc.htr.checkpoint import load_network
 from fastctc.htr.config import Config
 from fastctc.htr.distortion import as_input
-from fastctc.htr.preparation import Prepared, grey, prepared
+from fastctc.htr.preparation import INK, Prepared, grey, prepared
 from fastctc.hypothesis import Hypothesis
 from fastctc.lexicon import Lexicon
 from fastctc.ngram import NGram
@@ -269,32 +270,33 @@ class Reader:
         if not best.text.strip():
             return Line("", box, (), best.log_prob, _probability(best.log_prob), tuple(hypotheses))
         stride = self.config.stride
-        lean = slant * (one.bottom - one.top) / 2  # where the middle row was, before it was slanted
+        alignment = forced_align(log_probs, text=best.text, alphabet=self.alphabet)
+        found = [(segment.first * stride, (segment.last + 1) * stride) for segment in alignment.words]
+        extents = _extents(one.ink, found, 2 * stride)
+        lean = max(0.0, slant * (one.bottom - one.top) / 2)  # where the middle row was, before it was slanted
 
-        def placed(first: int, last: int) -> Box:
-            left = one.column((first - 1) * stride) - max(0.0, lean)
-            right = one.column((last + 2) * stride) - max(0.0, lean)
-            low, high = box.left, box.right
+        def placed(left: float, right: float, rows: tuple[int, int] = (0, one.ink.shape[0])) -> Box:
+            first, last = (box.left + round(one.column(x) - lean) for x in (left, right))
+            top, bottom = (box.top + one.row(y) for y in rows)
             return Box(
-                int(np.clip(box.left + left, low, high - 1)),
-                box.top + one.top,
-                int(np.clip(box.left + right, low + 1, high)),
-                box.top + one.bottom,
+                int(np.clip(first, box.left, box.right - 1)),
+                int(np.clip(top, box.top, box.bottom - 1)),
+                int(np.clip(last, box.left + 1, box.right)),
+                int(np.clip(bottom, box.top + 1, box.bottom)),
             )
 
-        alignment = forced_align(log_probs, text=best.text, alphabet=self.alphabet)
-        characters = [
-            Character(segment.text, placed(segment.first, segment.last), segment.probability)
-            for segment in alignment.characters
-        ]
-        words, rest = [], characters
-        for segment in alignment.words:
+        words, rest = [], list(alignment.characters)
+        for segment, (left, right, *rows) in zip(alignment.words, extents, strict=True):
             own: list[Character] = []
             while rest and len(own) < len(segment.text):
-                head, rest = rest[0], rest[1:]
+                head = rest.pop(0)
                 if head.text.strip() or own:
-                    own.append(head)
-            words.append(Word(segment.text, placed(segment.first, segment.last), segment.probability, tuple(own)))
+                    # The frames say in which order and about where; the word's own ink says from where to where.
+                    start, stop = np.interp(
+                        [head.first, head.last + 1], [segment.first, segment.last + 1], [left, right]
+                    )
+                    own.append(Character(head.text, placed(start, stop), head.probability))
+            words.append(Word(segment.text, placed(left, right, (rows[0], rows[1])), segment.probability, tuple(own)))
         whole = words[0].box
         for word in words[1:]:
             whole = whole | word.box
@@ -320,6 +322,37 @@ class Reader:
             for i, output in zip(numbers, outputs, strict=True):
                 result[i] = np.ascontiguousarray(output, np.float32)
         return result
+
+
+def _extents(ink: npt.NDArray[np.uint8], words: list[tuple[int, int]], reach: int) -> list[tuple[int, int, int, int]]:
+    """Columns and rows of each word's ink: left, right, top, bottom.
+
+    A network says what it has read somewhat before or after the place, so words are parted where between the frames of
+    one and those of the next the widest gap without ink is.
+    """
+    dark = ink >= INK
+    used = dark.any(0)
+    columns = len(used)
+    cuts = [0]
+    for (_, end), (begin, _) in pairwise(words):
+        low, high = max(cuts[-1], min(end, begin) - reach), min(columns, max(end, begin) + reach)
+        white = np.flatnonzero(~used[low:high])
+        if not len(white):
+            cuts.append(int(np.clip((end + begin) // 2, cuts[-1] + 1, columns)))
+            continue
+        runs = np.split(white, np.flatnonzero(np.diff(white) > 1) + 1)
+        widest = max(runs, key=len)
+        cuts.append(low + int(widest[len(widest) // 2]))
+    cuts.append(columns)
+    result = []
+    for (begin, end), left, right in zip(words, cuts, cuts[1:], strict=False):
+        inside = np.flatnonzero(used[left:right])
+        rows = np.flatnonzero(dark[:, left:right].any(1))
+        if len(inside):
+            result.append((left + int(inside[0]), left + int(inside[-1]) + 1, int(rows[0]), int(rows[-1]) + 1))
+        else:
+            result.append((begin, max(end, begin + 1), 0, ink.shape[0]))
+    return result
 
 
 def shipped_weights() -> Path:
