@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 
 import fastctc
-from fastctc.commands import align, decode, devices, lm, morph, read, synthesize, train, tune
+from fastctc.commands import align, decode, devices, experiment, lm, morph, read, synthesize, train, tune
 
 COMMANDS = {
     "decode": decode,
     "align": align,
     "lm": lm,
     "tune": tune,
+    "experiment": experiment,
     "morph": morph,
     "devices": devices,
     "read": read,

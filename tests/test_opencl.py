@@ -1,7 +1,6 @@
 """Devices, kernels and their host code; what graphics cards run is run on the processor too, on small images."""
 
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -90,25 +89,31 @@ def test_a_home_that_cannot_be_written(device):
     assert done.stdout.strip() == "cpu", done.stderr
 
 
-def _work_in_a_fork(connection):
+FORK = """
+import multiprocessing, sys
+import numpy as np
+from fastctc import morphology
+
+def work(connection):
     try:
-        morphology.dilation(np.zeros((3, 3), np.uint8), backend=NAME)
+        morphology.dilation(np.zeros((3, 3), np.uint8), backend={name!r})
         connection.send("worked")
     except RuntimeError as error:
         connection.send(str(error))
 
+morphology.dilation(np.zeros((3, 3), np.uint8), backend={name!r})
+here, there = multiprocessing.Pipe()
+process = multiprocessing.get_context("fork").Process(target=work, args=(there,), daemon=True)
+process.start()
+print(here.recv() if here.poll(60) else "it hangs")
+"""
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 @pytest.mark.usefixtures("device")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_fork_is_refused():
-    morphology.dilation(np.zeros((3, 3), np.uint8), backend=NAME)
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=_work_in_a_fork, args=(there,))
-    process.start()
-    assert here.poll(60)
-    assert "forked" in here.recv()
-    process.join()
+    done = run(FORK.format(name=NAME), PYTHONWARNINGS="ignore")
+    assert "was used before this process was forked" in done.stdout, done.stderr
 
 
 @pytest.mark.usefixtures("device")

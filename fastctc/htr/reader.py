@@ -330,8 +330,8 @@ def _extents(ink: npt.NDArray[np.uint8], words: list[tuple[int, int]], reach: in
     A network says what it has read somewhat before or after the place, so words are parted where between the frames of
     one and those of the next the widest gap without ink is.
     """
-    dark = ink >= INK
-    used = dark.any(0)
+    dark: npt.NDArray[np.bool_] = np.asarray(ink >= INK)
+    used: npt.NDArray[np.bool_] = np.asarray(dark.any(axis=0))
     columns = len(used)
     cuts = [0]
     for (_, end), (begin, _) in pairwise(words):

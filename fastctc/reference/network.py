@@ -20,6 +20,11 @@ def network(config: Any, weights: dict[str, Array], images: Array, trace: dict[s
     ``config`` is a fastctc.htr.Config, of which pools, units, padding and pooling are needed; ``trace`` takes what
     every layer puts out, by the layer's name in Keras.
     """
+    return sequence(config, weights, features(config, weights, images, trace), trace)
+
+
+def features(config: Any, weights: dict[str, Array], images: Array, trace: dict[str, Array] | None = None) -> Array:
+    """The convolutions: images to features (B, frames, rows * channels)."""
     trace = {} if trace is None else trace
     x = images
     for i, pool in enumerate(config.pools, 1):
@@ -30,13 +35,19 @@ def network(config: Any, weights: dict[str, Array], images: Array, trace: dict[s
         x = trace[f"norm{i}"] = x * scale + (norm["beta"] - norm["moving_mean"] * scale)
         x = trace[f"relu{i}"] = np.maximum(x, 0)
     batch, rows, columns, channels = x.shape
-    x = x.transpose(0, 2, 1, 3).reshape(batch, columns, rows * channels)
+    return x.transpose(0, 2, 1, 3).reshape(batch, columns, rows * channels)
+
+
+def sequence(config: Any, weights: dict[str, Array], x: Array, trace: dict[str, Array] | None = None) -> Array:
+    """The LSTMs and the last layer: features to log probabilities."""
+    trace = {} if trace is None else trace
     for i in range(1, len(config.units) + 1):
-        forward = lstm(x, *(weights[f"lstm{i}/forward/{name}"] for name in ("kernel", "recurrent_kernel", "bias")))
-        backward = lstm(
-            x[:, ::-1], *(weights[f"lstm{i}/backward/{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
+        forward, backward = (
+            [weights[f"lstm{i}/{way}/{name}"] for name in ("kernel", "recurrent_kernel", "bias")]
+            for way in ("forward", "backward")
         )
-        x = trace[f"lstms{i}"] = np.concatenate([forward, backward[:, ::-1]], axis=2)
+        there, back = lstm(x, *forward), lstm(x[:, ::-1], *backward)
+        x = trace[f"lstms{i}"] = np.concatenate([there, back[:, ::-1]], axis=2)
     scores = trace["classes"] = x @ weights["classes/kernel"] + weights["classes/bias"]
     scores = scores - scores.max(axis=2, keepdims=True)
     result: Array = scores - np.log(np.exp(scores).sum(axis=2, keepdims=True))

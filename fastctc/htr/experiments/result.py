@@ -1,0 +1,49 @@
+"""Result: what an experiment found, in arrays and plain values, kept in two files."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+Report = Callable[[str], None]
+
+
+def quiet(_: str) -> None:
+    """Says nothing."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Arrays go to an .npz, everything else to a .json beside it."""
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write both files, beside their places first."""
+        folder.mkdir(parents=True, exist_ok=True)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays: dict[str, Any] = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
+        beside = folder / f"{name}.part.npz"
+        np.savez_compressed(beside, **arrays)
+        beside.replace(folder / f"{name}.npz")
+        rest = {key: value for key, value in values.items() if key not in arrays}
+        beside = folder / f"{name}.part.json"
+        beside.write_text(json.dumps(rest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        beside.replace(folder / f"{name}.json")
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> Self:
+        """What :meth:`save` wrote.
+
+        Raises
+        ------
+        OSError, ValueError
+            If the files are not there, damaged, or of another experiment.
+        """
+        values: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+            values |= {key: arrays[key] for key in arrays.files}
+        if values.keys() != {field.name for field in fields(cls)}:
+            raise ValueError(f"{folder / name}.json holds another experiment's result")
+        return cls(**values)

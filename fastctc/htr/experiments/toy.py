@@ -1,0 +1,80 @@
+"""A small recogniser that trains in seconds, for experiments that need several trained networks: one font, some
+words."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastctc.decoders import BestPath
+from fastctc.htr import model as network
+from fastctc.htr.config import Config
+from fastctc.htr.distortion import as_input
+from fastctc.metrics import edit_distance
+
+TEXT = """
+    the of and to in is was he for it with as his on be at by had not are but from or have an they which one you were
+    her all she there would their we him been has when who will more no if out so said what up its about into than
+"""
+WORDS = TEXT.split()
+HEIGHT, WIDTH = 24, 96
+BATCH = 48
+
+Ink = npt.NDArray[np.uint8]
+
+
+def config(padding: str = "zero", pooling: str = "max") -> Config:
+    """Three convolutions, one LSTM, four columns a frame."""
+    return Config(
+        characters="".join(sorted(set("".join(WORDS)))),
+        height=HEIGHT,
+        width=WIDTH,
+        kernels=((3, 3),) * 3,
+        channels=(12, 24, 32),
+        pools=((2, 2), (2, 2), (6, 1)),
+        units=(32,),
+        dropout=0.0,
+        padding=padding,
+        pooling=pooling,
+    )
+
+
+def written(word: str, x: int, rng: np.random.Generator | None = None) -> Ink:
+    """The word from column x on; with a generator a little different each time."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    size = 15 if rng is None else int(rng.integers(14, 17))
+    font = ImageFont.load_default(size)
+    picture = Image.new("L", (WIDTH, HEIGHT))
+    rise = 0 if rng is None else int(rng.integers(-1, 2))
+    ImageDraw.Draw(picture).text((x, 17 + rise), word, fill=255, font=font, anchor="ls")
+    ink = np.asarray(picture)
+    if rng is not None:
+        noisy = ink * rng.uniform(0.6, 1.0) + rng.normal(0, 8, ink.shape)
+        ink = np.clip(noisy, 0, 255).astype(np.uint8)
+    return ink
+
+
+def train(shape: Config, *, shifted: bool, steps: int, seed: int) -> dict[str, Any]:
+    """Weights after some steps on words at column 4, or, ``shifted``, anywhere."""
+    keras = network.keras()
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = network.build_model(shape)
+    model.compile(optimizer=keras.optimizers.Adam(4e-3, clipnorm=5.0), loss=network.ctc_loss, jit_compile=False)
+    for step in range(steps):
+        model.optimizer.learning_rate.assign(4e-3 * min(1.0, 3 * (1 - step / steps)))
+        words = [WORDS[k] for k in rng.integers(len(WORDS), size=BATCH)]
+        inks = [written(word, int(rng.integers(2, 36)) if shifted else 4, rng) for word in words]
+        labels = [shape.alphabet.encode(word) for word in words]
+        model.train_on_batch(as_input(inks, WIDTH), network.targets(labels, [WIDTH // shape.stride] * BATCH))
+    return network.weights(model)
+
+
+def error_rate(shape: Config, weights: dict[str, Any], x: int) -> float:
+    """CER of all words written from column x on."""
+    from fastctc.reference.network import network as forward
+
+    rows = forward(shape, weights, as_input([written(word, x) for word in WORDS], WIDTH))
+    texts = [found[0].text for found in BestPath(shape.alphabet, exact=False).decode_batch(rows)]
+    return sum(edit_distance(t, w) for t, w in zip(texts, WORDS, strict=True)) / sum(map(len, WORDS))
