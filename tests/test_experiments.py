@@ -1,0 +1,161 @@
+"""The experiments: fast versions against their definitions, known findings, the report."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL")
+pytest.importorskip("matplotlib")
+from test_network import TINY, random_weights
+
+from fastctc import log_probability
+from fastctc.htr import experiments
+from fastctc.htr.distortion import as_input
+from fastctc.htr.experiments import (
+    hypothesis_editing,
+    padding,
+    pixel_relevance,
+    report,
+    translation_invariance,
+)
+from fastctc.htr.reader import Reader
+from fastctc.reference import network as plain
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    rng = np.random.default_rng(0)
+    ink = np.zeros((16, 24), np.uint8)
+    ink[3:12, 5:17] = rng.choice([0, 63, 127, 191, 255], (9, 12))
+    return TINY, random_weights(TINY), ink
+
+
+def score(config, weights, ink, text):
+    rows = plain.network(config, weights, as_input([ink]))[0]
+    return log_probability(rows.astype(np.float64), text=text, alphabet=config.alphabet)
+
+
+@pytest.mark.parametrize("padding_mode", ["zero", "circular"])
+@pytest.mark.parametrize("prior", ["histogram", "uniform"])
+def test_relevance_equals_brute_force(tiny, padding_mode, prior):
+    from dataclasses import replace
+
+    config, weights, ink = tiny
+    config = replace(config, padding=padding_mode)
+    ink = ink[:, :16].copy()
+    found = pixel_relevance.run(config, weights, ink, "ab", prior=prior)
+    expected = pixel_relevance.brute_force(lambda image: score(config, weights, image, "ab"), ink, prior)
+    np.testing.assert_allclose(found.relevance, expected, atol=2e-4)
+    assert found.log_prob == pytest.approx(score(config, weights, ink, "ab"), abs=1e-5)
+
+
+def test_a_window_of_columns_is_exact(tiny):
+    """Changes of a few columns, computed with what they cannot reach left as it was."""
+    config, weights, _ = tiny
+    rng = np.random.default_rng(1)
+    ink = rng.integers(0, 255, (16, 120), dtype=np.uint8)
+    scorer = pixel_relevance.Scorer(config, weights, ink, "abc")
+    start, stop, *_ = scorer.window(50, 53)
+    assert stop - start < 60
+    for left, right in ((0, 2), (50, 53), (117, 120)):
+        changed = ink.copy()
+        changed[:, left:right] = rng.integers(0, 255, (16, right - left))
+        found = scorer.log_probs(changed[None], left, right)[0]
+        assert found == pytest.approx(score(config, weights, changed, "abc"), abs=1e-4)
+
+
+def test_log_odds_near_certainty():
+    assert pixel_relevance.log_odds(np.log(0.5)) == pytest.approx(0)
+    assert pixel_relevance.log_odds(np.log(0.8)) == pytest.approx(2)
+    assert np.isfinite(pixel_relevance.log_odds(0.0))
+    assert pixel_relevance.log_odds(-800.0) == pytest.approx(-800 / np.log(2))
+
+
+def test_one_character_as_target(tiny):
+    config, weights, ink = tiny
+    found = pixel_relevance.run(config, weights, ink, "ab", patch=4, character=1)
+    assert 0 < np.exp(found.log_prob) <= 1
+    assert not np.array_equal(found.relevance, pixel_relevance.run(config, weights, ink, "ab", patch=4).relevance)
+
+
+def test_edits(tiny):
+    config, weights, ink = tiny
+    edits = [("dot", hypothesis_editing.dot(3, 2)), ("cut", hypothesis_editing.cut(8, 10)),
+             ("hole", hypothesis_editing.whiten(10, 6))]  # fmt: skip
+    found = hypothesis_editing.run(config, weights, ink, "ab", edits)
+    assert found.names == ["unchanged", "dot", "cut", "hole"]
+    assert found.images[1][2, 3] == 255
+    assert not found.images[2][:, 8:10].any()
+    assert found.images[3][6, 10] == 0
+    np.testing.assert_array_equal(found.images[0], ink)
+    for image, log_prob in zip(found.images, found.log_probs, strict=True):
+        assert log_prob == pytest.approx(score(config, weights, image, "ab"), abs=1e-4)
+
+
+def test_spectrum_finds_the_period():
+    x = np.arange(32)
+    shares = translation_invariance.spectrum(np.cos(2 * np.pi * x / 4) + 0.3 * x)
+    assert shares[7] > 0.9
+    assert shares.sum() == pytest.approx(1)
+    assert translation_invariance.spectrum(np.zeros(8)).sum() == 0
+
+
+def test_a_stride_of_one_frame_repeats_the_score(tiny):
+    """In the middle of wide paper, a shift by a whole frame changes nothing but where the text stands."""
+    config, weights, ink = tiny
+    scores = [score(config, weights, np.pad(ink, ((0, 0), (100 + s, 100 - s))), "a") for s in (0, config.stride)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.05)
+
+
+def test_coverage_says_what_can_be_learned():
+    classes = {mode: len(np.unique(padding.coverage(mode), axis=0)) for mode in padding.MODES}
+    assert classes == {"zero": 9, "valid": 25, "reflect": 25, "symmetric": 9, "circular": 1, "full": 1}
+    rng = np.random.default_rng(2)
+    for mode in padding.MODES:
+        kernel, image = rng.normal(size=(3, 3)), np.zeros((8, 8))
+        image[5, 0] = 1
+        total = padding.convolution(image, kernel, mode).sum()
+        assert total == pytest.approx(padding.coverage(mode)[5 * 8] @ kernel.ravel())
+
+
+def test_only_padding_that_differs_gives_the_corner_away():
+    found = padding.run(steps=300, seeds=2)
+    accuracy = dict(zip(found.modes, found.accuracy.mean(1), strict=True))
+    assert all(accuracy[mode] == 1 for mode in ("zero", "valid", "reflect", "symmetric"))
+    assert all(accuracy[mode] == 0.5 for mode in ("circular", "full"))
+    kernel = found.kernels[found.modes.index("zero")]
+    assert kernel[:2, :2].sum() > 0 > kernel[:, 2].sum() + kernel[2, :2].sum()
+
+
+def test_results_in_files(tmp_path):
+    found = padding.run(steps=5, seeds=1)
+    found.save(tmp_path, "p")
+    loaded = padding.Padding.load(tmp_path, "p")
+    assert loaded.modes == found.modes
+    np.testing.assert_array_equal(loaded.losses, found.losses)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.json", "p.npz"]
+    (tmp_path / "p.json").write_text(json.dumps({"modes": []}), encoding="utf-8")
+    with pytest.raises(ValueError, match="another experiment"):
+        padding.Padding.load(tmp_path, "p")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+def test_the_report(tmp_path):
+    pytest.importorskip("keras")
+    said = []
+    page = report.run(experiments.NAMES, tmp_path, reader=Reader(), effort=report.QUICK, report=said.append)
+    text = page.read_text(encoding="utf-8")
+    for name in experiments.NAMES:
+        assert f'<section id="{name}">' in text
+        assert (tmp_path / f"{name}.png").stat().st_size > 1000
+    assert text.count("data:image/png;base64,") == len(experiments.NAMES)
+    assert "http" not in text.replace("data:", "")
+    said.clear()
+    report.run(("padding", "pixel_relevance"), tmp_path, reader=Reader(), effort=report.QUICK, report=said.append)
+    assert said == ["padding: kept from before", "pixel_relevance: kept from before"]
+
+
+def test_an_unknown_experiment():
+    with pytest.raises(ValueError, match="must be one of"):
+        experiments.load("alchemy")
