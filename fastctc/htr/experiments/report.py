@@ -71,7 +71,7 @@ class Effort:
     cases: tuple[tuple[int, str], ...]
 
 
-FULL = Effort("are", 1, 32, 250, 3, ("zero", "reflect", "symmetric", "circular"),
+FULL = Effort("are", 1, 32, 500, 3, ("zero", "reflect", "symmetric", "circular"),
               ((0, "max"), (1, "max"), (2, "max"), (2, "average"), (2, "blur")))  # fmt: skip
 QUICK = Effort("are", 8, 8, 3, 1, ("zero", "circular"), ((0, "max"), (1, "max")))
 
@@ -120,7 +120,7 @@ def tasks(reader: Reader, effort: Effort, image: Any, text: str) -> dict[str, Ca
             steps=effort.steps, seeds=effort.seeds, modes=effort.modes, report=report
         ),
         "pooling": lambda report: experiments.load("pooling").run(
-            steps=max(4, effort.steps), cases=effort.cases, report=report
+            steps=max(4, effort.steps * 3 // 5), cases=effort.cases, report=report
         ),
     }
 

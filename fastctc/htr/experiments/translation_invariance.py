@@ -46,7 +46,7 @@ def run(
     texts: Sequence[str],
     *,
     shifts: int = 32,
-    steps: int = 250,
+    steps: int = 500,
     report: Report = quiet,
 ) -> Shifts:
     """Move each text to the right; then train three small networks, to see whether it has to be learned.
