@@ -78,17 +78,31 @@ def dilations(found, repeats, sizes):
             compiled = median(lambda f=footprint, a=image: morphology.dilation(a, f), repeats)
             rows.append({**about, "who": "compiled", "total": compiled})
             if isinstance(footprint, tuple):
-                rows.append({**about, "who": "NumPy", "total": median(lambda f=footprint, a=image: numpy_dilation(a, *f), repeats)})
+                rows.append(
+                    {
+                        **about,
+                        "who": "NumPy",
+                        "total": median(lambda f=footprint, a=image: numpy_dilation(a, *f), repeats),
+                    }
+                )
             try:
                 import cv2
 
                 cv2.setNumThreads(1)
                 mask = footprints.as_mask(footprint).astype(np.uint8)
-                rows.append({**about, "who": "OpenCV, 1 thread", "total": median(lambda k=mask, a=image: cv2.dilate(a, k), repeats)})
+                rows.append(
+                    {
+                        **about,
+                        "who": "OpenCV, 1 thread",
+                        "total": median(lambda k=mask, a=image: cv2.dilate(a, k), repeats),
+                    }
+                )
             except ImportError:
                 pass
             for device, info in found:
-                total = median(lambda f=footprint, a=image, d=device: morphology.dilation(a, f, backend=d.name), repeats)
+                total = median(
+                    lambda f=footprint, a=image, d=device: morphology.dilation(a, f, backend=d.name), repeats
+                )
                 kernel = []
                 for _ in range(repeats):
                     with device.pipeline(profile=True) as p:
@@ -107,7 +121,9 @@ def best_paths(found, repeats, batches):
     for n in batches:
         frames = workloads.batch(n).astype(np.float32)
         about = {"work": "best path", "size": f"{n} x 100 x 80", "footprint": "", "bytes": frames.nbytes}
-        rows.append({**about, "who": "compiled", "total": median(lambda f=frames: [compiled(one, 79) for one in f], repeats)})
+        rows.append(
+            {**about, "who": "compiled", "total": median(lambda f=frames: [compiled(one, 79) for one in f], repeats)}
+        )
         rows.append({**about, "who": "numpy.argmax alone", "total": median(lambda f=frames: f.argmax(2), repeats)})
         for device, info in found:
             twin, kernel = BestPath(device), []
@@ -161,7 +177,9 @@ def table(measured):
             out.append(f"- {device['name']} ({device['platform']}, driver {device['driver']}): copies "
                        f"{device['copy_bandwidth'] / 1e9:.1f} GB/s")  # fmt: skip
         who = list(dict.fromkeys(row["who"] for row in result["rows"]))
-        out.append("\nMilliseconds from array to array, median; in brackets the kernel alone and its share of the copy's speed.\n")
+        out.append(
+            "\nMilliseconds from array to array, median; in brackets the kernel alone and its share of the copy's speed.\n"
+        )
         out.append("| work | size | footprint | " + " | ".join(who) + " |")
         out.append("|" + "---|" * (3 + len(who)))
         keys = dict.fromkeys((row["work"], row["size"], row["footprint"]) for row in result["rows"])
@@ -192,7 +210,9 @@ def pays(result):
             mine = {row["size"]: row["total"] for row in rows if row["who"] == device["name"]}
             wins = [size for size in mine if mine[size] < compiled[size]]
             what = f"{work} {footprint}".strip()
-            said.append(f"- {what} on {device['name']}: " + (f"pays at {', '.join(wins)}" if wins else "never pays here"))
+            said.append(
+                f"- {what} on {device['name']}: " + (f"pays at {', '.join(wins)}" if wins else "never pays here")
+            )
     return said
 
 

@@ -118,24 +118,38 @@ inline vec window(__global const T *p) {
     return v;
 }
 
-/* Two results from the windows a and b of their last rows. The ring holds the ROWS - 1 rows before: its oldest, at[0],
-   only the first result needs, the others both; a and b take the places of the two oldest. */
-#define BOTH(i, a, b, KEEP)                                                                      \
+/* The same at one pixel, which may be at the edge. */
+inline T single(__global const T *image, int x, int y, int width, int height) {
+    T v = WORST;
+    for (int k = 0; k < COLUMNS; k++) {
+        const int from = source_of(x + k, width);
+        const T p = from < 0 ? (T)(OUTSIDE) : image[(size_t)y * width + from];
+        const T q = from < 0 ? p : CLEAN(p);
+        v = BETTER(v, q);
+    }
+    return v;
+}
+
+/* Two results from the windows a and b of their last rows. The ring holds the ROWS - 1 rows before: the oldest, at[0],
+   only the first result needs, the others both; a and b go to the two places after them. */
+#define BOTH(TYPE, i, a, b, OF, BEST, TO, KEEP)                                                  \
     {                                                                                            \
-        vec shared_ = a, first_, second_;                                                        \
-        _Pragma("unroll") for (int j = 1; j < ROWS - 1; j++) shared_ = better(shared_, LOAD(ring + at[j] + i)); \
-        first_ = ROWS > 1 ? better(shared_, LOAD(ring + at[0] + i)) : a;                         \
-        second_ = ROWS > 1 ? better(shared_, b) : b;                                             \
-        if (ROWS > 2) STORE(ring + at[0] + i, a);                                                \
-        if (ROWS > 1) STORE(ring + at[ROWS > 2] + i, b);                                         \
+        const TYPE a_ = a, b_ = b;                                                               \
+        TYPE shared_ = a_;                                                                       \
+        _Pragma("unroll") for (int j = 1; j < ROWS - 1; j++) shared_ = BEST(shared_, OF(ring + at[j] + i)); \
+        const TYPE first_ = ROWS > 1 ? BEST(shared_, OF(ring + at[0] + i)) : a_;                 \
+        const TYPE second_ = ROWS > 1 ? BEST(shared_, b_) : b_;                                  \
+        TO(ring + at[ROWS - 1] + i, a_);                                                         \
+        TO(ring + at[ROWS] + i, b_);                                                             \
         KEEP(o + i, first_, n - i);                                                              \
         if (pair) KEEP(o + width + i, second_, n - i);                                           \
     }
 #define KEEP_WHOLE(p, v, left) GSTORE(p, v)
 #define KEEP_PART(p, v, left) put(p, row, v, left)
+#define SET(p, v, ...) (*(p) = (v))
 
 /* COLUMNS, ROWS: the rectangle, ROWS <= 7; LEFT, TOP: its anchor. row: WHOLE(tile) + COLUMNS + 2 VN pixels,
-   ring: ROWS + 1 rows of PITCH(tile), the last two for windows at the edges. */
+   ring: ROWS + 1 rows of PITCH(tile). */
 __kernel void morphology(__global const T *restrict images, __global T *restrict results, int width, int height,
                          int tile, int band, __local T *row, __local T *ring) {
     const int x0 = get_group_id(0) * tile, y0 = get_group_id(1) * band;
@@ -143,40 +157,41 @@ __kernel void morphology(__global const T *restrict images, __global T *restrict
     __global const T *image = images + (size_t)get_group_id(2) * width * height;
     __global T *result = results + (size_t)get_group_id(2) * width * height;
     const int n = min(tile, width - x0), pitch = PITCH(tile), y1 = min(y0 + band, height), x = x0 - LEFT;
-    __local T *fresh = ring + (ROWS - 1) * pitch, *fresher = fresh + pitch;
+    /* windows that do not hang over the edge */
+    const int low = max(0, -x), high = min(n, width - x - COLUMNS + 1);
     for (int j = 0; j < ROWS - 1; j++) windows(image, row, ring + j * pitch, y0 - TOP + j, x, n, width, height);
     int oldest = 0;
     for (int y = y0; y < y1; y += 2) {
         const int pair = y + 1 < y1, ya = y - TOP + ROWS - 1;
-        int at[ROWS];
-        for (int j = 0, s = oldest; j < ROWS - 1; j++) {
+        int at[ROWS + 1];
+        #pragma unroll
+        for (int j = 0, s = oldest; j <= ROWS; j++) {
             at[j] = s * pitch;
-            s = s + 1 == ROWS - 1 ? 0 : s + 1;
+            s = s == ROWS ? 0 : s + 1;
         }
-        if (ROWS == 1) at[0] = 0;
-        oldest = ROWS > 2 ? (oldest + 2) % (ROWS - 1) : 0;
+        oldest = oldest + 2 > ROWS ? oldest + 1 - ROWS : oldest + 2;
         __global T *o = result + (size_t)y * width + x0;
-        /* first .. last: windows within the image, in both rows */
-        int first = WHOLE(max(-x, 0)), last = min(n - VN + 1, width - x - COLUMNS - VN + 2);
-        if (COLUMNS > 8 || ya < 0 || ya + pair >= height || last <= first) first = last = n;
-        else last = first + (last - first + VN - 1) / VN * VN;
-        if (first > 0) {
-            windows(image, row, fresh, ya, x, min(first, n), width, height);
-            if (pair) windows(image, row, fresher, ya + 1, x, min(first, n), width, height);
+        if (COLUMNS > 8 || ya < 0 || ya + pair >= height || high - low < VN) {
+            windows(image, row, ring + at[ROWS - 1], ya, x, n, width, height);
+            windows(image, row, ring + at[ROWS], ya + pair, x, n, width, height);
+            int i = 0;
+            for (; i + VN <= n; i += VN)
+                BOTH(vec, i, LOAD(ring + at[ROWS - 1] + i), LOAD(ring + at[ROWS] + i), LOAD, better, STORE, KEEP_WHOLE)
+            if (i < n)
+                BOTH(vec, i, LOAD(ring + at[ROWS - 1] + i), LOAD(ring + at[ROWS] + i), LOAD, better, STORE, KEEP_PART)
+            continue;
         }
-        if (last < n) {
-            windows(image, row, fresh + last, ya, x + last, n - last, width, height);
-            if (pair) windows(image, row, fresher + last, ya + 1, x + last, n - last, width, height);
+        __global const T *p = image + (size_t)ya * width + x;
+        const int below = pair ? width : 0;
+        int i = low;
+        for (; i + VN <= high; i += VN) BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)
+        i = high - VN; /* the last vector overlaps the one before */
+        BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)
+        for (i = 0; i < n; i = i + 1 == low ? high : i + 1) {
+            if (i >= low && i < high) i = high;
+            if (i >= n) break;
+            BOTH(T, i, single(image, x + i, ya, width, height), single(image, x + i, ya + pair, width, height), *, BETTER, SET, SET)
         }
-        int i = 0;
-        for (; i < first && i + VN <= n; i += VN) BOTH(i, LOAD(fresh + i), LOAD(fresher + i), KEEP_WHOLE)
-        if (first < last) {
-            __global const T *p = image + (size_t)ya * width + x;
-            if (pair) for (; i < last; i += VN) BOTH(i, window(p + i), window(p + width + i), KEEP_WHOLE)
-            else for (; i < last; i += VN) BOTH(i, window(p + i), window(p + i), KEEP_WHOLE)
-        }
-        for (; i + VN <= n; i += VN) BOTH(i, LOAD(fresh + i), LOAD(fresher + i), KEEP_WHOLE)
-        if (i < n) BOTH(i, LOAD(fresh + i), LOAD(fresher + i), KEEP_PART)
     }
 }
 #endif

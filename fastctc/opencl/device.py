@@ -4,9 +4,7 @@ import os
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -196,7 +194,6 @@ class Device:
         return type(self), (self.name,)
 
 
-@cache
 def _choose(name: str) -> tuple[DeviceInfo, Any]:
     found = _found()
     wanted = name.removeprefix("opencl").removeprefix(":")
@@ -227,17 +224,14 @@ _open_devices: dict[str, "Opened"] = {}
 
 
 def _open(name: str) -> "Opened":
-    key = name if os.environ.get(OFF) != "0" else ""
-    opened = _open_devices.get(key)
+    opened = _open_devices.get(name)
     if opened is None:
         with _opening:
-            if not key:
-                _choose.cache_clear()
             info, device = _choose(name)
-            by_index = f"={info.index}"
-            opened = _open_devices.get(by_index)
+            place = f"={info.index}"
+            opened = _open_devices.get(place)
             if opened is None:
-                opened = _open_devices[by_index] = Opened(info, device)
+                opened = _open_devices[place] = Opened(info, device)
             _open_devices[name] = opened
     return opened
 
@@ -302,14 +296,12 @@ class Opened:
         kernel.its_arguments = arguments  # buffers among them live as long as the kernel: OpenCL does not see to that
         return kernel
 
-    def plan(self, key: Any, make: Callable[[], "list[Launch]"]) -> "list[Launch]":
-        """The launches for a task, made once and kept."""
-        found = self.plans.get(key)
-        if found is None:
-            if len(self.plans) >= KEPT_PLANS:
-                self.plans.clear()
-            found = self.plans[key] = make()
-        return found
+    def keep(self, key: Any, plan: "list[Launch]") -> "list[Launch]":
+        """Keep the launches for a task in :attr:`plans`."""
+        if len(self.plans) >= KEPT_PLANS:
+            self.plans.clear()
+        self.plans[key] = plan
+        return plan
 
     def input(self, array: Any) -> Any:
         """A buffer that holds an array, or is the array itself where that costs nothing."""

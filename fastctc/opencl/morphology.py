@@ -128,7 +128,9 @@ def enqueue(
     """Put the kernels for one erosion or dilation of a batch into the queue; their events."""
     full = bool(mask.all())
     key = shape, dtype.char, mask.shape, full or mask.tobytes(), anchor, border, fill, largest
-    launches = opened.plan(key, lambda: _plan(opened, shape, dtype, mask, full, anchor, border, fill, largest))
+    launches = opened.plans.get(key)
+    if launches is None:
+        launches = opened.keep(key, _plan(opened, shape, dtype, mask, full, anchor, border, fill, largest))
     launch = opened.cl.enqueue_nd_range_kernel
     if not launches:  # the mask is empty
         worst = np.array(_worst(dtype, largest), dtype)
@@ -182,7 +184,8 @@ def _plan(
         return tile
 
     # Rows of a work-item: all cores have work, and little of it is done twice at the seams. Even, as LOW likes it.
-    band = max(-(-height // opened.info.compute_units), 4 * rows, 16)
+    share = max(1, opened.info.compute_units // n)
+    band = max(-(-height // share), 4 * rows, 16)
     band += band % 2
     if full:
         tile = tile_of(lambda t: (t + 6 * lanes) * (rows + 3) * size + columns * size)
