@@ -2,8 +2,9 @@
 
     python -m bench.devices [--quick] [--out DIR] [--merge OTHER.json …]
 
-Writes devices.md, devices.json and devices.html. Kernel times come from the device's own clock, totals from NumPy array to
-NumPy array; bandwidths count every byte once in and once out, and stand beside the device's own copy. Needs no TensorFlow.
+Writes devices.md, devices.json and devices.html. Kernel times come from the device's own clock, totals are from NumPy
+array to NumPy array; bandwidths count every byte once in and once out, and stand beside the device's own copy. Needs no
+TensorFlow.
 """
 
 import argparse
@@ -178,7 +179,7 @@ def table(measured):
                        f"{device['copy_bandwidth'] / 1e9:.1f} GB/s")  # fmt: skip
         who = list(dict.fromkeys(row["who"] for row in result["rows"]))
         out.append(
-            "\nMilliseconds from array to array, median; in brackets the kernel alone and its share of the copy's speed.\n"
+            "\nMilliseconds from array to array, median; in brackets the kernel and its share of the copy's speed.\n"
         )
         out.append("| work | size | footprint | " + " | ".join(who) + " |")
         out.append("|" + "---|" * (3 + len(who)))
@@ -231,7 +232,10 @@ def page(markdown):
         elif line.strip():
             rows.append(f"<p>{escape(line.removeprefix('- '))}</p>")
     body = "\n".join(rows).replace("</p>\n<tr>", "</p>\n<table><tr>").replace("</tr>\n<p>", "</tr></table>\n<p>")
-    style = "body{font:15px/1.4 sans-serif;margin:2em}td{border:1px solid #bbb;padding:.2em .6em}table{border-collapse:collapse}"
+    style = (
+        "body{font:15px/1.4 sans-serif;margin:2em}td{border:1px solid #bbb;padding:.2em .6em}"
+        "table{border-collapse:collapse}"
+    )
     return f'<!DOCTYPE html><meta charset="utf-8"><title>Devices</title><style>{style}</style><h1>Devices</h1>{body}\n'
 
 
