@@ -159,3 +159,19 @@ def test_the_report(tmp_path):
 def test_an_unknown_experiment():
     with pytest.raises(ValueError, match="must be one of"):
         experiments.load("alchemy")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+def test_gradients_are_slopes(tiny):
+    pytest.importorskip("tensorflow")
+    config, weights, ink = tiny
+    slope, integrated = pixel_relevance.gradients(config, weights, ink, "ab", steps=64)
+    ends = score(config, weights, ink, "ab") - score(config, weights, np.zeros_like(ink), "ab")
+    assert integrated.sum() == pytest.approx(ends, abs=0.05)
+    y, x = np.unravel_index(np.argmax(np.abs(slope)), slope.shape)
+    around = []
+    for step in (-2, 2):
+        changed = ink.astype(np.float32)
+        changed[y, x] += step
+        around.append(score(config, weights, changed, "ab"))
+    assert slope[y, x] == pytest.approx((around[1] - around[0]) / (4 / 255), rel=0.1)

@@ -34,7 +34,8 @@ class Relevance(Result):
 
     ink: Ink  # (H, W), what the network sees: ink 255, paper 0
     relevance: Doubles  # (H, W)
-    gradient: Doubles  # (H, W), d ln p / d pixel, by symmetric differences of one grey step of patches; for comparison
+    gradient: Doubles  # (H, W), d ln p / d ink, for comparison; empty without TensorFlow
+    integrated: Doubles  # (H, W), integrated gradients from blank paper on, for comparison; empty without TensorFlow
     text: str
     log_prob: float
     patch: int
@@ -162,7 +163,7 @@ def run(
     chances = grey_prior(ink, prior)
     known = [k for k in range(len(GREYS)) if chances[k] > 0]
     height, width = ink.shape
-    relevance, gradient = np.zeros(ink.shape), np.zeros(ink.shape)
+    relevance = np.zeros(ink.shape)
     for left in range(0, width, patch):
         right = min(width, left + patch)
         tops = range(0, height, patch)
@@ -174,12 +175,46 @@ def run(
         without = np.log(np.exp(scores - base) @ chances[known]) + base
         for i, top in enumerate(tops):
             relevance[top : top + patch, left:right] = log_odds(base) - log_odds(without[i])
-            span = float(GREYS[known[-1]] - GREYS[known[0]])
-            if span:
-                gradient[top : top + patch, left:right] = (scores[i, 0] - scores[i, -1]) / span
         if left % (8 * patch) == 0:
             report(f"column {left} of {width}")
-    return Relevance(ink, relevance, gradient, text, base, patch, prior, scorer.evaluations)
+    try:
+        slopes = gradients(config, weights, ink, text) if character is None else (np.zeros((0, 0)), np.zeros((0, 0)))
+    except ImportError as error:
+        report(f"no gradients: {error}")
+        slopes = np.zeros((0, 0)), np.zeros((0, 0))
+    return Relevance(ink, relevance, *slopes, text, base, patch, prior, scorer.evaluations)
+
+
+def gradients(config: Config, weights: dict[str, Any], ink: Ink, text: str, steps: int = 32) -> tuple[Doubles, Doubles]:
+    """d ln p / d ink at the image, and integrated gradients along the way from blank paper to it.
+
+    Integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365) sum to ln p(image) − ln p(blank paper).
+
+    Raises
+    ------
+    ImportError
+        Without TensorFlow, or with Keras on another backend.
+    """
+    from fastctc.htr import model as network
+
+    if network.keras().backend.backend() != "tensorflow":
+        raise ImportError("gradients need Keras on TensorFlow (KERAS_BACKEND=tensorflow)")
+    import tensorflow as tf
+
+    model = network.build_model(config)
+    network.set_weights(model, weights)
+    image = _as_images(ink[None])
+    targets = network.targets([config.alphabet.encode(text)], [ink.shape[1] // config.stride])
+
+    def slope(x: Any) -> Doubles:
+        x = tf.convert_to_tensor(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = network.ctc_loss(targets, model(x, training=False))
+        return np.asarray(-tape.gradient(loss, x), np.float64)[0, :, :, 0]
+
+    along = [slope(image * np.float32((k + 0.5) / steps)) for k in range(steps)]
+    return slope(image), np.mean(along, axis=0) * image[0, :, :, 0]
 
 
 def brute_force(score: Callable[[Ink], float], ink: Ink, prior: str = "histogram") -> Doubles:
@@ -200,16 +235,24 @@ def plot(result: Relevance) -> Any:
     """The image, and over it in red what speaks for the text and in blue what speaks against it."""
     from fastctc.plotting import figure
 
-    made, axes = figure(2, 1, figsize=(max(5.0, result.ink.shape[1] / 12), 5))
+    extra = (
+        [("Gradient of ln p", result.gradient), ("Integrated gradients", result.integrated)]
+        if result.gradient.size
+        else []
+    )
+    made, axes = figure(2 + len(extra), 1, figsize=(max(5.0, result.ink.shape[1] / 16), 2.2 * (2 + len(extra))))
     axes[0].imshow(255 - result.ink, cmap="gray", vmin=0, vmax=255)
     axes[0].set(
         title=f"What the network sees; p({result.text!r}) = {np.exp(result.log_prob):.3f}", ylabel="row (pixels)"
     )
-    limit = float(np.percentile(np.abs(result.relevance), 99.5)) or 1.0
-    shown = axes[1].imshow(result.relevance, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    axes[1].contour(result.ink, levels=[127], colors="k", linewidths=0.6)
-    axes[1].set(title="Relevance: red for the text, blue against it", xlabel="column (pixels)", ylabel="row (pixels)")
-    made.colorbar(shown, ax=axes[1], label="bits", extend="both")
+    maps = [("Relevance: red for the text, blue against it", result.relevance), *extra]
+    for ax, (title, values), unit in zip(axes[1:], maps, ("bits", "nats per unit of ink", "nats"), strict=False):
+        limit = float(np.percentile(np.abs(values), 99.5)) or 1.0
+        shown = ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        ax.contour(result.ink, levels=[127], colors="k", linewidths=0.6)
+        ax.set(title=title, ylabel="row (pixels)")
+        made.colorbar(shown, ax=ax, label=unit, extend="both")
+    axes[-1].set(xlabel="column (pixels)")
     return made
 
 
@@ -219,8 +262,7 @@ def findings(result: Relevance) -> list[str]:
     y, x = np.unravel_index(int(np.argmax(r)), r.shape)
     v, u = np.unravel_index(int(np.argmin(r)), r.shape)
     ink_share = float(np.abs(r[result.ink > 127]).sum() / np.abs(r).sum())
-    agreement = float(np.corrcoef(r.ravel(), (result.gradient * (result.ink / 255.0 - 0.5)).ravel())[0, 1])
-    return [
+    said = [
         f"The text {result.text!r} has p = {np.exp(result.log_prob):.4f}. {np.mean(r > 0):.0%} of the pixels "
         f"speak for it.",
         f"The strongest pixel for it, {r.max():.3f} bits, is at row {y}, column {x}; the strongest against it, "
@@ -228,8 +270,14 @@ def findings(result: Relevance) -> list[str]:
         f"bits, at row {v}, column {u}.",
         f"Ink holds {ink_share:.0%} of all relevance on {np.mean(result.ink > 127):.0%} of the pixels: where no ink is "
         "matters as well, since a dot or a stroke there would make other letters.",
-        f"A slope (ln p at black minus ln p at white) times the pixel correlates with the relevance by "
-        f"{agreement:.2f} only: "
-        "gradients are no stand-in for it.",
         f"{result.evaluations} changed images were read; columns that a change cannot reach were not computed again.",
     ]
+    if result.gradient.size:
+        plain_one, integrated = (
+            float(np.corrcoef(r.ravel(), other.ravel())[0, 1]) for other in (result.gradient, result.integrated)
+        )
+        said.append(
+            f"For comparison: the gradient correlates with the relevance by {plain_one:.2f}, integrated gradients by "
+            f"{integrated:.2f}; they are no stand-in for it."
+        )
+    return said
