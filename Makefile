@@ -1,6 +1,6 @@
 # make demo    set everything up, decode the example frames, read the example page
 # make test    set everything up and run all tests
-# make bench   measure this commit with asv and publish the dashboard to .asv/html
+# make bench   measure this commit with asv and publish the dashboard to .asv/html; QUICK=1 runs all once, BENCH=name some
 # make peers   measure fastctc beside the decoders it is compared with
 # make clean   remove what these made
 
@@ -20,9 +20,10 @@ test: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/asv machine --yes
-	$(BIN)/asv run --show-stderr HEAD^!
+	$(BIN)/asv run --show-stderr $(if $(QUICK),--quick) $(if $(BENCH),--bench '$(BENCH)') HEAD^!
 	$(BIN)/asv publish
-	@echo "The dashboard is in .asv/html: $(BIN)/asv preview shows it."
+	$(BIN)/python -m bench.dashboard .asv/html
+	@echo "The dashboard is in .asv/html: $(BIN)/asv preview shows it; it needs no network."
 
 peers: $(VENV)/peers
 	$(BIN)/python -m bench.peers
