@@ -1,9 +1,9 @@
-"""Make the dashboard that asv has published independent of the network: its scripts come from npm, into the folder itself.
+"""Make the dashboard that asv has published independent of the network: its scripts come from npm, into the folder.
 
     asv publish && python -m bench.dashboard [FOLDER]
 
-The packages are pinned to the versions that asv's page asks for; their licences are copied beside them. Any static server
-shows the folder then, `python -m http.server` for one.
+The packages are pinned to the versions that asv's page asks for; their licences are copied beside them. Any static
+server shows the folder then, `python -m http.server` for one.
 """
 
 import re
@@ -62,7 +62,7 @@ def vendor(folder):
         return f'{match.group(1)}="vendor/{package}/{file}"'
 
     text = TAG.sub(local, page.read_text(encoding="utf-8"))
-    left = [name for name in re.findall(r'<(?:script|link)[^>]*"https?://[^"]*/([^"/]+)"', text)]
+    left = re.findall(r'<(?:script|link)[^>]*"https?://[^"]*/([^"/]+)"', text)
     if left:
         raise SystemExit(f"the page asks for scripts that are not known here: {', '.join(left)}")
     page.write_text(text, encoding="utf-8")

@@ -38,6 +38,8 @@ def save(path: str | PathLike[str], kind: str, about: dict[str, Any], arrays: di
                 array.astype(array.dtype.newbyteorder("<"), copy=False).tofile(file)
                 file.write(bytes(-array.nbytes % ALIGNMENT))
         beside.replace(path)
+    except OSError as error:  # NumPy says only how many bytes were not written
+        raise OSError(f"{path} cannot be written, is the disk full? ({error})") from error
     finally:
         beside.unlink(missing_ok=True)
 
