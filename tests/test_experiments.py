@@ -175,3 +175,27 @@ def test_gradients_are_slopes(tiny):
         changed[y, x] += step
         around.append(score(config, weights, changed, "ab"))
     assert slope[y, x] == pytest.approx((around[1] - around[0]) / (4 / 255), rel=0.1)
+
+
+def test_from_the_command_line(tmp_path):
+    import subprocess
+    import sys
+
+    from fastctc import images
+
+    picture = 255 - np.pad(np.asarray(report.example(Reader(), "on")), 4)
+    images.save(tmp_path / "on.png", picture)
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "fastctc", "experiment", *arguments, "--out", "out"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    own = ("--image", "on.png", "--text", "on")
+    done = run("hypothesis_editing", "--quick", *own)
+    assert done.returncode == 0, done.stderr
+    assert "on" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert run("padding", "--image", "on.png").returncode == 2
+    assert run("pixel_relevance", "--quick", *own, "--character", "2").returncode == 2
+    done = run("hypothesis_editing", "--quick", "--image", "on.png", "--text", "中")
+    assert done.returncode == 1
+    assert "中" in done.stderr

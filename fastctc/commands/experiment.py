@@ -23,6 +23,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--text", metavar="STR", help="what the image says (needed with --image)")
     parser.add_argument("--weights", metavar="FILE", help="a network that fastctc train made")
+    parser.add_argument(
+        "--character", type=int, metavar="N", help="explain this character of the text (0 is the first), not all of it"
+    )
+    parser.add_argument(
+        "--prior",
+        choices=("histogram", "uniform"),
+        default="histogram",
+        help="what an unknown pixel may be: as the image",
+    )
     parser.add_argument("--patch", type=int, metavar="N", help="explain squares of N x N pixels (default: 1)")
 
 
@@ -40,6 +49,11 @@ def run(options: Namespace) -> int:
         if options.patch < 1:
             options.parser.error(f"--patch must be 1 or more, got {options.patch}")
         effort = replace(effort, patch=options.patch)
+    if options.character is not None:
+        text = options.text or effort.word
+        if not 0 <= options.character < len(text):
+            options.parser.error(f"--character must be one of the {len(text)} of {text!r}, got {options.character}")
+    effort = replace(effort, character=options.character, prior=options.prior)
     names = NAMES if options.name == "all" else (options.name,)
     try:
         reader = Reader(weights=options.weights)

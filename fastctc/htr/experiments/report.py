@@ -69,6 +69,8 @@ class Effort:
     seeds: int
     modes: tuple[str, ...]
     cases: tuple[tuple[int, str], ...]
+    character: int | None = None
+    prior: str = "histogram"
 
 
 FULL = Effort("are", 1, 32, 500, 3, ("zero", "reflect", "symmetric", "circular"),
@@ -111,7 +113,14 @@ def tasks(reader: Reader, effort: Effort, image: Any, text: str) -> dict[str, Ca
 
     return {
         "pixel_relevance": lambda report: experiments.load("pixel_relevance").run(
-            config, weights, ink, text, patch=effort.patch, report=report
+            config,
+            weights,
+            ink,
+            text,
+            patch=effort.patch,
+            prior=effort.prior,
+            character=effort.character,
+            report=report,
         ),
         "hypothesis_editing": editing,
         "translation_invariance": shifting,
