@@ -73,105 +73,19 @@ INLINE int32_t bits_of(double x) {
 }
 
 #define BETTER(a, b) ((b) > (a) ? (b) : (a))
+#define WORST(least, greatest) (least)
 #define SIDE largest
-#define WORKING(x) (x)
-#define FILL ((T)plan->fill)
-#define SUFFIX u8
-#define T uint8_t
-#define V uint8_t
-#define IDENTITY 0
-#include "morphology_template.h"
-#undef SUFFIX
-#undef T
-#undef V
-#undef IDENTITY
-#define SUFFIX u16
-#define T uint16_t
-#define V uint16_t
-#define IDENTITY 0
-#include "morphology_template.h"
-#undef SUFFIX
-#undef T
-#undef V
-#undef IDENTITY
-#define SUFFIX i16
-#define T int16_t
-#define V int16_t
-#define IDENTITY INT16_MIN
-#include "morphology_template.h"
-#undef SUFFIX
-#undef T
-#undef V
-#undef IDENTITY
-#undef WORKING
-#undef FILL
-#define SUFFIX f32
-#define T int32_t
-#define FILL bits_of(plan->fill)
-#define V int32_t
-#define IDENTITY ORDERED_LEAST
-#define WORKING(x) ordered(x, IDENTITY)
-#define FINISHED(v) reordered(v)
-#include "morphology_template.h"
-#undef SUFFIX
-#undef T
-#undef V
-#undef IDENTITY
-#undef WORKING
-#undef FINISHED
-#undef FILL
+#include "morphology_side.h"
 #undef BETTER
+#undef WORST
 #undef SIDE
 
 #define BETTER(a, b) ((b) < (a) ? (b) : (a))
+#define WORST(least, greatest) (greatest)
 #define SIDE smallest
-#define WORKING(x) (x)
-#define FILL ((T)plan->fill)
-#define SUFFIX u8
-#define T uint8_t
-#define V uint8_t
-#define IDENTITY UINT8_MAX
-#include "morphology_template.h"
-#undef SUFFIX
-#undef T
-#undef V
-#undef IDENTITY
-#define SUFFIX u16
-#define T uint16_t
-#define V uint16_t
-#define IDENTITY UINT16_MAX
-#include "morphology_template.h"
-#undef SUFFIX
-#undef T
-#undef V
-#undef IDENTITY
-#define SUFFIX i16
-#define T int16_t
-#define V int16_t
-#define IDENTITY INT16_MAX
-#include "morphology_template.h"
-#undef SUFFIX
-#undef T
-#undef V
-#undef IDENTITY
-#undef WORKING
-#undef FILL
-#define SUFFIX f32
-#define T int32_t
-#define FILL bits_of(plan->fill)
-#define V int32_t
-#define IDENTITY ORDERED_GREATEST
-#define WORKING(x) ordered(x, IDENTITY)
-#define FINISHED(v) reordered(v)
-#include "morphology_template.h"
-#undef SUFFIX
-#undef T
-#undef V
-#undef IDENTITY
-#undef WORKING
-#undef FINISHED
-#undef FILL
+#include "morphology_side.h"
 #undef BETTER
+#undef WORST
 #undef SIDE
 
 /* One image; 0, or -1 if there is no memory. kind is 'B', 'H', 'h' or 'f', as in Python's struct. */
