@@ -4,16 +4,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Images = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
-Place = tuple[int, int]
+_Images = npt.NDArray[Any]
+_Mask = npt.NDArray[np.bool_]
+_Place = tuple[int, int]
 
-def runs(mask: Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]: ...
-def extremes(images: Images, mask: Mask, anchor: Place, border: str, fill: float, largest: bool) -> Images: ...
+def runs(mask: _Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]: ...
+def extremes(images: _Images, mask: _Mask, anchor: _Place, border: str, fill: float, largest: bool) -> _Images: ...
 def extremes_into(
-    images: Images, mask: Mask, anchor: Place, border: str, fill: float, largest: bool, result: Images
+    images: _Images, mask: _Mask, anchor: _Place, border: str, fill: float, largest: bool, result: _Images
 ) -> None: ...
 def extremes_of_each(
-    images: Images, masks: Sequence[Mask], anchors: Sequence[Place], border: str, fill: float, largest: Sequence[bool]
-) -> Images: ...
-def reconstruction(seed: Images, mask: Images, grow: bool, connectivity: int) -> Images: ...
+    images: _Images,
+    masks: Sequence[_Mask],
+    anchors: Sequence[_Place],
+    border: str,
+    fill: float,
+    largest: Sequence[bool],
+) -> _Images: ...
+def reconstruction(seed: _Images, mask: _Images, grow: bool, connectivity: int) -> _Images: ...

@@ -18,8 +18,8 @@ cdef extern from "morphology.h":
 cdef extern from "reconstruction.h":
     int reconstructed(char, bint, int, void *, const void *, ptrdiff_t, ptrdiff_t) noexcept nogil
 
-BORDERS = {"ignore": 0, "constant": 1, "edge": 2, "reflect": 3}
-KINDS = {"uint8": b"B", "uint16": b"H", "int16": b"h", "float32": b"f"}
+cdef dict BORDERS = {"ignore": 0, "constant": 1, "edge": 2, "reflect": 3}
+cdef dict KINDS = {"uint8": b"B", "uint16": b"H", "int16": b"h", "float32": b"f"}
 cdef double LENGTH_COST = 2.5  # a row of windows of one length costs as much as so many comparisons
 
 
