@@ -72,3 +72,26 @@ def text(characters: Sequence[str], length: int = 100_000, seed: int = 1) -> str
 def log_softmax(scores: NDArray[np.floating]) -> Floats:
     scores = scores - scores.max(axis=1, keepdims=True)
     return (scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))).astype(np.float32)
+
+
+def page(lines):
+    """A page of random words, (H, W) uint8, and the boxes of the words."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    from fastctc.segmentation import Box
+
+    rng = np.random.default_rng(0)
+    font = ImageFont.load_default(26)
+    picture = Image.new("L", (1200, 120 + 52 * lines), 240)
+    draw, boxes = ImageDraw.Draw(picture), []
+    for number in range(lines):
+        x, y = 60, 90 + 52 * number
+        while True:
+            word = "".join(rng.choice(list("aeinorstlmuhdgpy"), rng.integers(2, 9)))
+            if x + font.getlength(word) > 1140:
+                break
+            draw.text((x, y), word, fill=40, font=font, anchor="ls")
+            left, top, right, bottom = font.getbbox(word, anchor="ls")
+            boxes.append(Box(int(x + left), int(y + top), int(x + right), int(y + bottom)))
+            x += int(font.getlength(word)) + 14
+    return np.asarray(picture), boxes

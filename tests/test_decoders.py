@@ -187,7 +187,7 @@ def test_bad_options(options, message):
 
 
 def test_unknown_backend():
-    with pytest.raises(ValueError, match="backend must be one of compiled, reference.*, got 'cuda'"):
+    with pytest.raises(ValueError, match=r"backend must be one of compiled, reference.*, got 'cuda'"):
         BestPath(AB, backend="cuda").decode(LOGS)
 
 
