@@ -172,10 +172,10 @@ class Score(NamedTuple):
     wer: float
 
 
-def evaluate(model: Any, config: Config, samples: Samples, most: int | None = None) -> Score:
-    """Error rates over (the first ``most`` of) the samples, without language model."""
-    numbers = sorted(range(len(samples) if most is None else min(most, len(samples))), key=samples.width)
-    best_path = BestPath(config.alphabet)
+def evaluate(model: Any, config: Config, samples: Samples) -> Score:
+    """Error rates over the samples, without language model."""
+    numbers = sorted(range(len(samples)), key=samples.width)
+    best_path = BestPath(config.alphabet, exact=False)
     distances = np.zeros(4)
     rng = np.random.default_rng(0)
     for start in range(0, len(numbers), 32):
@@ -227,7 +227,6 @@ def train(
     try:
         while step < settings.steps:
             optimizer.learning_rate.assign(learning_rate(settings, step))
-            # The places of dropout follow from the step as well.
             x, y, n = next(batches)
             losses.append(float(model.train_on_batch(x, y)))
             items += n
@@ -245,25 +244,15 @@ def train(
                 spent = now - started
                 score = evaluate(model, config, validation)
                 seconds += spent
-                rows.append(
-                    (
-                        step,
-                        seconds,
-                        float(np.mean(losses)),
-                        score.cer,
-                        score.wer,
-                        items / spent,
-                        learning_rate(settings, step),
-                    )
-                )
-                report(f"step {step}: loss {np.mean(losses):.3f}, CER {score.cer:.2%}, WER {score.wer:.2%}")
-                values = network.weights(model)
-                save_network(out / "last.fastctc", config, values, {"step": step, "cer": score.cer})
-                if score.cer < best:
-                    best, since_best = score.cer, 0
-                    save_network(out / "best.fastctc", config, values, {"step": step, "cer": score.cer})
-                else:
-                    since_best += 1
+                rate, loss = items / spent, float(np.mean(losses))
+                rows.append((step, seconds, loss, score.cer, score.wer, rate, learning_rate(settings, step)))
+                report(f"step {step}: loss {loss:.3f}, CER {score.cer:.2%}, WER {score.wer:.2%}")
+                since_best = 0 if score.cer < best else since_best + 1
+                best = min(best, score.cer)
+                names = ["last", "best"] if since_best == 0 else ["last"]
+                for name in names:
+                    card = {"step": step, "cer": score.cer}
+                    save_network(out / f"{name}.fastctc", config, network.weights(model), card)
                 save_state(out / "state.fastctc", model, optimizer, config, settings, step, rows)
                 _curves(out, rows)
                 started, losses, items = time.monotonic(), [], 0
