@@ -141,8 +141,8 @@ inline T single(__global const T *image, int x, int y, int width, int height) {
         const TYPE second_ = ROWS > 1 ? BEST(shared_, b_) : b_;                                  \
         TO(ring + at[ROWS - 1] + i, a_);                                                         \
         TO(ring + at[ROWS] + i, b_);                                                             \
+        KEEP(after + i, second_, n - i);                                                         \
         KEEP(o + i, first_, n - i);                                                              \
-        if (pair) KEEP(o + width + i, second_, n - i);                                           \
     }
 #define KEEP_WHOLE(p, v, left) GSTORE(p, v)
 #define KEEP_PART(p, v, left) put(p, row, v, left)
@@ -170,7 +170,8 @@ __kernel void morphology(__global const T *restrict images, __global T *restrict
             s = s == ROWS ? 0 : s + 1;
         }
         oldest = oldest + 2 > ROWS ? oldest + 1 - ROWS : oldest + 2;
-        __global T *o = result + (size_t)y * width + x0;
+        /* an odd last row has no partner: its result is written over that of the row that is not there */
+        __global T *o = result + (size_t)y * width + x0, *after = pair ? o + width : o;
         if (COLUMNS > 8 || ya < 0 || ya + pair >= height || high - low < VN) {
             windows(image, row, ring + at[ROWS - 1], ya, x, n, width, height);
             windows(image, row, ring + at[ROWS], ya + pair, x, n, width, height);
