@@ -99,6 +99,8 @@ def test_spectrum_finds_the_period():
     assert shares[7] > 0.9
     assert shares.sum() == pytest.approx(1)
     assert translation_invariance.spectrum(np.zeros(8)).sum() == 0
+    assert translation_invariance.autocorrelation(np.cos(2 * np.pi * x / 4) + 0.3 * x, 4) > 0.99
+    assert translation_invariance.autocorrelation(np.zeros(8), 4) == 0
 
 
 def test_a_stride_of_one_frame_repeats_the_score(tiny):

@@ -249,7 +249,9 @@ def plot(result: Relevance) -> Any:
     for ax, (title, values), unit in zip(axes[1:], maps, ("bits", "nats per unit of ink", "nats"), strict=False):
         limit = float(np.percentile(np.abs(values), 99.5)) or 1.0
         shown = ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        ax.contour(result.ink, levels=[127], colors="k", linewidths=0.6)
+        ax.contour(result.ink, levels=[127], colors="0.6", linewidths=0.6)
+        if values is result.relevance:  # in grey, too: solid around what speaks for the text, dashed against it
+            ax.contour(values, levels=[-limit / 3, limit / 3], colors="k", linewidths=0.7)
         ax.set(title=title, ylabel="row (pixels)")
         made.colorbar(shown, ax=ax, label=unit, extend="both")
     axes[-1].set(xlabel="column (pixels)")
