@@ -195,7 +195,7 @@ def main():
 def card_page(card):
     """The card for people."""
     out = ["# latin.fastctc", "", card["about"], "", "## How well it reads", ""]
-    out += ["`python -m bench.handwriting --help` makes this table. Test splits were not used for anything else.", ""]
+    out += ["`python -m bench.handwriting --help` makes this table. Nothing was fitted to the test splits.", ""]
     for name, table in card["results"].items():
         out += [f"**{name}**", "", "| decoder | CER | WER |", "|---|---|---|"]
         out += [f"| {decoder} | {row['cer']:.1%} | {row['wer']:.1%} |" for decoder, row in table.items()]
