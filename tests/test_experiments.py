@@ -16,7 +16,9 @@ from fastctc.htr.experiments import (
     hypothesis_editing,
     padding,
     pixel_relevance,
+    pooling,
     report,
+    trained_padding,
     translation_invariance,
 )
 from fastctc.htr.reader import Reader
@@ -108,6 +110,109 @@ def test_a_stride_of_one_frame_repeats_the_score(tiny):
     config, weights, ink = tiny
     scores = [score(config, weights, np.pad(ink, ((0, 0), (100 + s, 100 - s))), "a") for s in (0, config.stride)]
     assert scores[0] == pytest.approx(scores[1], abs=0.05)
+
+
+def test_moved_text_is_scored_as_one_image_after_the_other(tiny):
+    config, weights, ink = tiny
+    found = translation_invariance.run(config, weights, [ink], ["ab"], shifts=6, steps=0)
+    for shift in range(6):
+        alone = np.pad(ink, ((0, 0), (shift, -(24 + 6) % config.stride + 6 - shift)))
+        assert found.log_probs[0, shift] == pytest.approx(score(config, weights, alone, "ab"), abs=1e-4)
+    values = np.random.default_rng(3).normal(size=12)
+    x = range(12)
+    slope = np.polyfit(x, values, 1)
+    rest = [v - slope[0] * t - slope[1] for t, v in zip(x, values, strict=True)]
+    power = [abs(sum(r * np.exp(-2j * np.pi * k * t / 12) for t, r in enumerate(rest))) ** 2 for k in range(1, 7)]
+    power[-1] /= 2
+    np.testing.assert_allclose(translation_invariance.spectrum(values), np.array(power) / sum(power), rtol=1e-9)
+
+
+def shifts(**changes):
+    from dataclasses import replace
+
+    rows = np.tile([-1.0, -2, -3, -2], (1, 4))
+    names = [name for name, _, _ in translation_invariance.TOYS]
+    errors = np.zeros((3, 2, 16))
+    errors[0, :, 1:] = 0.3
+    found = translation_invariance.Shifts(
+        ["a"], rows, [["a"] * 16], [["a"] * 16], 4, translation_invariance.spectrum(rows[0])[None],
+        [16 / k for k in range(1, 9)], names, errors, np.array([[3.0, 3], [2, 2], [1, 1]]),
+    )  # fmt: skip
+    return replace(found, **changes)
+
+
+def test_findings_follow_the_numbers():
+    said = " ".join(translation_invariance.findings(shifts()))
+    assert "has to be learned" in said
+    assert "grid first of all" in said
+    assert "with 2 of 2 seeds" in said
+    slow = np.cos(2 * np.pi * np.arange(16) / 16)[None]
+    other = shifts(toy_errors=np.zeros((3, 2, 16)), toy_swing=np.ones((3, 2)), log_probs=slow,
+                   shares=translation_invariance.spectrum(slow[0])[None])  # fmt: skip
+    said = " ".join(translation_invariance.findings(other))
+    assert "do not show that it has to be learned" in said
+    assert "less than something else" in said
+    assert "with 0 of 2 seeds" in said
+
+    maps, near = np.zeros((2, 64, 64)), np.full((2, 2), 1e-8)
+    alike = pooling.Pooling(["no pooling", "1 × max"], [0, 1], maps, np.ones((2, 2)), near, near)
+    assert "it is constant" in pooling.findings(alike)[0]
+    uneven = pooling.Pooling(["no pooling", "1 × max"], [0, 1], maps, np.ones((2, 2)), near + 1, near + 1)
+    assert "does not repeat exactly" in pooling.findings(uneven)[1]
+
+    layers = ["relu1", "lstms1"]
+    for lstm, says in ((0.9, "better than any convolution"), (0.0, "not better")):
+        probe = np.stack([np.full((2, 2), 0.2), np.full((2, 2), lstm)], axis=2)
+        errors = np.stack([np.zeros((2, 3)), np.full((2, 3), lstm)])
+        found = trained_padding.TrainedPadding(
+            ["zero", "circular"], [2, 8, 16], errors, np.zeros((2, 2)), np.zeros((2, 2, 2)), probe, layers
+        )
+        said = " ".join(trained_padding.findings(found))
+        assert says in said
+        assert ("do not show that padding matters" in said) == (lstm == 0)
+
+
+def test_padding_findings_follow_the_numbers():
+    from dataclasses import replace
+
+    found = padding.run(steps=300, seeds=2)
+    assert "never with: circular, full. That is what" in padding.findings(found)[-1]
+    blind = replace(found, accuracy=np.full_like(found.accuracy, 0.5), kernels=-found.kernels)
+    said = padding.findings(blind)
+    assert "always found with: none" in said[-1]
+    assert "That is not what" in said[-1]
+    assert "not as the article explains" in said[-2]
+
+
+def test_position_probe_equals_its_definition():
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(10, 7, 5))
+    features[:, :, 0] += np.linspace(-2, 2, 7)
+    found = trained_padding.position_probe(features)
+    assert 0.3 < found < 1
+    assert found == pytest.approx(trained_padding.plain_probe(features), abs=1e-9)
+    assert trained_padding.position_probe(rng.normal(size=(60, 7, 5))) < 0.2
+
+
+def test_deviation_equals_its_definition():
+    columns = np.zeros((8, 3), np.float32)
+    columns[0, 1], columns[-1, 2], columns[-2, 0] = 1, 0.5, 1e-6
+    assert trained_padding.deviation(columns) == trained_padding.plain_deviation(columns) == 0.25
+
+
+@pytest.mark.parametrize(("pools", "kind"), [(0, "max"), (1, "max"), (2, "average"), (2, "blur")])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+def test_pooling_scores_equal_plain_numpy(pools, kind):
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(5)
+    model = pooling.build(pools, kind)
+    scores = pooling.score_map(model.predict_on_batch)
+    y, x = np.mgrid[:64, :64]
+    for v, u in ((0, 0), (31, 5), (40, 41), (63, 63)):
+        image = ((abs(x - u) <= pooling.HALF) & (abs(y - v) <= pooling.HALF)).astype(float)
+        assert scores[v, u] == pytest.approx(pooling.plain_score(model.get_weights(), image, pools, kind), abs=1e-5)
+    _, within = pooling.variation(scores, pools)
+    assert within < pooling.EXACT
 
 
 def test_coverage_says_what_can_be_learned():

@@ -165,12 +165,19 @@ def findings(result: Padding) -> list[str]:
             f"{result.accuracy[m].mean():.3f} ± {result.accuracy[m].std():.3f}."
         )
     k = result.kernels[result.modes.index("zero")]
+    block, rest = k[:2, :2].sum(), k[:, -1].sum() + k[-1, :-1].sum()
     said.append(
-        f"Zero padding: the right column and the bottom row of the kernel never touch the corner pixel, but touch "
-        f"every "
-        f"other one; they sum to {k[:, -1].sum() + k[-1, :-1].sum():+.1f}, the upper left 2 × 2 block to "
-        f"{k[:2, :2].sum():+.1f}, "
-        "just as the article explains."
+        f"Zero padding: the right column and the bottom row of the kernel never touch the corner pixel, but one of "
+        f"them touches every other one; they sum to {rest:+.1f}, the upper left 2 × 2 block to {block:+.1f}, "
+        f"{'as' if block > 0 > rest else 'not as'} the article explains."
     )
-    said.append("No padding at all gives the position away as well; only circular and full padding do not.")
+    found = [mode for mode, row in zip(result.modes, result.accuracy, strict=True) if row.min() == 1]
+    never = [mode for mode, row in zip(result.modes, result.accuracy, strict=True) if row.max() <= 0.5]
+    agree = found == [mode for mode, n in zip(result.modes, result.classes, strict=True) if n > 1] and never == [
+        mode for mode in result.modes if mode not in found
+    ]
+    said.append(
+        f"The corner is always found with: {', '.join(found) or 'none'}; never with: {', '.join(never) or 'none'}. "
+        f"That {'is' if agree else 'is not'} what the table of coverage says."
+    )
     return said

@@ -270,9 +270,9 @@ def findings(result: Relevance) -> list[str]:
         f"The strongest pixel for it, {r.max():.3f} bits, is at row {y}, column {x}; the strongest against it, "
         f"{r.min():.3f} "
         f"bits, at row {v}, column {u}.",
-        f"Ink holds {ink_share:.0%} of all relevance on {np.mean(result.ink > 127):.0%} of the pixels: where no ink is "
-        "matters as well, since a dot or a stroke there would make other letters.",
-        f"{result.evaluations} changed images were read; columns that a change cannot reach were not computed again.",
+        f"Ink holds {ink_share:.0%} of all relevance on {np.mean(result.ink > 127):.0%} of the pixels, paper the "
+        f"other {1 - ink_share:.0%}.",
+        f"{result.evaluations} images were read.",
     ]
     if result.gradient.size:
         plain_one, integrated = (
@@ -280,6 +280,6 @@ def findings(result: Relevance) -> list[str]:
         )
         said.append(
             f"For comparison: the gradient correlates with the relevance by {plain_one:.2f}, integrated gradients by "
-            f"{integrated:.2f}; they are no stand-in for it."
+            f"{integrated:.2f} (1 would say the same)."
         )
     return said

@@ -5,6 +5,7 @@ poolings by two between them, the mean over all pixels, and the question "is it 
 away from the border repeats exactly every 2^n pixels: that can be computed, not only seen.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,12 @@ import numpy.typing as npt
 
 from fastctc.htr import model as network
 from fastctc.htr.experiments.result import Report, Result, quiet
+from fastctc.reference import network as plain
 
 SIZE = 64
 CASES = ((0, "max"), (1, "max"), (2, "max"), (2, "average"), (2, "blur"))
+GAIN = 30.0  # of the mean before the sigmoid: a small thing on a large image moves the mean little
+EXACT = 1e-5  # of the mean: what float32 leaves of "equal"
 HALF = 6  # of the rectangle that is moved over the image
 
 Doubles = npt.NDArray[np.float64]
@@ -23,14 +27,14 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pooling(Result):
-    """One row for each network."""
+    """One row for each kind of network, one column for each seed."""
 
     names: list[str]
     pools: list[int]
-    maps: Doubles  # (networks, SIZE, SIZE), the score by the rectangle's middle
-    accuracy: list[float]
-    swing: list[float]  # standard deviation of the score in the interior over its mean
-    within_phase: list[float]  # the same among places that are alike but for whole periods
+    maps: Doubles  # (kinds, SIZE, SIZE), the first seed's score by the rectangle's middle
+    accuracy: Doubles  # (kinds, seeds)
+    swing: Doubles  # (kinds, seeds), standard deviation of the score in the interior over its mean
+    within_phase: Doubles  # the same among places that are alike but for whole periods
 
 
 def images(rng: np.random.Generator, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -54,7 +58,7 @@ def build(pools: int, kind: str) -> Any:
         if i < pools:
             x = network._pooled(x, (2, 2), kind, i)
     x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(image, layers.Activation("sigmoid")(layers.Rescaling(30.0)(x)))
+    return keras.Model(image, layers.Activation("sigmoid")(layers.Rescaling(GAIN)(x)))
 
 
 def score_map(predict: Any) -> Doubles:
@@ -69,31 +73,57 @@ def score_map(predict: Any) -> Doubles:
     return result
 
 
-def run(*, steps: int = 300, cases: tuple[tuple[int, str], ...] = CASES, report: Report = quiet) -> Pooling:
+def plain_score(weights: Sequence[npt.NDArray[np.float32]], image: Doubles, pools: int, kind: str) -> float:
+    """The definition of :func:`build`'s score in NumPy: one image (SIZE, SIZE), kernels and biases in turn."""
+    x = image[None, :, :, None].astype(np.float32)
+    for i, (kernel, bias) in enumerate(zip(weights[::2], weights[1::2], strict=True)):
+        x = plain.convolution(x, kernel, "zero") + bias
+        if i < 2:
+            x = np.maximum(x, 0)
+        if i < pools:
+            x = plain.pooled(x, (2, 2), kind)
+    return float(1 / (1 + np.exp(-GAIN * x.mean(dtype=np.float64))))
+
+
+def variation(scores: Doubles, pools: int) -> tuple[float, float]:
+    """How much a map of scores varies away from the border: over all places, and among those alike but for periods.
+
+    Both are standard deviations over the mean; the second is the largest of any phase.
+    """
+    period, border = 2**pools, HALF + 3 * 2**pools + 2
+    border += -border % period
+    inner = scores[border : SIZE - border, border : SIZE - border]
+    whole = len(inner) // period
+    inner = inner[: whole * period, : whole * period]
+    phases = inner.reshape(whole, period, whole, period)
+    mean = max(1e-9, float(inner.mean()))
+    return float(inner.std()) / mean, float(phases.std(axis=(0, 2)).max()) / mean
+
+
+def run(
+    *, steps: int = 300, seeds: int = 3, cases: tuple[tuple[int, str], ...] = CASES, report: Report = quiet
+) -> Pooling:
     """Train each network, and move the rectangle over all its positions."""
     keras = network.keras()
-    maps, accuracies, swings, phases, names = [], [], [], [], []
-    for pools, kind in cases:
-        keras.utils.set_random_seed(1)
-        rng = np.random.default_rng(1)
-        model = build(pools, kind)
-        model.compile(optimizer=keras.optimizers.Adam(1e-2), loss="binary_crossentropy", jit_compile=False)
-        for _ in range(steps):
-            model.train_on_batch(*images(rng, 64))
-        x, y = images(np.random.default_rng(2), 400)
-        accuracies.append(float(np.mean((np.asarray(model.predict_on_batch(x)) > 0.5) == (y > 0.5))))
-        found = score_map(model.predict_on_batch)
-        period, border = 2**pools, HALF + 3 * 2**pools + 2
-        border += -border % period
-        inner = found[border : SIZE - border, border : SIZE - border]
-        inner = inner[: len(inner) // period * period, : len(inner) // period * period]
-        tiles = inner.reshape(len(inner) // period, period, len(inner) // period, period)
-        maps.append(found)
-        swings.append(float(inner.std() / max(1e-9, inner.mean())))
-        phases.append(float(tiles.std(axis=(0, 2)).max() / max(1e-9, inner.mean())))
-        names.append("no pooling" if not pools else f"{pools} × {kind}")
-        report(f"{names[-1]}: accuracy {accuracies[-1]:.2f}")
-    return Pooling(names, [p for p, _ in cases], np.stack(maps), accuracies, swings, phases)
+    names = ["no pooling" if not pools else f"{pools} × {kind}" for pools, kind in cases]
+    maps = np.zeros((len(cases), SIZE, SIZE))
+    accuracy, swing, within = (np.zeros((len(cases), seeds)) for _ in range(3))
+    for i, (pools, kind) in enumerate(cases):
+        for seed in range(seeds):
+            keras.utils.set_random_seed(seed)
+            rng = np.random.default_rng(seed)
+            model = build(pools, kind)
+            model.compile(optimizer=keras.optimizers.Adam(1e-2), loss="binary_crossentropy", jit_compile=False)
+            for _ in range(steps):
+                model.train_on_batch(*images(rng, 64))
+            x, y = images(np.random.default_rng(1000), 400)
+            accuracy[i, seed] = np.mean((np.asarray(model.predict_on_batch(x)) > 0.5) == (y > 0.5))
+            scores = score_map(model.predict_on_batch)
+            swing[i, seed], within[i, seed] = variation(scores, pools)
+            if seed == 0:
+                maps[i] = scores
+            report(f"{names[i]}, seed {seed}: accuracy {accuracy[i, seed]:.2f}")
+    return Pooling(names, [pools for pools, _ in cases], maps, accuracy, swing, within)
 
 
 def plot(result: Pooling) -> Any:
@@ -106,7 +136,7 @@ def plot(result: Pooling) -> Any:
     for i, name in enumerate(result.names):
         shown = axes[0, i].imshow(result.maps[i], cmap="gray")
         axes[0, i].set(
-            title=f"{name}\naccuracy {result.accuracy[i]:.2f}", xlabel="column (pixels)", ylabel="row (pixels)"
+            title=f"{name}\naccuracy {result.accuracy[i, 0]:.2f}", xlabel="column (pixels)", ylabel="row (pixels)"
         )
         made.colorbar(shown, ax=axes[0, i], label="p(disc)")
         piece = result.maps[i][28:36, 28:36]
@@ -119,17 +149,25 @@ def plot(result: Pooling) -> Any:
 
 
 def findings(result: Pooling) -> list[str]:
-    """In words."""
+    """In words; what they say follows from the numbers."""
     said = []
     for i, name in enumerate(result.names):
-        period = 2 ** result.pools[i]
+        period, swing, within = 2 ** result.pools[i], result.swing[i], result.within_phase[i].max()
+        repeats = f"it {'repeats' if within < EXACT else 'does not repeat'} exactly every {period} pixels"
+        if swing.max() < EXACT:
+            repeats = "it is constant"
         said.append(
-            f"{name} (accuracy {result.accuracy[i]:.0%}): away from the border the score varies by "
-            f"{result.swing[i]:.2e} of "
-            f"its mean with the place, among places a multiple of {period} pixels apart by "
-            f"{result.within_phase[i]:.1e}."
+            f"{name} (accuracy {result.accuracy[i].mean():.0%}, {len(swing)} seeds): away from the border the score "
+            f"varies with the place by {swing.mean():.1e} ± {swing.std():.1e} of its mean, among places a multiple of "
+            f"{period} pixels apart by at most {within:.1e}: {repeats}."
         )
-    said.append(
-        "Without pooling the score is constant, with n poolings it repeats every 2^n pixels: the rest is the border."
-    )
+    most = max(result.pools)
+    kinds = [i for i, pools in enumerate(result.pools) if pools == most]
+    if len(kinds) > 1:
+        order = sorted(kinds, key=lambda i: float(np.median(result.swing[i])))
+        said.append(
+            f"With {most} poolings the least shift-sensitive in the middle of the seeds is {result.names[order[0]]}, "
+            f"the most {result.names[order[-1]]}; the seeds' ranges "
+            f"{'do not overlap' if result.swing[order[0]].max() < result.swing[order[-1]].min() else 'overlap'}."
+        )
     return said

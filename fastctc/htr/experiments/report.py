@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import fastctc
 from fastctc.htr import experiments
 from fastctc.htr.experiments.result import Report, quiet
 from fastctc.htr.preparation import prepared
@@ -108,7 +109,7 @@ def tasks(reader: Reader, effort: Effort, image: Any, text: str) -> dict[str, Ca
         words = [text, "little", "house"] if image is None else [text]
         inks = [ink] if image is not None else [example(reader, word) for word in words]
         return experiments.load("translation_invariance").run(
-            config, weights, inks, words, shifts=effort.shifts, steps=effort.steps, report=report
+            config, weights, inks, words, shifts=effort.shifts, steps=effort.steps, seeds=effort.seeds, report=report
         )
 
     return {
@@ -129,7 +130,7 @@ def tasks(reader: Reader, effort: Effort, image: Any, text: str) -> dict[str, Ca
             steps=effort.steps, seeds=effort.seeds, modes=effort.modes, report=report
         ),
         "pooling": lambda report: experiments.load("pooling").run(
-            steps=max(4, effort.steps * 3 // 5), cases=effort.cases, report=report
+            steps=max(4, effort.steps * 3 // 5), seeds=effort.seeds, cases=effort.cases, report=report
         ),
     }
 
@@ -153,7 +154,7 @@ def run(
     weights = Path(reader.weights) if reader.weights else None
     from fastctc.htr.reader import shipped_weights
 
-    about = hashlib.sha256((weights or shipped_weights()).read_bytes())
+    about = hashlib.sha256((weights or shipped_weights()).read_bytes() + fastctc.__version__.encode())
     about.update(repr((effort, text, None if image is None else np.asarray(image).tobytes())).encode())
     key = about.hexdigest()[:12]
     sections = []

@@ -1,6 +1,7 @@
 """A small recogniser that trains in seconds, for experiments that need several trained networks: one font, some
 words."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from fastctc.metrics import edit_distance
 
 WORDS = ["the", "of", "and", "to", "in", "is", "was", "he", "for", "it", "with", "as", "his", "on", "be", "at"]
 HEIGHT, WIDTH = 28, 96
+PLACE = 4  # the column where words begin, for networks that are trained at one place
+PLACES = range(2, 36)  # for those that are trained at all
 BATCH = 32
 
 Ink = npt.NDArray[np.uint8]
@@ -35,12 +38,18 @@ def config(padding: str = "zero", pooling: str = "max") -> Config:
     )
 
 
+@cache
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
 def written(word: str, x: int, rng: np.random.Generator | None = None) -> Ink:
     """The word from column x on; with a generator a little different each time."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    size = 21 if rng is None else int(rng.integers(20, 23))
-    font = ImageFont.load_default(size)
+    font = _font(21 if rng is None else int(rng.integers(20, 23)))
     picture = Image.new("L", (WIDTH, HEIGHT))
     rise = 0 if rng is None else int(rng.integers(-1, 2))
     ImageDraw.Draw(picture).text((x, 20 + rise), word, fill=255, font=font, anchor="ls")
@@ -51,8 +60,9 @@ def written(word: str, x: int, rng: np.random.Generator | None = None) -> Ink:
     return ink
 
 
+@cache  # two experiments need the same networks
 def train(shape: Config, *, shifted: bool, steps: int, seed: int) -> dict[str, Any]:
-    """Weights after some steps on words at column 4, or, ``shifted``, anywhere."""
+    """Weights after some steps on words at PLACE, or, ``shifted``, at all PLACES."""
     keras = network.keras()
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
@@ -63,7 +73,7 @@ def train(shape: Config, *, shifted: bool, steps: int, seed: int) -> dict[str, A
         model.optimizer.learning_rate.assign(1e-2 * min(1.0, 3 * (1 - step / steps)))
         pool = short if step < steps // 3 else WORDS
         words = [pool[k] for k in rng.integers(len(pool), size=BATCH)]
-        inks = [written(word, int(rng.integers(2, 36)) if shifted else 4, rng) for word in words]
+        inks = [written(word, int(rng.choice(PLACES)) if shifted else PLACE, rng) for word in words]
         labels = [shape.alphabet.encode(word) for word in words]
         model.train_on_batch(as_input(inks, WIDTH), network.targets(labels, [WIDTH // shape.stride] * BATCH))
     return network.weights(model)
