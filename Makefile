@@ -1,16 +1,17 @@
 # make demo    set everything up, decode the example frames, read the example page
 # make test    set everything up and run all tests
 # make bench   measure this commit with asv and publish the dashboard to .asv/html; QUICK=1 runs all once, BENCH=name some
-# make peers   measure fastctc beside the decoders it is compared with
+# make compare measure fastctc beside every peer, in an environment of its own, into compare/; QUICK=1 takes a look
 # make clean   remove what these made
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 SOURCES := pyproject.toml setup.py $(wildcard fastctc/compiled/*.pyx fastctc/compiled/*.px[di] fastctc/compiled/*.h)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test bench peers clean
+.PHONY: demo test bench compare clean
 
 demo: $(VENV)/reading
 	$(BIN)/python examples/demo.py
@@ -25,8 +26,8 @@ bench: $(VENV)/dev
 	$(BIN)/python -m bench.dashboard .asv/html
 	@echo "The dashboard is in .asv/html: $(BIN)/asv preview shows it; it needs no network."
 
-peers: $(VENV)/peers
-	$(BIN)/python -m bench.peers
+compare: $(PEERS)/made
+	$(PEERS)/bin/python -m bench.compare $(if $(QUICK),--quick) $(ARGS)
 
 $(VENV)/pip:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("fastctc needs Python 3.11 or later, this is %d.%d: make PYTHON=python3.12" % v[:2])'
@@ -50,10 +51,12 @@ $(VENV)/dev: $(VENV)/core
 	@$(PIP) install --group dev
 	@touch $@
 
-$(VENV)/peers: $(VENV)/core
-	@echo "Installing the decoders to compare with (several hundred MB) ..."
-	@$(PIP) install --group peers
+$(PEERS)/made: $(VENV)/pip $(SOURCES)
+	@echo "Installing fastctc and everybody it is compared with in $(PEERS) (some GB) ..."
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --upgrade "pip>=25.1"
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --group peers --editable .
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .asv demo.png build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so
+	rm -rf $(VENV) $(PEERS) .asv .fonts compare demo.png build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so

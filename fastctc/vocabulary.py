@@ -2,11 +2,13 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+REMEMBERED = 100_000  # tokens whose numbers are kept at hand: texts say the same words again and again
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +22,7 @@ class Vocabulary(Sequence[str]):
 
     text: NDArray[np.uint8]  # all tokens in UTF-8, one after the other
     offsets: NDArray[np.int64]  # where in text each begins, and the end
+    _asked: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # numbers found lately
 
     @classmethod
     def from_tokens(cls, tokens: Iterable[str]) -> "Vocabulary":
@@ -53,7 +56,14 @@ class Vocabulary(Sequence[str]):
         return isinstance(token, str) and self.number(token) >= 0
 
     def number(self, token: str) -> int:
-        """The number of a token, -1 if it is not here; takes O(log size)."""
+        """The number of a token, -1 if it is not here; takes O(log size) for tokens that were not asked for lately."""
+        known = self._asked.get(token)
+        if known is not None:
+            return known
         wanted = token.encode()
         place = bisect_left(range(len(self)), wanted, key=self._bytes)
-        return place if place < len(self) and self._bytes(place) == wanted else -1
+        found = place if place < len(self) and self._bytes(place) == wanted else -1
+        if len(self._asked) >= REMEMBERED:
+            self._asked.clear()
+        self._asked[token] = found
+        return found

@@ -1,0 +1,99 @@
+"""bench.compare: what is measured is put together right, and what the page says follows from it."""
+
+import json
+import time
+
+import pytest
+
+from bench.compare import decoding, loss, measure, peers, report
+from fastctc import Alphabet
+
+
+def row(work, who, ms, ratio, section="beam_search", **more):
+    return {"section": section, "work": work, "who": who, "settings": "as it is", "ms": ms, "low": ms, "high": 2 * ms,
+            "ratio": ratio, "rounds": 3, **more}  # fmt: skip
+
+
+def results(rows, name="beam_search"):
+    section = {"rows": rows, "seconds": 1.0, "quick": True, "command": f"python -m bench.compare --quick {name}"}
+    return {"sections": {name: section}, **report.machine()}
+
+
+def test_rounds_and_ratios():
+    runs = []
+
+    def slow(seconds, name):
+        def run():
+            runs.append(name)
+            time.sleep(seconds)
+            return name
+
+        return run
+
+    rows = measure.measure("s", "w", [
+        measure.Candidate("a", "", slow(0.011, "a"), lambda found: {"cer": len(found)}),
+        measure.Candidate("b", "", slow(0.033, "b"), None, 3),
+    ], 0.0)  # fmt: skip
+    assert rows[0]["cer"] == 1
+    assert rows[0]["ratio"] == 1
+    assert rows[1]["ratio"] > 1
+    assert rows[1]["ms"] * 3 >= 33
+    assert runs[-2:] == ["a", "b"]
+    assert all(r["low"] <= r["ms"] <= r["high"] for r in rows)
+
+
+def test_a_section_without_peers(monkeypatch):
+    monkeypatch.setattr(peers, "optional", lambda _: None)
+    rows = decoding.best_path(0.0) + loss.loss(0.0)
+    assert {r["who"] for r in rows} == {"fastctc", "numpy"}
+    assert all(r["agreement"] == 1 for r in rows if "agreement" in r)
+    assert max(r["apart"] for r in rows if "apart" in r) == pytest.approx(0, abs=1e-6)
+
+
+def test_paths_become_texts():
+    assert peers.collapsed([2, 0, 0, 2, 0, 1, -1], Alphabet("ab")) == "aab"
+
+
+def test_losses_are_told():
+    rows = [row("w", "fastctc", 2.0, 1.0, log_prob=-1.0), row("w", "swift", 1.0, 0.5, log_prob=-2.0),
+            row("w", "numpy", 0.1, 0.05), row("w", "wise", 9.0, 4.5, log_prob=-0.5)]  # fmt: skip
+    assert report.lost(rows) == [
+        "**swift** (as it is) is quicker at: w.",
+        "**wise** (as it is) finds better texts at: w.",
+    ]
+    assert report.lost(rows[:1]) == ["No other package is quicker here, or better."]
+    assert "Where another package wins:" in report.short(results(rows))
+    assert "No other package wins here." in report.short(results(rows[:1]))
+
+
+def test_tables_and_page():
+    pytest.importorskip("matplotlib")
+    rows = [row("peaky, beam width 10", "fastctc", 2.0, 1.0, log_prob=-1.0, agreement=1.0),
+            row("peaky, beam width 10", "<peer> & co", 3.0, 1.5, log_prob=-1.5, agreement=0.5)]  # fmt: skip
+    found = results(rows)
+    text = report.markdown(found)
+    assert "| fastctc | as it is | 2 (2–4) | 1 | -1.0000 | 100.0% |" in text
+    assert "python -m bench.compare --quick beam_search" in text
+    assert "A quick look" in text
+    page = report.page(found)
+    assert "&lt;peer&gt; &amp; co" in page
+    assert page.count("<svg") == 1
+    assert "src=" not in page
+    reading = [row("lines", "fastctc", 2.0, 1.0, "accuracy", cer=0.1, wer=0.2)]
+    assert "| 10.0% | 20.0% |" in report.short(results(reading, "accuracy"))
+    assert report.page(results(reading, "accuracy")).count("<svg") == 1
+    json.dumps(found)
+
+
+def test_the_readme_keeps_everything_else(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    report.into_readme(results([row("w", "fastctc", 0.5, 1.0)]), readme)
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "500 µs" in text
+    assert "old" not in text
+    readme.write_text("nothing", encoding="utf-8")
+    with pytest.raises(ValueError, match="once each"):
+        report.into_readme(results([]), readme)
