@@ -21,7 +21,7 @@ test: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/asv machine --yes
-	$(BIN)/asv run --show-stderr $(if $(QUICK),--quick) $(if $(BENCH),--bench '$(BENCH)') HEAD^!
+	$(BIN)/asv run --python $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') --show-stderr $(if $(QUICK),--quick) $(if $(BENCH),--bench '$(BENCH)') HEAD^!
 	$(BIN)/asv publish
 	$(BIN)/python -m bench.dashboard .asv/html
 	@echo "The dashboard is in .asv/html: $(BIN)/asv preview shows it; it needs no network."

@@ -7,3 +7,6 @@ class Import:
 
     def timeraw_numpy(self):
         return "import numpy"
+
+    def timeraw_reader(self):
+        return "import fastctc.htr.reader"

@@ -29,3 +29,9 @@ class Text:
 
     def time_posteriors(self, *_):
         self.loss.posteriors(self.frames, self.labels, self.blank, True)
+
+    def track_log_probability(self, *_):
+        return self.loss.log_probability(self.frames, self.labels, self.blank, True)
+
+
+Text.track_log_probability.unit = "nats"

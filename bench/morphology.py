@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from bench import workloads
 from fastctc import footprints, morphology
 
-BACKENDS = ["reference", "compiled", "opencl:cpu", "opencl:gpu", "cv2", "scipy", "skimage"]
+BACKENDS = [*workloads.BACKENDS, "cv2", "scipy", "skimage"]
 FOOTPRINTS = {
     "3x3": (3, 3),
     "7x7": (7, 7),
@@ -33,10 +34,7 @@ def dilation(backend, footprint):
             return _peer(backend, mask)
         except ImportError as error:
             raise NotImplementedError(f"{backend} is not installed") from error
-    try:
-        morphology.dilation(np.zeros((3, 3), np.uint8), backend=backend)
-    except (ImportError, LookupError) as error:
-        raise NotImplementedError(str(error)) from error
+    workloads.usable(backend, "morphology")
     return lambda source, out: morphology.dilation(source, footprint, backend=backend)  # noqa: ARG005
 
 
@@ -77,6 +75,12 @@ class Dilation:
 
     def time_dilation(self, *_):
         self.run(self.image, self.out)
+
+    def track_equal(self, footprint, *_):
+        """Share of the pixels that are as the compiled code makes them."""
+        found = self.run(self.image, self.out)
+        expected = morphology.dilation(self.image, FOOTPRINTS[footprint])
+        return float(np.mean((self.out if found is None else found) == expected))
 
 
 class Width:

@@ -5,12 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc import Alphabet
+from fastctc import Alphabet, backends
 
 Floats = NDArray[np.float32]
 
+BACKENDS = ["reference", "compiled", "opencl:cpu", "opencl:gpu"]
+
 # Frames and classes: a handwritten line, an utterance, a long sequence.
 SIZES = {"100x80": (100, 80), "371x29": (371, 29), "1000x32": (1000, 32)}
+
+
+def usable(backend: str, name: str) -> None:
+    """NotImplementedError, by which asv and the tests skip, with the reason that this backend has no such module."""
+    try:
+        backends.load(backend, name)
+    except (ImportError, LookupError) as error:
+        raise NotImplementedError(str(error)) from error
 
 
 def alphabet(n_classes: int) -> Alphabet:
