@@ -209,6 +209,26 @@ def test_best_path_as_a_decoder():
         BestPath(alphabet, backend=NAME).decode(np.zeros((3, 8)))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.5, -9.0, -np.inf])
+@pytest.mark.parametrize("n_classes", [3, 8, 21, 80])
+def test_best_path_refuses_what_the_compiled_one_refuses(either, value, n_classes, monkeypatch):
+    monkeypatch.setattr(backends, "load", lambda name, module, load=backends.load: (
+        OnDevice(either) if (name, module) == (NAME, "best_path") else load(name, module)))  # fmt: skip
+    rng = np.random.default_rng(6)
+    alphabet = Alphabet([chr(0x100 + k) for k in range(n_classes - 1)])
+    frames = np.stack([peaky(rng, 9, n_classes, np.float32) for _ in range(4)])
+    frames[2, 5] = value if value in (-9.0, -np.inf) else frames[2, 5]
+    frames[2, 5, rng.integers(n_classes)] = value
+    for batch in (frames, list(frames), frames[::-1], frames[:, :7]):
+        with pytest.raises(ValueError, match=r"sequence [12] of the batch: .* frame 5") as found:
+            BestPath(alphabet, exact=False, backend=NAME).decode_batch(batch)
+        with pytest.raises(ValueError, match="frame 5") as expected:
+            BestPath(alphabet, exact=False).decode_batch(batch)
+        assert str(found.value) == str(expected.value)
+    fine = BestPath(alphabet, exact=False, backend=NAME).decode_batch(frames[:, :5])
+    assert [h[0].labels for h in fine] == [h[0].labels for h in BestPath(alphabet).decode_batch(frames[:, :5])]
+
+
 def test_best_path_refuses(device):
     twin = OnDevice(device)
     with pytest.raises(ValueError, match=r"\(B, T, C\)"):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastctc.alphabet import Alphabet
+from fastctc.backends import BACKENDS
 from fastctc.frames import Frames, Workspace, as_batch, as_frames
 from fastctc.hypothesis import Hypothesis
 from fastctc.threads import share
@@ -17,6 +18,7 @@ class Decoder(ABC):
     """What all decoders share."""
 
     alphabet: Alphabet
+    backend: str
 
     def decode(self, log_probs: Any = None, *, probs: Any = None, logits: Any = None) -> list[Hypothesis]:
         """Decode one sequence.
@@ -79,7 +81,9 @@ class Decoder(ABC):
             workspace = Workspace()
             return lambda part: self._decode(part, workspace)
 
-        return [found for part in share(_parts(batch, threads or 1), begin, threads) for found in part]
+        # A device takes all in one launch.
+        parts = _parts(batch, threads or 1) if self.backend in BACKENDS or not batch else iter([batch])
+        return [found for part in share(parts, begin, threads) for found in part]
 
     @abstractmethod
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]: ...

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc import backends
-from fastctc.opencl.device import Device
+from fastctc.opencl.device import Device, Launch, set_arguments
 
 INT = np.int32
 VECTOR = 32  # bytes
@@ -28,17 +28,17 @@ class BestPath:
     def best_paths(self, sequences: list[npt.NDArray[Any]], blank: int) -> list[Found]:
         """The same for many sequences at once, in one launch."""
         lengths = np.array([len(rows) for rows in sequences], INT)
-        dtype = np.result_type(*sequences)
-        n_classes = sequences[0].shape[1]
-        longest = int(lengths.max())
-        stack = np.empty((len(sequences), longest, n_classes), dtype)
-        for place, rows in zip(stack, sequences, strict=True):
-            place[: len(rows)] = rows
-        labels, timesteps, counts, scores = self.batch(stack, lengths, blank)
+        stack = _common_stack(sequences, lengths)
+        labels, timesteps, counts, scores, doubts = self._run(stack, lengths, blank, None)
+        ends = np.cumsum(counts).tolist()
+        counted = np.arange(stack.shape[1]) < counts[:, None]
+        all_labels, all_timesteps = labels[counted].tolist(), timesteps[counted].tolist()
         first_bad_row = backends.load("compiled", "frames").first_bad_row
         return [
-            (tuple(labels[b, :n].tolist()), tuple(timesteps[b, :n].tolist()), float(scores[b]), first_bad_row(rows))
-            for b, (rows, n) in enumerate(zip(sequences, counts, strict=True))
+            (tuple(all_labels[start:end]), tuple(all_timesteps[start:end]), score, first_bad_row(rows) if doubt else -1)
+            for rows, start, end, score, doubt in zip(
+                sequences, [0, *ends], ends, scores.tolist(), doubts.tolist(), strict=False
+            )
         ]
 
     def batch(
@@ -71,6 +71,22 @@ class BestPath:
         ValueError
             For a wrong rank, dtype, lengths, or float64 on a device that has none.
         """
+        return self._run(log_probs, lengths, blank, seconds)[:4]
+
+    def _run(
+        self,
+        log_probs: npt.NDArray[Any],
+        lengths: npt.NDArray[np.int32] | None,
+        blank: int,
+        seconds: list[float] | None,
+    ) -> tuple[
+        npt.NDArray[np.int32],
+        npt.NDArray[np.int32],
+        npt.NDArray[np.int32],
+        npt.NDArray[np.float64],
+        npt.NDArray[np.int32],
+    ]:
+        """What :meth:`batch` returns, and which sequences may hold a row that is no distribution."""
         if log_probs.ndim != 3 or log_probs.dtype not in (np.float32, np.float64):
             raise ValueError(
                 f"log_probs must be (B, T, C) of float32 or float64, got {log_probs.shape} {log_probs.dtype}"
@@ -82,9 +98,9 @@ class BestPath:
         if not -n_classes <= blank < n_classes:
             raise ValueError(f"blank must be one of {n_classes} classes, got {blank}")
         labels, timesteps = np.empty((n, n_frames), INT), np.empty((n, n_frames), INT)
-        values, counts = np.zeros((n, n_frames), log_probs.dtype), np.zeros(n, INT)
+        values, counts, doubts = np.zeros((n, n_frames), log_probs.dtype), np.zeros(n, INT), np.zeros(n, INT)
         if not labels.size:
-            return labels, timesteps, counts, np.zeros(n)
+            return labels, timesteps, counts, np.zeros(n), doubts
         opened = self.device._opened
         double = log_probs.dtype == np.float64
         if double and "cl_khr_fp64" not in opened.device.extensions and not opened.device.double_fp_config:
@@ -93,18 +109,48 @@ class BestPath:
             how = (f"VN={VECTOR // log_probs.itemsize}", "STREAM") if opened.streams else ()
             queue = opened.queue if seconds is None else opened.profiling_queue
             source = opened.input(np.ascontiguousarray(log_probs))
-            buffers = [opened.output(array) for array in (labels, timesteps, values, counts)]
+            buffers = [opened.output(array) for array in (labels, timesteps, values, counts, doubts)]
             if not opened.zero_copy:  # frames that do not count add nothing to the score
                 opened.cl.enqueue_copy(queue, buffers[2], values)
             reals = ("REAL=double", "INDEX=long") if double else ("REAL=float", "INDEX=int")
             arguments = source, opened.table(lengths), *buffers, n_frames, n_classes, blank % n_classes
-            kernel = opened.kernel("best_path", (*reals, *how), *arguments)
+            key = "best_path", *reals, *how
+            plan = opened.plans.get(key)  # a kernel is made in a millisecond
+            if plan is None:
+                plan = opened.keep(key, [Launch(opened.kernel("best_path", (*reals, *how)), (), None)])
+            kernel = plan[0].kernel
+            set_arguments(kernel, *arguments)
             items, group = ((n,), (1,)) if opened.streams else ((n * GROUP,), (GROUP,))
             event = opened.cl.enqueue_nd_range_kernel(queue, kernel, items, group)
-            for buffer, array in zip(buffers, (labels, timesteps, values, counts), strict=True):
+            for buffer, array in zip(buffers, (labels, timesteps, values, counts, doubts), strict=True):
                 opened.fetch(buffer, array, queue)
             if seconds is not None:
                 seconds.append((event.profile.end - event.profile.start) * 1e-9)
         # One after the other, as the other backends add, so that equal scores are equal.
         scores = np.cumsum(values.astype(np.float64), axis=1)[:, -1]
-        return labels, timesteps, counts, scores
+        return labels, timesteps, counts, scores, doubts
+
+
+def _common_stack(sequences: list[npt.NDArray[Any]], lengths: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
+    """The sequences as one array (B, T, C): that which they are rows of, if it is one, without a copy."""
+    whole = sequences[0].base
+    start = whole.__array_interface__["data"][0] if isinstance(whole, np.ndarray) else 0
+    if (
+        isinstance(whole, np.ndarray)
+        and whole.ndim == 3
+        and whole.flags.c_contiguous
+        and len(whole) == len(sequences)
+        and all(
+            rows.base is whole
+            and rows.shape[1] == whole.shape[2]
+            and rows.flags.c_contiguous
+            and rows.dtype == whole.dtype
+            and rows.__array_interface__["data"][0] == start + k * whole.strides[0]
+            for k, rows in enumerate(sequences)
+        )
+    ):
+        return whole
+    stack = np.zeros((len(sequences), int(lengths.max()), sequences[0].shape[1]), np.result_type(*sequences))
+    for place, rows in zip(stack, sequences, strict=True):
+        place[: len(rows)] = rows
+    return stack

@@ -245,6 +245,14 @@ class Launch:
     group: tuple[int, ...] | None
 
 
+def set_arguments(kernel: Any, *arguments: Any) -> None:
+    """All arguments of a kernel, None for those that stay as they are."""
+    for place, argument in enumerate(arguments):
+        if argument is not None:
+            kernel.set_arg(place, np.int32(argument) if isinstance(argument, int) else argument)
+    kernel.its_arguments = arguments  # buffers among them live as long as the kernel: OpenCL does not see to that
+
+
 class Opened:
     """What is kept for a device: context, queues, kernels. Use it with :attr:`lock` held."""
 
@@ -290,10 +298,7 @@ class Opened:
                     ) from None
             self.programs[key] = program
         kernel = self.cl.Kernel(program, source)
-        for place, argument in enumerate(arguments):
-            if argument is not None:
-                kernel.set_arg(place, np.int32(argument) if isinstance(argument, int) else argument)
-        kernel.its_arguments = arguments  # buffers among them live as long as the kernel: OpenCL does not see to that
+        set_arguments(kernel, *arguments)
         return kernel
 
     def keep(self, key: Any, plan: "list[Launch]") -> "list[Launch]":
