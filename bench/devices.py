@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import workloads
+from bench.compare import charts
 from fastctc import backends, footprints, morphology
 from fastctc.opencl import Device, devices
 from fastctc.opencl.best_path import BestPath
@@ -217,24 +218,49 @@ def pays(result):
     return said
 
 
-def page(markdown):
+def pictures(result):
+    """The same as curves: array to array, and the kernel alone; none where matplotlib is not installed."""
+    made = []
+    for work, footprint in dict.fromkeys((row["work"], row["footprint"]) for row in result["rows"]):
+        lines = {}
+        for row in result["rows"]:
+            if (row["work"], row["footprint"]) != (work, footprint):
+                continue
+            size = int(row["size"].partition("x")[0])
+            for key, name in (("total", row["who"]), ("kernel", f"{row['who']}, kernel alone")):
+                if key in row:
+                    sizes, times = lines.setdefault(name, ([], []))
+                    sizes.append(size)
+                    times.append(1e3 * row[key])
+        if max(len(sizes) for sizes, _ in lines.values()) > 1:
+            label = "sequences of 100 frames, 80 classes" if work == "best path" else "side of the image (pixels)"
+            try:
+                made.append(charts.curves(lines, f"{work} {footprint}".strip(), label))
+            except ImportError as error:
+                return [f"<p>No curves: {escape(str(error))}</p>"]
+    return made
+
+
+def page(markdown, measured):
     """The same as a page of its own."""
     rows = []
+    results = iter(measured)
     for line in markdown.splitlines():
         if line.startswith("### "):
             rows.append(f"<h2>{escape(line[4:])}</h2>")
+            rows += pictures(next(results))
         elif line.startswith("|---"):
             continue
         elif line.startswith("|"):
             cells = [escape(cell.strip()) for cell in line.strip("|").split("|")]
-            cells = [f"<b>{c.replace('**', '')}</b>" if c.startswith("**") else c for c in cells]
+            cells = [f"<b>{c.replace('**', '', 1).replace('**', '</b>', 1)}" if "**" in c else c for c in cells]
             rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
         elif line.strip():
             rows.append(f"<p>{escape(line.removeprefix('- '))}</p>")
     body = "\n".join(rows).replace("</p>\n<tr>", "</p>\n<table><tr>").replace("</tr>\n<p>", "</tr></table>\n<p>")
     style = (
         "body{font:15px/1.4 sans-serif;margin:2em}td{border:1px solid #bbb;padding:.2em .6em}"
-        "table{border-collapse:collapse}"
+        "table{border-collapse:collapse}svg{max-width:100%;height:auto}"
     )
     return f'<!DOCTYPE html><meta charset="utf-8"><title>Devices</title><style>{style}</style><h1>Devices</h1>{body}\n'
 
@@ -252,7 +278,7 @@ def main():
     markdown = table([mine, *others])
     (out / "devices.json").write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
     (out / "devices.md").write_text(markdown, encoding="utf-8")
-    (out / "devices.html").write_text(page(markdown), encoding="utf-8")
+    (out / "devices.html").write_text(page(markdown, [mine, *others]), encoding="utf-8")
     print(markdown)
 
 

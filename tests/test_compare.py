@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from bench import devices
 from bench.compare import decoding, loss, measure, peers, report
 from fastctc import Alphabet
 
@@ -97,3 +98,29 @@ def test_the_readme_keeps_everything_else(tmp_path):
     readme.write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="once each"):
         report.into_readme(results([]), readme)
+
+
+def test_devices_of_several_machines_on_one_page():
+    pytest.importorskip("matplotlib")
+
+    def machine(name, speed):
+        info = {"name": name, "platform": "P", "driver": "1", "copy_bandwidth": 1e10}
+        work = {"work": "dilation", "footprint": "3x3", "bytes": 1}
+        rows = [{**work, "size": f"{n}x{n}", "who": who, "total": n * time} for n in (64, 512)
+                for who, time in (("compiled", 2e-6), (name, speed * 64 / n))]  # fmt: skip
+        rows[-1] |= {"kernel": 1e-6, "share_of_copy": 0.5}
+        return {
+            "machine": {"system": "S", "processor": f"{name} & co", "date": "today"},
+            "devices": [info],
+            "rows": rows,
+        }
+
+    measured = [machine("one", 1e-6), machine("two", 1e-5)]
+    text = devices.table(measured)
+    assert "- dilation 3x3 on one: pays at 64x64, 512x512" in text
+    assert "- dilation 3x3 on two: pays at 512x512" in text
+    page = devices.page(text, measured)
+    assert page.count("<svg") == 2
+    assert "two &amp; co" in page
+    assert page.count("<table>") == page.count("</table>") == 2
+    assert "**" not in page

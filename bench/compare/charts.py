@@ -48,6 +48,19 @@ def quality(rows: list[Row], key: str, title: str) -> str:
     return _svg(made)
 
 
+def curves(lines: dict[str, tuple[list[float], list[float]]], title: str, xlabel: str) -> str:
+    """Milliseconds over sizes, both logarithmic, a line for each name."""
+    made, axes = figure(1, 1, figsize=(8, 4))
+    for k, (name, (sizes, times)) in enumerate(lines.items()):
+        axes.plot(sizes, times, ("-", "--", "-.", ":")[k % 4], marker="os^vDP"[k % 6], label=name, markersize=4)
+    axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel="ms", title=title)
+    sizes = sorted({size for known, _ in lines.values() for size in known})
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    axes.set_xticks([], minor=True)
+    axes.legend(fontsize=8)
+    return _svg(made)
+
+
 def _svg(made: Any) -> str:
     text = io.StringIO()
     made.savefig(text, format="svg", bbox_inches="tight")
