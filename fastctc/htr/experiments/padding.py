@@ -159,7 +159,8 @@ def findings(result: Padding) -> list[str]:
     for m, mode in enumerate(result.modes):
         must = "can" if result.classes[m] > 1 else "cannot"
         said.append(
-            f"{mode}: a kernel can tell {result.classes[m]} kinds of position apart (rank {result.ranks[m]}), so "
+            f"{mode}: positions are of {result.classes[m]} kind{'s' * (result.classes[m] > 1)} for a kernel (rank "
+            f"{result.ranks[m]}), so "
             f"the corner "
             f"{must} be found; trained, the balanced accuracy over {result.accuracy.shape[1]} seeds is "
             f"{result.accuracy[m].mean():.3f} ± {result.accuracy[m].std():.3f}."

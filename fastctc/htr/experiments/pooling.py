@@ -131,20 +131,24 @@ def plot(result: Pooling) -> Any:
     from fastctc.plotting import figure
 
     n = len(result.names)
-    made, axes = figure(2, n, figsize=(2.6 * n, 5.4))
+    made, axes = figure(2, n, figsize=(2.6 * n, 6.8))
     axes = np.asarray(axes).reshape(2, n)
     for i, name in enumerate(result.names):
         shown = axes[0, i].imshow(result.maps[i], cmap="gray")
-        axes[0, i].set(
-            title=f"{name}\naccuracy {result.accuracy[i, 0]:.2f}", xlabel="column (pixels)", ylabel="row (pixels)"
-        )
-        made.colorbar(shown, ax=axes[0, i], label="p(disc)")
+        axes[0, i].set_title(f"{name}\naccuracy {result.accuracy[i, 0]:.2f}", fontsize=9)
+        made.colorbar(shown, ax=axes[0, i], label="p(disc)", location="bottom").ax.tick_params(rotation=45, labelsize=7)
         piece = result.maps[i][28:36, 28:36]
         deviation = piece - piece.mean()
         limit = max(1e-9, float(np.abs(deviation).max()))
-        shown = axes[1, i].imshow(deviation, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        axes[1, i].set(title="8 × 8 in the middle,\nfrom its mean", xlabel="column (pixels)")
-        made.colorbar(shown, ax=axes[1, i])
+        shown = axes[1, i].imshow(deviation, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=(27.5, 35.5, 35.5, 27.5))
+        for (row, column), value in np.ndenumerate(deviation):  # readable in grey, too
+            if value < -limit / 3:
+                axes[1, i].text(28 + column, 28 + row, "−", ha="center", va="center", color="w")
+        axes[1, i].set_title("8 × 8 in the middle,\nfrom its mean", fontsize=9)
+        bar = made.colorbar(shown, ax=axes[1, i], label="change of p(disc)", location="bottom")
+        bar.ax.tick_params(rotation=45, labelsize=7)
+        for ax in axes[:, i]:
+            ax.set(xlabel="column (pixels)", ylabel="row (pixels)" if i == 0 else "")
     return made
 
 

@@ -17,7 +17,7 @@ WORDS = ["the", "of", "and", "to", "in", "is", "was", "he", "for", "it", "with",
 HEIGHT, WIDTH = 28, 96
 PLACE = 4  # the column where words begin, for networks that are trained at one place
 PLACES = range(2, 36)  # for those that are trained at all
-BATCH = 32
+BATCH, RATE = 32, 5e-3
 
 Ink = npt.NDArray[np.uint8]
 
@@ -67,10 +67,10 @@ def train(shape: Config, *, shifted: bool, steps: int, seed: int) -> dict[str, A
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     model = network.build_model(shape)
-    model.compile(optimizer=keras.optimizers.Adam(1e-2, clipnorm=5.0), loss=network.ctc_loss, jit_compile=False)
+    model.compile(optimizer=keras.optimizers.Adam(RATE, clipnorm=5.0), loss=network.ctc_loss, jit_compile=False)
     short = [word for word in WORDS if len(word) <= 2]  # to begin with: what is where is learned sooner
     for step in range(steps):
-        model.optimizer.learning_rate.assign(1e-2 * min(1.0, 3 * (1 - step / steps)))
+        model.optimizer.learning_rate.assign(RATE * min(1.0, 3 * (1 - step / steps)))
         pool = short if step < steps // 3 else WORDS
         words = [pool[k] for k in rng.integers(len(pool), size=BATCH)]
         inks = [written(word, int(rng.choice(PLACES)) if shifted else PLACE, rng) for word in words]

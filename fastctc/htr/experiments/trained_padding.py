@@ -38,7 +38,7 @@ class TrainedPadding(Result):
 
 
 def run(
-    *, steps: int = 500, seeds: int = 3, modes: tuple[str, ...] = PADDINGS, report: Report = quiet
+    *, steps: int = 800, seeds: int = 3, modes: tuple[str, ...] = PADDINGS, report: Report = quiet
 ) -> TrainedPadding:
     """Train and measure every padding with several seeds."""
     layers = ["relu1", "relu2", "relu3", "lstms1"]

@@ -50,7 +50,7 @@ def run(
     texts: Sequence[str],
     *,
     shifts: int = 32,
-    steps: int = 500,
+    steps: int = 800,
     seeds: int = 3,
     report: Report = quiet,
 ) -> Shifts:
