@@ -19,7 +19,7 @@ def usable(backend: str, name: str) -> None:
     """NotImplementedError, by which asv and the tests skip, with the reason that this backend has no such module."""
     try:
         backends.load(backend, name)
-    except (ImportError, LookupError) as error:
+    except (ImportError, LookupError, ValueError) as error:  # ValueError: from before there was such a backend
         raise NotImplementedError(str(error)) from error
 
 
