@@ -19,6 +19,7 @@ import numpy as np
 
 from bench import workloads
 from bench.compare import charts
+from bench.machine import processor
 from fastctc import backends, footprints, morphology
 from fastctc.opencl import Device, devices
 from fastctc.opencl.best_path import BestPath
@@ -155,18 +156,10 @@ def measure(quick):
     repeats = 3 if quick else 9
     sizes, batches = (SIZES[3:5], BATCHES[:3]) if quick else (SIZES, BATCHES)
     return {
-        "machine": {"system": platform.platform(), "processor": _processor(), "date": str(date.today())},
+        "machine": {"system": platform.platform(), "processor": processor(), "date": str(date.today())},
         "devices": [{**info.to_dict(), "copy_bandwidth": device_copy[info.index]} for _, info in found],
         "rows": dilations(found, repeats, sizes) + best_paths(found, repeats, batches),
     }
-
-
-def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def table(measured):

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.compare import charts
 from bench.compare.measure import Row
+from bench.machine import processor
 
 TITLES = {
     "best_path": "Best path",
@@ -40,18 +41,13 @@ PACKAGES = ("fastctc", "fast-ctc-decode", "pyctcdecode", "kenlm", "flashlight-te
 
 def machine() -> dict[str, Any]:
     """Where and when, and which versions."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        processor = platform.processor()
     versions = {}
     for name in PACKAGES:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = "not installed"
-    return {"processor": processor, "system": platform.system(), "python": platform.python_version(),
+    return {"processor": processor(), "system": platform.system(), "python": platform.python_version(),
             "date": str(date.today()), "versions": versions}  # fmt: skip
 
 
