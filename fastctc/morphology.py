@@ -303,8 +303,13 @@ def _extremes(
         at, iterations = (iterations * at[0], iterations * at[1]), 1
     twin = backends.load(backend, "morphology")
     result = pixels if pixels.ndim == 3 else pixels[None]
-    for _ in range(iterations):
-        result = twin.extremes(result, mask, at, mode, fill, largest)
+    place = None
+    if out is not None and iterations and channel_axis is None:
+        place = _place(out, pixels, dtype)
+    for left in range(iterations, 0, -1):
+        result = twin.extremes(result, mask, at, mode, fill, largest, place if left == 1 else None)
+    if place is not None and out is not None:
+        return out
     if pixels.ndim == 2:
         result = result[0]
     if dtype.kind == "b":
@@ -339,6 +344,17 @@ def _difference(high: Image, low: Image, out: Image | None) -> Image:
         with np.errstate(invalid="ignore"):  # infinity minus infinity
             return _given(np.where(high > low, high - low, np.float32(0)), out)
     return _given(high - np.minimum(high, low), out)
+
+
+def _place(out: Image, pixels: Image, dtype: np.dtype[Any]) -> Image | None:
+    """``out`` as twins see it, (N, H, W), if the result can be put there directly."""
+    if out.shape != pixels.shape or out.dtype != dtype:
+        raise ValueError(f"out must be {pixels.shape} of {dtype}, got {out.shape} of {out.dtype}")
+    flags = out.flags
+    if not (flags.c_contiguous and flags.aligned and flags.writeable) or np.may_share_memory(out, pixels):
+        return None
+    place = out.view(pixels.dtype)
+    return place if place.ndim == 3 else place[None]
 
 
 def _given(result: Image, out: Image | None) -> Image:

@@ -185,6 +185,10 @@ __kernel void morphology(__global const T *restrict images, __global T *restrict
         __global const T *p = image + (size_t)ya * width + x;
         const int below = pair ? width : 0;
         int i = low;
+        if (low) { /* from the second vector on the ring is written and read in whole lines of the cache */
+            BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)
+            i = VN;
+        }
         for (; i + VN <= high; i += VN) BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)
         i = high - VN; /* the last vector overlaps the one before */
         BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)

@@ -272,6 +272,34 @@ def test_strides_channels_and_out(fast):
     np.testing.assert_array_equal(dilation(swapped, 3, backend=fast), dilation(big.astype("u2"), 3))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "float32"])
+@pytest.mark.parametrize("iterations", [0, 1, 3])
+def test_any_place_for_the_result(dtype, iterations, fast):
+    """A contiguous one is written to directly; one with strides, or that is (part of) the image, is not."""
+    rng = np.random.default_rng(8)
+    image = (rng.random((2, 9, 40)) * 3).astype(dtype)
+    options = {"iterations": iterations, "border": "edge", "backend": fast}
+    expected = dilation(image, (2, 3), **options)
+    memory = np.zeros((4, 9, 40), dtype)
+    overlapping = memory[1:3]
+    memory[:2] = image
+    for source, out in (
+        (image, np.zeros((2, 9, 40), dtype)),
+        (image, np.zeros((2, 9, 80), dtype)[:, :, ::2]),
+        (memory[:2], overlapping),
+        (np.asfortranarray(image), np.zeros((2, 9, 40), dtype)),
+    ):
+        assert dilation(source, (2, 3), out=out, **options) is out
+        np.testing.assert_array_equal(out, expected)
+    if iterations:
+        read_only = np.zeros((2, 9, 40), dtype)
+        read_only.flags.writeable = False
+        with pytest.raises(ValueError, match="read-only"):
+            dilation(image, (2, 3), out=read_only, **options)
+    with pytest.raises(ValueError, match="out must be"):
+        dilation(image, (2, 3), out=np.zeros((9, 40), dtype), **options)
+
+
 def test_results_do_not_share_memory_with_the_image(fast):
     image = np.zeros((5, 5), np.uint8)
     for times in (0, 1):

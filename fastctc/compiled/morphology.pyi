@@ -9,10 +9,15 @@ _Mask = npt.NDArray[np.bool_]
 _Place = tuple[int, int]
 
 def runs(mask: _Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]: ...
-def extremes(images: _Images, mask: _Mask, anchor: _Place, border: str, fill: float, largest: bool) -> _Images: ...
-def extremes_into(
-    images: _Images, mask: _Mask, anchor: _Place, border: str, fill: float, largest: bool, result: _Images
-) -> None: ...
+def extremes(
+    images: _Images,
+    mask: _Mask,
+    anchor: _Place,
+    border: str,
+    fill: float,
+    largest: bool,
+    result: _Images | None = None,
+) -> _Images: ...
 def extremes_of_each(
     images: _Images,
     masks: Sequence[_Mask],

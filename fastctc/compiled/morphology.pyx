@@ -39,23 +39,16 @@ def runs(mask) -> tuple:
     return np.stack([rows, first, lengths, number], axis=1).astype(np.int32), kinds.astype(np.int32)
 
 
-def extremes(images, mask, anchor, border, fill, largest):
-    if images.ndim != 3 or not images.flags.c_contiguous or images.dtype.name not in KINDS:
-        raise ValueError("images must be (N, H, W), contiguous, of uint8, uint16, int16 or float32")
-    result = np.empty_like(images)
-    extremes_into(images, mask, anchor, border, fill, largest, result)
-    return result
-
-
-def extremes_into(images, mask, anchor, border, fill, largest, result):
-    """The same with a place for the result."""
+def extremes(images, mask, anchor, border, fill, largest, result=None):
+    if result is None:
+        result = np.empty_like(images, order="C")
     if images.ndim != 3 or images.dtype.name not in KINDS or images.shape != result.shape \
-            or images.dtype != result.dtype:
-        raise ValueError("images and result must be (N, H, W), of the same uint8, uint16, int16 or float32")
+            or images.dtype != result.dtype or not images.flags.c_contiguous or not result.flags.c_contiguous:
+        raise ValueError("images and result must be (N, H, W), contiguous, of the same uint8, uint16, int16 or float32")
     if mask.ndim != 2 or not mask.size or not (0 <= anchor[0] < mask.shape[0] and 0 <= anchor[1] < mask.shape[1]):
         raise ValueError("mask must be (h, w) with the anchor inside")
     if not images.size:
-        return
+        return result
     cdef plan_t plan
     cdef const unsigned char[::1] source = images.reshape(-1).view(np.uint8)
     cdef unsigned char[::1] target = result.reshape(-1).view(np.uint8)
@@ -77,7 +70,7 @@ def extremes_into(images, mask, anchor, border, fill, largest, result):
         found = runs(mask)
         if not len(found[0]):  # under an empty mask is nothing
             result[...] = _never(images.dtype, largest)
-            return
+            return result
         table, lengths = found
         plan.runs, plan.n_runs = &table[0, 0], table.shape[0]
         plan.lengths, plan.n_lengths = &lengths[0], lengths.shape[0]
@@ -86,12 +79,13 @@ def extremes_into(images, mask, anchor, border, fill, largest, result):
             failed |= extremes_of_image(code, up, &source[n * step], &target[n * step], &plan)
     if failed:
         raise MemoryError("there is no memory for the rows that the footprint needs")
+    return result
 
 
 def extremes_of_each(images, masks, anchors, border, fill, largest):
     result = np.empty_like(images)
     for n, (mask, anchor, side) in enumerate(zip(masks, anchors, largest, strict=True)):
-        extremes_into(images[n : n + 1], mask, anchor, border, fill, side, result[n : n + 1])
+        extremes(images[n : n + 1], mask, anchor, border, fill, side, result[n : n + 1])
     return result
 
 

@@ -35,9 +35,19 @@ class Morphology:
     def __init__(self, device: Device) -> None:
         self.device = device
 
-    def extremes(self, images: Images, mask: Mask, anchor: Place, border: str, fill: float, largest: bool) -> Images:
+    def extremes(
+        self,
+        images: Images,
+        mask: Mask,
+        anchor: Place,
+        border: str,
+        fill: float,
+        largest: bool,
+        result: Images | None = None,
+    ) -> Images:
         """See fastctc.reference.morphology."""
-        result = np.empty_like(images)
+        if result is None:
+            result = np.empty_like(images)
         if not images.size:
             return result
         opened = self.device._opened

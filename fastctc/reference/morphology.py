@@ -14,21 +14,25 @@ Place = tuple[int, int]
 _PAD_MODES: dict[str, Any] = {"ignore": "constant", "constant": "constant", "edge": "edge", "reflect": "symmetric"}
 
 
-def extremes(images: Images, mask: Mask, anchor: Place, border: str, fill: float, largest: bool) -> Images:
+def extremes(
+    images: Images, mask: Mask, anchor: Place, border: str, fill: float, largest: bool, result: Images | None = None
+) -> Images:
     """The largest (or smallest) pixel under the mask, for every pixel and every image.
 
     result[n, y, x] = extreme of images[n, y + i - anchor[0], x + j - anchor[1]] over all mask[i, j] that are set.
 
     ``images`` is (N, H, W), ``mask`` boolean (h, w). Outside the image stands ``fill`` where the border is "ignore" or
     "constant", the nearest pixel with "edge", the image mirrored about its edge with "reflect". NaN counts as
-    ``worst``, the value that never wins, and −0 as 0.
+    ``worst``, the value that never wins, and −0 as 0. ``result`` is where it is put: another array of the same kind.
     """
     worst = _worst(images.dtype, largest)
     extreme = np.maximum if largest else np.minimum
     if images.dtype.kind == "f":
         images = np.where(np.isnan(images), worst, images + 0).astype(images.dtype)
     _, height, width = images.shape
-    result = np.full(images.shape, worst, images.dtype)
+    if result is None:
+        result = np.empty(images.shape, images.dtype)
+    result[...] = worst
     if not images.size:
         return result
     (top, left), (rows, columns) = anchor, mask.shape
