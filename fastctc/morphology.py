@@ -12,7 +12,7 @@ from fastctc.footprints import Footprint, Mask, as_mask
 
 Image = npt.NDArray[Any]
 Border = Literal["ignore", "edge", "reflect"] | float
-TYPES = ("uint8", "uint16", "int16", "float32")
+TYPES = {np.dtype(name): name for name in ("uint8", "uint16", "int16", "float32")}  # dtype.name takes microseconds
 
 
 def erosion(
@@ -383,8 +383,8 @@ def _as_pixels(image: npt.ArrayLike, channel_axis: int | None = None) -> tuple[I
         pixels = np.ascontiguousarray(pixels)
     if dtype.kind == "b":
         return pixels.view(np.uint8), dtype
-    if dtype.name not in TYPES:
-        raise TypeError(f"an image must be of {', '.join(TYPES)} or bool, got {dtype}")
+    if dtype not in TYPES:
+        raise TypeError(f"an image must be of {', '.join(TYPES.values())} or bool, got {dtype}")
     return pixels, dtype
 
 

@@ -19,7 +19,7 @@ cdef extern from "reconstruction.h":
     int reconstructed(char, bint, int, void *, const void *, ptrdiff_t, ptrdiff_t) noexcept nogil
 
 cdef dict BORDERS = {"ignore": 0, "constant": 1, "edge": 2, "reflect": 3}
-cdef dict KINDS = {"uint8": b"B", "uint16": b"H", "int16": b"h", "float32": b"f"}
+cdef str KINDS = "BHhf"  # dtype.char of uint8, uint16, int16, float32
 cdef double LENGTH_COST = 2.5  # a row of windows of one length costs as much as so many comparisons
 
 
@@ -42,7 +42,7 @@ def runs(mask) -> tuple:
 def extremes(images, mask, anchor, border, fill, largest, result=None):
     if result is None:
         result = np.empty_like(images, order="C")
-    if images.ndim != 3 or images.dtype.name not in KINDS or images.shape != result.shape \
+    if images.ndim != 3 or images.dtype.char not in KINDS or images.shape != result.shape \
             or images.dtype != result.dtype or not images.flags.c_contiguous or not result.flags.c_contiguous:
         raise ValueError("images and result must be (N, H, W), contiguous, of the same uint8, uint16, int16 or float32")
     if mask.ndim != 2 or not mask.size or not (0 <= anchor[0] < mask.shape[0] and 0 <= anchor[1] < mask.shape[1]):
@@ -54,8 +54,7 @@ def extremes(images, mask, anchor, border, fill, largest, result=None):
     cdef unsigned char[::1] target = result.reshape(-1).view(np.uint8)
     cdef const int32_t[:, ::1] table
     cdef const int32_t[::1] lengths
-    cdef bytes kind = KINDS[images.dtype.name]
-    cdef char code = kind[0]
+    cdef char code = ord(images.dtype.char)
     cdef bint up = largest
     cdef Py_ssize_t n, n_images = images.shape[0], step = images.shape[1] * images.shape[2] * images.itemsize
     cdef int failed = 0
@@ -90,7 +89,7 @@ def extremes_of_each(images, masks, anchors, border, fill, largest):
 
 
 def reconstruction(seed, mask, bint grow, int connectivity):
-    if seed.ndim != 2 or seed.shape != mask.shape or seed.dtype != mask.dtype or seed.dtype.name not in KINDS:
+    if seed.ndim != 2 or seed.shape != mask.shape or seed.dtype != mask.dtype or seed.dtype.char not in KINDS:
         raise ValueError("seed and mask must be (H, W), of the same uint8, uint16, int16 or float32")
     result = np.ascontiguousarray(seed + 0 if seed.dtype.kind == "f" else seed.copy())  # -0 becomes 0
     limit = np.ascontiguousarray(mask + 0 if mask.dtype.kind == "f" else mask)
@@ -98,8 +97,7 @@ def reconstruction(seed, mask, bint grow, int connectivity):
         return result
     cdef unsigned char[::1] pixels = result.reshape(-1).view(np.uint8)
     cdef const unsigned char[::1] bounds = limit.reshape(-1).view(np.uint8)
-    cdef bytes kind = KINDS[seed.dtype.name]
-    cdef char code = kind[0]
+    cdef char code = ord(seed.dtype.char)
     cdef ptrdiff_t height = seed.shape[0], width = seed.shape[1]
     cdef int failed
     with nogil:
