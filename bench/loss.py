@@ -30,8 +30,8 @@ class Text:
     def time_posteriors(self, *_):
         self.loss.posteriors(self.frames, self.labels, self.blank, True)
 
-    def track_log_probability(self, *_):
-        return self.loss.log_probability(self.frames, self.labels, self.blank, True)
+    def track_cost(self, *_):
+        return -self.loss.log_probability(self.frames, self.labels, self.blank, True)
 
 
-Text.track_log_probability.unit = "nats"
+Text.track_cost.unit = "nats"

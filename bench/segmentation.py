@@ -1,4 +1,4 @@
-"""From a page to lines and words: time, memory, and how many words are found."""
+"""From a page to lines and words: time, memory, and how many words are missed."""
 
 import numpy as np
 
@@ -26,6 +26,6 @@ class Page:
     def peakmem_segment(self, *_):
         self.run(self.image)
 
-    def track_words_found(self, *_):
+    def track_words_missed(self, *_):
         found = [word for line in self.run(self.image).lines for word in line.words]
-        return float(np.mean([any(word.iou(other) >= 0.5 for other in found) for word in self.truth]))
+        return float(np.mean([not any(word.iou(other) >= 0.5 for other in found) for word in self.truth]))

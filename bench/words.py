@@ -48,18 +48,18 @@ class LexiconSize:
     def time_build(self, *_):
         Lexicon.from_words(self.words, self.alphabet)
 
-    def track_right(self, *_):
+    def track_wrong(self, *_):
         return float(
             np.mean(
                 [
-                    self.decoder.decode(frames)[0].text == truth
+                    self.decoder.decode(frames)[0].text != truth
                     for frames, truth in zip(self.frames, self.truths, strict=True)
                 ]
             )
         )
 
 
-LexiconSize.track_right.unit = "share of words"
+LexiconSize.track_wrong.unit = "share of words"
 
 
 class Tolerance:
@@ -98,11 +98,11 @@ class Passing:
     def time_decode(self, *_):
         self.decoder.decode(self.frames)
 
-    def track_score(self, *_):
-        return self.decoder.decode(self.frames)[0].score
+    def track_cost(self, *_):
+        return -self.decoder.decode(self.frames)[0].score
 
 
-Passing.track_score.unit = "nats"
+Passing.track_cost.unit = "nats"
 
 
 class Saved:
@@ -146,11 +146,11 @@ class RunningWords:
     def time_decode(self, *_):
         self.decoder.decode(self.frames)
 
-    def track_score(self, *_):
-        return self.decoder.decode(self.frames)[0].score
+    def track_cost(self, *_):
+        return -self.decoder.decode(self.frames)[0].score
 
 
-RunningWords.track_score.unit = "nats"
+RunningWords.track_cost.unit = "nats"
 
 
 class Model:
