@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import fastctc
-from fastctc.commands import align, decode, devices, experiment, lm, morph, read, synthesize, train, tune
+from fastctc.commands import align, decode, devices, experiment, lm, morph, read, segment, synthesize, train, tune
 
 COMMANDS = {
     "decode": decode,
@@ -18,6 +18,7 @@ COMMANDS = {
     "morph": morph,
     "devices": devices,
     "read": read,
+    "segment": segment,
     "train": train,
     "synthesize": synthesize,
 }

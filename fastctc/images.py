@@ -1,4 +1,4 @@
-"""Image files: found, read without losing bits, written beside and renamed. Pillow does the work."""
+"""Image files: found, read without losing bits, written beside and renamed. Pillow and PDFium do the work."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm")
+DOCUMENTS = (*ENDINGS, ".pdf")
+DPI = 300  # at which the pages of a PDF are drawn
 WIDEST = 30_000  # pixels in a row or column: more is no picture of writing
 INSTALL = 'images need Pillow: pip install "fastctc[htr]"'
 
 
-def find(paths: Iterable[str | PathLike[str]]) -> Iterator[Path]:
+def find(paths: Iterable[str | PathLike[str]], endings: tuple[str, ...] = ENDINGS) -> Iterator[Path]:
     """The paths themselves, and the image files below those that are folders, in the order of their names."""
     for path in map(Path, paths):
         if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS)
+            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in endings)
         else:
             yield path
 
@@ -35,7 +37,10 @@ def read(path: str | PathLike[str]) -> npt.NDArray[Any]:
 
 
 def read_all(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
-    """All pictures of a file, which may have several (TIFF)."""
+    """All pictures of a file, which may have several (TIFF, PDF)."""
+    if Path(path).suffix.lower() == ".pdf":
+        yield from _pages(path)
+        return
     try:
         from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
     except ImportError as error:
@@ -53,6 +58,23 @@ def read_all(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
         raise ValueError("there is no such file") from None
     except (UnidentifiedImageError, OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f"the image cannot be decoded: {error}") from None
+
+
+def _pages(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
+    try:
+        import pypdfium2
+    except ImportError as error:
+        raise ImportError(f'PDF needs pypdfium2: pip install "fastctc[pdf]" ({error})') from None
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except FileNotFoundError:
+        raise ValueError("there is no such file") from None
+    except pypdfium2.PdfiumError as error:
+        raise ValueError(f"the PDF cannot be opened: {error}") from None
+    for page in document:
+        if max(page.get_size()) * DPI / 72 > WIDEST:
+            raise ValueError(f"pages must be at most {WIDEST} pixels wide and high at {DPI} DPI")
+        yield page.render(scale=DPI / 72, grayscale=True).to_numpy().squeeze()
 
 
 def _as_array(picture: Any) -> npt.NDArray[Any]:

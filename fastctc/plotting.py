@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from fastctc.htr.reader import Line
+    from fastctc.segmentation import TextLine
 
 INSTALL = 'plots need matplotlib: pip install "fastctc[plot]"'
 
@@ -80,6 +81,23 @@ def plot_reliability(
     ax.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.05), title="Reliability")
     ax.legend(loc="upper left")
     return ax
+
+
+def draw_boxes(image: npt.NDArray[np.uint8], lines: "Sequence[TextLine]") -> npt.NDArray[np.uint8]:
+    """The image with its lines, numbered in reading order, and their words."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.fromarray(image).convert("RGB")
+    scale = max(1, round(min(picture.size) / 900))
+    draw = ImageDraw.Draw(picture)
+    for number, line in enumerate(lines, 1):
+        b = line.box
+        draw.rectangle((b.left, b.top, b.right, b.bottom), outline=(30, 80, 180), width=scale)
+        font = ImageFont.load_default(float(np.clip(b.height * 0.35, 11, 40)))
+        draw.text((b.left - 3 * scale, b.top), str(number), fill=(30, 80, 180), font=font, anchor="rt")
+        for word in line.words:
+            draw.rectangle((word.left, word.top, word.right, word.bottom), outline=(200, 90, 0), width=scale)
+    return np.asarray(picture)
 
 
 def draw_overlay(image: npt.NDArray[np.uint8], lines: "Sequence[Line]", doubtful: float = 0.5) -> npt.NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """Data in all layouts, synthesis, segmentation, reading, documents, confidence and the commands around them."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -466,6 +467,40 @@ def test_read_from_the_command_line(font_file, tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["level"] == "line"
     assert fastctc("read", "p.png", "--min-confidence", "2", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("level", ["line", "word"])
+def test_segment_from_the_command_line(level, font_file, tmp_path):
+    image, _ = page(font_file, n_lines=2)
+    for folder in ("a", "b"):  # two pages of the same name
+        (tmp_path / folder).mkdir()
+        images.save(tmp_path / folder / "p.png", image)
+    (tmp_path / "b" / "bad.png").write_bytes(b"junk")
+    done = fastctc("segment", "a", "b", "--out", "out", "--overlay", "--level", level, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "bad.png: the image cannot be decoded" in done.stderr
+    with (tmp_path / "out" / "boxes.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    layout = segment_page(image)
+    boxes = [line.box for line in layout.lines] if level == "line" else [w for line in layout.lines for w in line.words]
+    assert [[int(row[side]) for side in ("left", "top", "right", "bottom")] for row in rows] == 2 * [
+        [b.left, b.top, b.right, b.bottom] for b in boxes
+    ]
+    assert len({row["image"] for row in rows}) == len(rows)
+    for row in rows:
+        cut = images.read(tmp_path / "out" / row["image"])
+        assert cut.shape[0] >= int(row["bottom"]) - int(row["top"])
+        assert cut.min() < 100
+    assert images.read(tmp_path / "out" / "p_boxes.png").shape == (*layout.image.shape, 3)
+    assert (tmp_path / "out" / "p-2_boxes.png").exists()
+    assert fastctc("segment", "a", "--out", "out", "--margin", "-1", cwd=tmp_path).returncode == 2
+
+
+def test_segment_an_empty_page(tmp_path):
+    images.save(tmp_path / "p.png", np.full((300, 300), 255, np.uint8))
+    done = fastctc("segment", "p.png", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "there is no writing" in done.stderr
 
 
 def test_read_a_pdf(font_file, tmp_path):

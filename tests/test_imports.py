@@ -68,7 +68,7 @@ ALLOWED = {
     "morphology": {"backends", "footprints"},
     "opencl": {"backends", "footprints", "morphology", "opencl"},
     "segmentation": {"morphology"},
-    "plotting": {"htr"},  # only for type checkers
+    "plotting": {"htr", "segmentation"},  # only for type checkers
     "htr": {
         "alphabet",
         "decoders",

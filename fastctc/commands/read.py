@@ -2,7 +2,6 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +56,12 @@ def run(options: Namespace) -> int:
     except (OSError, ValueError, ImportError) as error:
         options.parser.error(str(error))
     out = Path(options.out) if options.out else None
-    files = [Path(p) for p in options.files if Path(p).suffix.lower() == ".pdf"]
-    files = sorted(files + list(images.find(p for p in options.files if Path(p).suffix.lower() != ".pdf")))
+    files = list(images.find(options.files, images.DOCUMENTS))
     failed = 0
     with Progress(len(files), "files") as progress:
         for file in files:
             try:
-                for number, picture in enumerate(_pictures(file), 1):
+                for number, picture in enumerate(images.read_all(file), 1):
                     name = file.name if number == 1 else f"{file.name}[{number}]"
                     lines, seen = _read(reader, options.level, picture)
                     document = documents.write(
@@ -98,22 +96,6 @@ def _reader(options: Namespace) -> Any:
         arpa = options.lm.endswith((".arpa", ".arpa.gz"))
         ngram = NGram.from_arpa(options.lm, unit="word" if lexicon else "character") if arpa else NGram.load(options.lm)
     return Reader(**plain, lexicon=lexicon, ngram=ngram, lm_weight=options.lm_weight)
-
-
-def _pictures(file: Path) -> Iterator[Any]:
-    if file.suffix.lower() != ".pdf":
-        yield from images.read_all(file)
-        return
-    try:
-        import pypdfium2
-    except ImportError as error:
-        raise ImportError(f'PDF needs pypdfium2: pip install "fastctc[pdf]" ({error})') from None
-    try:
-        document = pypdfium2.PdfDocument(file)
-    except pypdfium2.PdfiumError as error:
-        raise ValueError(f"the PDF cannot be opened: {error}") from None
-    for page in document:
-        yield page.render(scale=300 / 72, grayscale=True).to_numpy().squeeze()
 
 
 def _read(reader: Any, level: str, picture: Any) -> tuple[list[Any], Any]:
