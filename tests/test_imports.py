@@ -68,6 +68,7 @@ ALLOWED = {
     "morphology": {"backends", "footprints"},
     "opencl": {"backends", "footprints", "morphology", "opencl"},
     "segmentation": {"morphology"},
+    "distributed": {"hypothesis", "decoders", "htr"},  # the latter two only for type checkers
     "plotting": {"htr", "segmentation"},  # only for type checkers
     "htr": {
         "alphabet",
