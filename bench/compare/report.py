@@ -93,8 +93,8 @@ def _table(rows: list[Row]) -> list[str]:
     lines = ["| who | how | ms | ratio | " + " | ".join(QUALITIES[key][0] for key in extra) + (" |" if extra else "")]
     lines.append("|---|---|---:|---:|" + "---:|" * len(extra))
     for row in rows:
-        cells = [row["who"], row["settings"], f"{row['ms']:.3g} ({row['low']:.3g}–{row['high']:.3g})",
-                 f"{row['ratio']:.3g}",
+        cells = [row["who"], row["settings"], f"{_number(row['ms'])} ({_number(row['low'])}–{_number(row['high'])})",
+                 _number(row["ratio"]),
                  *(QUALITIES[key][1].format(row[key]) if key in row else "" for key in extra)]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return lines
@@ -138,13 +138,15 @@ def short(results: dict[str, Any]) -> str:
         if name in ("accuracy", "process"):
             continue
         for work, rows in _by_work(section["rows"]):
-            others = ", ".join(f"{r['who']} ({r['settings']}) {r['ratio']:.3g}" for r in rows if r["who"] != "fastctc")
+            others = ", ".join(
+                f"{r['who']} ({r['settings']}) {_number(r['ratio'])}" for r in rows if r["who"] != "fastctc"
+            )
             lines.append(f"| {TITLES[name]}: {work} | {_time(rows[0]['ms'])} | {others} |")
     if "accuracy" in results["sections"]:
         for work, rows in _by_work(results["sections"]["accuracy"]["rows"]):
             lines += ["", f"{work[0].upper()}{work[1:]}, read by the network that comes along:", "",
                       "| who | how | CER | WER | ms |", "|---|---|---:|---:|---:|"]  # fmt: skip
-            lines += [f"| {r['who']} | {r['settings']} | {r['cer']:.1%} | {r['wer']:.1%} | {r['ms']:.3g} |"
+            lines += [f"| {r['who']} | {r['settings']} | {r['cer']:.1%} | {r['wer']:.1%} | {_number(r['ms'])} |"
                       for r in sorted(rows, key=lambda r: r["cer"])]  # fmt: skip
     if "process" in results["sections"]:
         lines += ["", "| whole processes | | time | peak MB |", "|---|---|---:|---:|"]
@@ -161,6 +163,10 @@ def short(results: dict[str, Any]) -> str:
     ]
     lines += [f"- {line}" for line in lost_ones]
     return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _time(ms: float) -> str:
