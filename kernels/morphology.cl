@@ -118,16 +118,35 @@ inline vec window(__global const T *p) {
     return v;
 }
 
-/* The same at one pixel, which may be at the edge. */
-inline T single(__global const T *image, int x, int y, int width, int height) {
-    T v = WORST;
-    for (int k = 0; k < COLUMNS; k++) {
-        const int from = source_of(x + k, width);
-        const T p = from < 0 ? (T)(OUTSIDE) : image[(size_t)y * width + from];
-        const T q = from < 0 ? p : CLEAN(p);
-        v = BETTER(v, q);
-    }
+/* The same at the left edge, where the windows of p[0] on begin `low` pixels before the row, and at the right edge, where
+   those of p[n - VN] on end after it: put together in local memory, of which 2 VN pixels are needed. What stands outside is
+   there already if it is always the same. */
+inline vec together(__local const T *side) {
+    vec v = LOAD(side);
+    #pragma unroll
+    for (int k = 1; k < COLUMNS; k++) v = better(v, LOAD(side + k));
     return v;
+}
+
+inline vec window_left(__global const T *p, __local T *side, int x, int low, int width) {
+#if BORDER >= 2
+    for (int i = 0; i < low; i++) { const T v = p[source_of(x + i, width) - x]; side[i] = CLEAN(v); }
+#endif
+    STORE(side + low, CLEANED(GLOAD(p + low)));
+    STORE(side + COLUMNS - 1, CLEANED(GLOAD(p + COLUMNS - 1)));
+    return together(side);
+}
+
+inline vec window_right(__global const T *p, __local T *side, int x, int n, int beyond, int width) {
+#if BORDER >= 2
+    for (int i = 0; i < beyond; i++) {
+        const T v = p[source_of(x + n + COLUMNS - 1 - beyond + i, width) - x];
+        side[VN + COLUMNS - 1 - beyond + i] = CLEAN(v);
+    }
+#endif
+    STORE(side, CLEANED(GLOAD(p + n - VN)));
+    STORE(side + COLUMNS - 1 - beyond, CLEANED(GLOAD(p + n - VN + COLUMNS - 1 - beyond)));
+    return together(side);
 }
 
 /* Two results from the windows a and b of their last rows. The ring holds the ROWS - 1 rows before: the oldest, at[0],
@@ -146,19 +165,19 @@ inline T single(__global const T *image, int x, int y, int width, int height) {
     }
 #define KEEP_WHOLE(p, v, left) GSTORE(p, v)
 #define KEEP_PART(p, v, left) put(p, row, v, left)
-#define SET(p, v, ...) (*(p) = (v))
 
 /* COLUMNS, ROWS: the rectangle, ROWS <= 7; LEFT, TOP: its anchor. row: WHOLE(tile) + COLUMNS + 2 VN pixels,
-   ring: ROWS + 1 rows of PITCH(tile). */
+   ring: ROWS + 1 rows of PITCH(tile), sides: 8 VN. */
 __kernel void morphology(__global const T *restrict images, __global T *restrict results, int width, int height,
-                         int tile, int band, __local T *row, __local T *ring) {
+                         int tile, int band, __local T *row, __local T *ring, __local T *sides) {
     const int x0 = get_group_id(0) * tile, y0 = get_group_id(1) * band;
     if (x0 >= width || y0 >= height) return;
     __global const T *image = images + (size_t)get_group_id(2) * width * height;
     __global T *result = results + (size_t)get_group_id(2) * width * height;
     const int n = min(tile, width - x0), pitch = PITCH(tile), y1 = min(y0 + band, height), x = x0 - LEFT;
     /* windows that do not hang over the edge */
-    const int low = max(0, -x), high = min(n, width - x - COLUMNS + 1);
+    const int low = max(0, -x), high = min(n, width - x - COLUMNS + 1), beyond = n - high;
+    for (int i = 0; i < 8 * VN; i += VN) STORE(sides + i, (vec)(OUTSIDE));
     for (int j = 0; j < ROWS - 1; j++) windows(image, row, ring + j * pitch, y0 - TOP + j, x, n, width, height);
     int oldest = 0;
     for (int y = y0; y < y1; y += 2) {
@@ -172,7 +191,7 @@ __kernel void morphology(__global const T *restrict images, __global T *restrict
         oldest = oldest + 2 > ROWS ? oldest + 1 - ROWS : oldest + 2;
         /* an odd last row has no partner: its result is written over that of the row that is not there */
         __global T *o = result + (size_t)y * width + x0, *after = pair ? o + width : o;
-        if (COLUMNS > 8 || ya < 0 || ya + pair >= height || high - low < VN) {
+        if (COLUMNS > 8 || ya < 0 || ya + pair >= height || high - low < VN + COLUMNS) {
             windows(image, row, ring + at[ROWS - 1], ya, x, n, width, height);
             windows(image, row, ring + at[ROWS], ya + pair, x, n, width, height);
             int i = 0;
@@ -184,18 +203,22 @@ __kernel void morphology(__global const T *restrict images, __global T *restrict
         }
         __global const T *p = image + (size_t)ya * width + x;
         const int below = pair ? width : 0;
-        int i = low;
-        if (low) { /* from the second vector on the ring is written and read in whole lines of the cache */
-            BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)
+        int i = 0;
+        if (low) {
+            BOTH(vec, 0, window_left(p, sides, x, low, width), window_left(p + below, sides + 2 * VN, x, low, width), LOAD,
+                 better, STORE, KEEP_WHOLE)
             i = VN;
         }
         for (; i + VN <= high; i += VN) BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)
-        i = high - VN; /* the last vector overlaps the one before */
-        BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)
-        for (i = 0; i < n; i = i + 1 == low ? high : i + 1) {
-            if (i >= low && i < high) i = high;
-            if (i >= n) break;
-            BOTH(T, i, single(image, x + i, ya, width, height), single(image, x + i, ya + pair, width, height), *, BETTER, SET, SET)
+        /* the last vectors overlap those before */
+        if (i < (beyond ? n - VN : n)) {
+            i = high - VN;
+            BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)
+        }
+        if (beyond) {
+            i = n - VN;
+            BOTH(vec, i, window_right(p, sides + 4 * VN, x, n, beyond, width),
+                 window_right(p + below, sides + 6 * VN, x, n, beyond, width), LOAD, better, STORE, KEEP_WHOLE)
         }
     }
 }

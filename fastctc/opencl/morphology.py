@@ -202,7 +202,7 @@ def _plan(
         row, pitch = tile + columns + 2 * lanes, tile + 6 * lanes
         if rows <= FEW_ROWS:
             sizes = f"ROWS={rows}", f"COLUMNS={columns}", f"TOP={top}", f"LEFT={left}"
-            memory = make(row), make((rows + 1) * pitch)
+            memory = make(row), make((rows + 1) * pitch), make(8 * lanes)
             kernel = opened.kernel(
                 "morphology", ("LOW", *sizes, *defines), None, None, width, height, tile, band, *memory
             )
