@@ -151,17 +151,17 @@ inline vec window_right(__global const T *p, __local T *side, int x, int n, int 
 
 /* Two results from the windows a and b of their last rows. The ring holds the ROWS - 1 rows before: the oldest, at[0],
    only the first result needs, the others both; a and b go to the two places after them. */
-#define BOTH(TYPE, i, a, b, OF, BEST, TO, KEEP)                                                  \
-    {                                                                                            \
-        const TYPE a_ = a, b_ = b;                                                               \
-        TYPE shared_ = a_;                                                                       \
-        _Pragma("unroll") for (int j = 1; j < ROWS - 1; j++) shared_ = BEST(shared_, OF(ring + at[j] + i)); \
-        const TYPE first_ = ROWS > 1 ? BEST(shared_, OF(ring + at[0] + i)) : a_;                 \
-        const TYPE second_ = ROWS > 1 ? BEST(shared_, b_) : b_;                                  \
-        TO(ring + at[ROWS - 1] + i, a_);                                                         \
-        TO(ring + at[ROWS] + i, b_);                                                             \
-        KEEP(after + i, second_, n - i);                                                         \
-        KEEP(o + i, first_, n - i);                                                              \
+#define BOTH(i, a, b, KEEP)                                                                              \
+    {                                                                                                    \
+        const vec a_ = a, b_ = b;                                                                        \
+        vec shared_ = a_;                                                                                \
+        _Pragma("unroll") for (int j = 1; j < ROWS - 1; j++) shared_ = better(shared_, LOAD(ring + at[j] + i)); \
+        const vec first_ = ROWS > 1 ? better(shared_, LOAD(ring + at[0] + i)) : a_;                      \
+        const vec second_ = ROWS > 1 ? better(shared_, b_) : b_;                                         \
+        STORE(ring + at[ROWS - 1] + i, a_);                                                              \
+        STORE(ring + at[ROWS] + i, b_);                                                                  \
+        KEEP(after + i, second_, n - i);                                                                 \
+        KEEP(o + i, first_, n - i);                                                                      \
     }
 #define KEEP_WHOLE(p, v, left) GSTORE(p, v)
 #define KEEP_PART(p, v, left) put(p, row, v, left)
@@ -196,29 +196,29 @@ __kernel void morphology(__global const T *restrict images, __global T *restrict
             windows(image, row, ring + at[ROWS], ya + pair, x, n, width, height);
             int i = 0;
             for (; i + VN <= n; i += VN)
-                BOTH(vec, i, LOAD(ring + at[ROWS - 1] + i), LOAD(ring + at[ROWS] + i), LOAD, better, STORE, KEEP_WHOLE)
+                BOTH(i, LOAD(ring + at[ROWS - 1] + i), LOAD(ring + at[ROWS] + i), KEEP_WHOLE)
             if (i < n)
-                BOTH(vec, i, LOAD(ring + at[ROWS - 1] + i), LOAD(ring + at[ROWS] + i), LOAD, better, STORE, KEEP_PART)
+                BOTH(i, LOAD(ring + at[ROWS - 1] + i), LOAD(ring + at[ROWS] + i), KEEP_PART)
             continue;
         }
         __global const T *p = image + (size_t)ya * width + x;
         const int below = pair ? width : 0;
         int i = 0;
         if (low) {
-            BOTH(vec, 0, window_left(p, sides, x, low, width), window_left(p + below, sides + 2 * VN, x, low, width), LOAD,
-                 better, STORE, KEEP_WHOLE)
+            BOTH(0, window_left(p, sides, x, low, width), window_left(p + below, sides + 2 * VN, x, low, width),
+                 KEEP_WHOLE)
             i = VN;
         }
-        for (; i + VN <= high; i += VN) BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)
+        for (; i + VN <= high; i += VN) BOTH(i, window(p + i), window(p + below + i), KEEP_WHOLE)
         /* the last vectors overlap those before */
         if (i < (beyond ? n - VN : n)) {
             i = high - VN;
-            BOTH(vec, i, window(p + i), window(p + below + i), LOAD, better, STORE, KEEP_WHOLE)
+            BOTH(i, window(p + i), window(p + below + i), KEEP_WHOLE)
         }
         if (beyond) {
             i = n - VN;
-            BOTH(vec, i, window_right(p, sides + 4 * VN, x, n, beyond, width),
-                 window_right(p + below, sides + 6 * VN, x, n, beyond, width), LOAD, better, STORE, KEEP_WHOLE)
+            BOTH(i, window_right(p, sides + 4 * VN, x, n, beyond, width),
+                 window_right(p + below, sides + 6 * VN, x, n, beyond, width), KEEP_WHOLE)
         }
     }
 }
