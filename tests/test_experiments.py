@@ -257,6 +257,7 @@ def test_the_report(tmp_path):
         assert f'<section id="{name}">' in text
         assert (tmp_path / f"{name}.png").stat().st_size > 1000
     assert text.count("data:image/png;base64,") == len(experiments.NAMES)
+    assert text.count("<table>") == len(experiments.NAMES)
     assert "http" not in text.replace("data:", "")
     said.clear()
     report.run(("padding", "pixel_relevance"), tmp_path, reader=Reader(), effort=report.QUICK, report=said.append)

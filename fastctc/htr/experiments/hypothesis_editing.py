@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastctc.decoders import BeamSearch
 from fastctc.htr.config import Config
 from fastctc.htr.experiments.pixel_relevance import Scorer, _as_images
-from fastctc.htr.experiments.result import Report, Result, quiet
+from fastctc.htr.experiments.result import Report, Result, Table, quiet
 from fastctc.reference import network as plain
 
 Ink = npt.NDArray[np.uint8]
@@ -117,6 +117,15 @@ def plot(result: Edits) -> Any:
         )
         ax.set(xticks=[], yticks=[])
     return made
+
+
+def table(result: Edits) -> Table:
+    """Every edit: the probability of the text, its change, and what is read."""
+    rows = [["edit", "ln p", "p", "change (bits)", "read"]]
+    for name, lp, read in zip(result.names, result.log_probs, result.read, strict=True):
+        change = (lp - result.log_probs[0]) / np.log(2)
+        rows.append([name, f"{lp:.3f}", f"{np.exp(lp):.4f}", f"{change:+.2f}", read])
+    return rows
 
 
 def findings(result: Edits) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastctc.htr.experiments.result import Report, Result, quiet
+from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
 
 MODES = ("zero", "valid", "reflect", "symmetric", "circular", "full")
 SIZE, KERNEL = 8, 3
@@ -151,6 +151,17 @@ def plot(result: Padding) -> Any:
         for ax in axes[m, :4]:
             ax.set(xticks=[], yticks=[])
     return made
+
+
+def table(result: Padding) -> Table:
+    """What each padding lets a kernel know, and what it learned."""
+    rows = [["padding", "kinds of position", "rank of the coverage", "balanced accuracy", "last loss (nats)"]]
+    for mode, kinds, rank, accuracy, losses in zip(
+        result.modes, result.classes, result.ranks, result.accuracy, result.losses[:, :, -1], strict=True
+    ):
+        shown = mean_and_spread(accuracy, "{:.3f}"), mean_and_spread(losses, "{:.3f}")
+        rows.append([mode, str(kinds), str(rank), *shown])
+    return rows
 
 
 def findings(result: Padding) -> list[str]:

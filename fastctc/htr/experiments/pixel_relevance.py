@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fastctc.alphabet import Alphabet
 from fastctc.htr.config import Config
-from fastctc.htr.experiments.result import Report, Result, quiet
+from fastctc.htr.experiments.result import Report, Result, Table, quiet
 from fastctc.loss import log_probability
 from fastctc.reference import network as plain
 
@@ -256,6 +256,19 @@ def plot(result: Relevance) -> Any:
         made.colorbar(shown, ax=ax, label=unit, extend="both")
     axes[-1].set(xlabel="column (pixels)")
     return made
+
+
+def table(result: Relevance) -> Table:
+    """The rows and columns with the most relevance, and how strong the maps are."""
+    rows = [["map", "unit", "least", "greatest", "mean of absolute values"]]
+    for name, unit, values in (
+        ("relevance", "bits", result.relevance),
+        ("gradient", "nats per unit of ink", result.gradient),
+        ("integrated gradients", "nats", result.integrated),
+    ):
+        if values.size:
+            rows.append([name, unit, *(f"{v:.3g}" for v in (values.min(), values.max(), np.abs(values).mean()))])
+    return rows
 
 
 def findings(result: Relevance) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc.htr import model as network
-from fastctc.htr.experiments.result import Report, Result, quiet
+from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
 from fastctc.reference import network as plain
 
 SIZE = 64
@@ -150,6 +150,17 @@ def plot(result: Pooling) -> Any:
         for ax in axes[:, i]:
             ax.set(xlabel="column (pixels)", ylabel="row (pixels)" if i == 0 else "")
     return made
+
+
+def table(result: Pooling) -> Table:
+    """How the score varies with the place, away from the border, over its mean."""
+    rows = [["network", "accuracy", "over all places", "among places whole periods apart"]]
+    for name, accuracy, swing, within in zip(
+        result.names, result.accuracy, result.swing, result.within_phase, strict=True
+    ):
+        shown = mean_and_spread(swing, "{:.1e}"), f"at most {within.max():.1e}"
+        rows.append([name, mean_and_spread(accuracy, "{:.0%}"), *shown])
+    return rows
 
 
 def findings(result: Pooling) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 import fastctc
 from fastctc.htr import experiments
-from fastctc.htr.experiments.result import Report, quiet
+from fastctc.htr.experiments.result import Report, Table, quiet
 from fastctc.htr.preparation import prepared
 from fastctc.htr.reader import Reader
 
@@ -55,7 +55,7 @@ QUESTIONS = {
 }
 STYLE = """body{font:16px/1.5 Georgia,serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
 h1,h2{font-family:Helvetica,Arial,sans-serif}figure{margin:1em 0}img{max-width:100%}
-table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.2em .6em;text-align:left}
+table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.2em .6em;text-align:left;font-size:.85em}
 .asked{color:#555}footer{color:#777;font-size:.85em;margin-top:3em}"""
 
 
@@ -174,7 +174,7 @@ def run(
             try:
                 result = work[name](partial(_named, report, name))
             except ImportError as error:
-                sections.append(_section(name, [f"Left out: {error}"], None))
+                sections.append(_section(name, [f"Left out: {error}"], None, []))
                 report(f"{name}: left out: {error}")
                 continue
             result.save(out, file)
@@ -182,7 +182,7 @@ def run(
         picture = io.BytesIO()
         module.plot(result).savefig(picture, format="png", dpi=110)
         (out / f"{name}.png").write_bytes(picture.getvalue())
-        sections.append(_section(name, module.findings(result), picture.getvalue()))
+        sections.append(_section(name, module.findings(result), picture.getvalue(), module.table(result)))
     page = out / "report.html"
     beside = out / "report.html.part"
     beside.write_text(_page(sections, reader, effort), encoding="utf-8")
@@ -194,13 +194,17 @@ def _named(report: Report, name: str, line: str) -> None:
     report(f"{name}: {line}")
 
 
-def _section(name: str, found: list[str], picture: bytes | None) -> str:
+def _section(name: str, found: list[str], picture: bytes | None, table: Table) -> str:
     title, asked = QUESTIONS[name]
     shown = ""
     if picture is not None:
         data = base64.b64encode(picture).decode()
         shown = f'<figure><img alt="{escape(title)}" src="data:image/png;base64,{data}"></figure>'
     items = "".join(f"<li>{escape(line)}</li>" for line in found)
+    if table:
+        lines = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in table]
+        lines[0] = lines[0].replace("td>", "th>")
+        shown += "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
     return (
         f'<section id="{name}"><h2>{escape(title)}</h2><p class="asked">{escape(asked)}</p>{shown}'
         f"<h3>Found</h3><ul>{items}</ul></section>"

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 Report = Callable[[str], None]
+Table = list[list[str]]  # the first row is the heading
 
 
 def quiet(_: str) -> None:
@@ -47,3 +49,8 @@ class Result:
         if values.keys() != {field.name for field in fields(cls)}:
             raise ValueError(f"{folder / name}.json holds another experiment's result")
         return cls(**values)
+
+
+def mean_and_spread(values: npt.NDArray[np.float64], form: str = "{:.1%}") -> str:
+    """As a table shows what several seeds found."""
+    return f"{form.format(values.mean())} ± {form.format(values.std())}"

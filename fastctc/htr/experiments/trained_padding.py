@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastctc.htr.config import PADDINGS
 from fastctc.htr.distortion import as_input
 from fastctc.htr.experiments import toy
-from fastctc.htr.experiments.result import Report, Result, quiet
+from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
 from fastctc.reference import network as plain
 
 Doubles = npt.NDArray[np.float64]
@@ -152,6 +152,20 @@ def plot(result: TrainedPadding) -> Any:
     axes[1, 1].set(title="Linear probe for the column", ylabel="R²", xlabel="layer")
     axes[0, 0].legend(fontsize=8)
     return made
+
+
+def table(result: TrainedPadding) -> Table:
+    """Mean and spread over the seeds."""
+    what = [f"columns of {layer} unlike the middle" for layer in result.layers]
+    rows = [
+        ["padding", "CER", "p on an empty page", *what, *(f"R² of the place from {name}" for name in result.layers)]
+    ]
+    for m, mode in enumerate(result.modes):
+        cells = [mean_and_spread(result.errors[m].mean(1)), mean_and_spread(result.blank_page[m], "{:.2f}")]
+        cells += [mean_and_spread(result.deviating[m, :, k], "{:.0%}") for k in range(len(result.layers))]
+        cells += [mean_and_spread(result.probe[m, :, k], "{:.2f}") for k in range(len(result.layers))]
+        rows.append([mode, *cells])
+    return rows
 
 
 def findings(result: TrainedPadding) -> list[str]:

@@ -15,7 +15,7 @@ from fastctc.decoders import BeamSearch, BestPath
 from fastctc.htr.config import Config
 from fastctc.htr.distortion import as_input
 from fastctc.htr.experiments import toy
-from fastctc.htr.experiments.result import Report, Result, quiet
+from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
 from fastctc.loss import log_probability
 from fastctc.reference import network as plain
 
@@ -154,6 +154,17 @@ def plot(result: Shifts) -> Any:
         )
         axes[2].legend(fontsize=8)
     return made
+
+
+def table(result: Shifts) -> Table:
+    """The texts on the network that comes along, and the small networks."""
+    rows = [["text or network", "ln p or CER at shift 0", "over all shifts", "standard deviation of ln p"]]
+    for text, scores in zip(result.texts, result.log_probs, strict=True):
+        rows.append([repr(text), f"{scores[0]:.2f}", f"{scores.mean():.2f}", f"{scores.std():.2f}"])
+    for name, errors, swing in zip(result.toys, result.toy_errors, result.toy_swing, strict=True):
+        cells = mean_and_spread(errors[:, 0]), mean_and_spread(errors.mean(1)), mean_and_spread(swing, "{:.2f}")
+        rows.append([name, *cells])
+    return rows
 
 
 def findings(result: Shifts) -> list[str]:
