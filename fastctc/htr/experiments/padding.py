@@ -131,12 +131,14 @@ def plot(result: Padding) -> Any:
     for m, mode in enumerate(result.modes):
         _, number = np.unique(result.coverage[m], axis=0, return_inverse=True)
         axes[m, 0].imshow(number.reshape(size, size), cmap="tab20", vmin=0, vmax=19 if result.classes[m] < 20 else 25)
-        axes[m, 0].set(title=f"{mode}: {result.classes[m]} kinds of position", ylabel="row")
+        kinds = result.classes[m]
+        axes[m, 0].set_title(f"{mode}: {kinds} kind{'s' * (kinds > 1)} of position", fontsize=9)
         limit = np.abs(result.kernels[m]).max() or 1.0
         axes[m, 1].imshow(result.kernels[m], cmap="RdBu_r", vmin=-limit, vmax=limit)
         for (i, j), weight in np.ndenumerate(result.kernels[m]):
-            axes[m, 1].text(j, i, f"{weight:.1f}", ha="center", va="center", fontsize=7)
-        axes[m, 1].set_title("learned kernel")
+            shade = "w" if abs(weight) > limit / 2 else "k"
+            axes[m, 1].text(j, i, f"{weight:.1f}", ha="center", va="center", fontsize=7, color=shade)
+        axes[m, 1].set_title("learned kernel", fontsize=9)
         out = size + 2 * pads(mode) - KERNEL + 1
         for k, place in enumerate(("(0, 0)", "(2, 1)")):
             picture = result.outputs[m, k, :out, :out]

@@ -241,7 +241,8 @@ def plot(result: Relevance) -> Any:
         else []
     )
     made, axes = figure(2 + len(extra), 1, figsize=(max(5.0, result.ink.shape[1] / 16), 2.2 * (2 + len(extra))))
-    axes[0].imshow(255 - result.ink, cmap="gray", vmin=0, vmax=255)
+    seen = axes[0].imshow(255 - result.ink, cmap="gray", vmin=0, vmax=255)
+    made.colorbar(seen, ax=axes[0], label="grey value")
     axes[0].set(
         title=f"What the network sees; p({result.text!r}) = {np.exp(result.log_prob):.3f}", ylabel="row (pixels)"
     )

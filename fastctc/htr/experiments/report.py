@@ -74,7 +74,7 @@ class Effort:
     prior: str = "histogram"
 
 
-FULL = Effort("are", 1, 32, 800, 3, ("zero", "reflect", "symmetric", "circular"),
+FULL = Effort("are", 1, 32, 700, 3, ("zero", "reflect", "symmetric", "circular"),
               ((0, "max"), (1, "max"), (2, "max"), (2, "average"), (2, "blur")))  # fmt: skip
 QUICK = Effort("are", 8, 8, 3, 1, ("zero", "circular"), ((0, "max"), (1, "max")))
 
@@ -130,7 +130,7 @@ def tasks(reader: Reader, effort: Effort, image: Any, text: str) -> dict[str, Ca
             steps=effort.steps, seeds=effort.seeds, modes=effort.modes, report=report
         ),
         "pooling": lambda report: experiments.load("pooling").run(
-            steps=max(4, effort.steps * 3 // 8), seeds=effort.seeds, cases=effort.cases, report=report
+            steps=max(4, effort.steps * 3 // 7), seeds=effort.seeds, cases=effort.cases, report=report
         ),
     }
 
