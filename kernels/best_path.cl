@@ -31,10 +31,34 @@ typedef REAL loose __attribute__((ext_vector_type(VN), aligned(sizeof(REAL))));
         sums += __builtin_astype(__builtin_convertvector(y, ints), floats); \
     }
 
+/* All lanes as one, in halves: a loop over them would wait for itself. VN is 8 or 4. */
+#if VN == 8
+#define HALF(type, v, PICK) type##4 v##_four = PICK(v.lo, v.hi);
+#else
+#define HALF(type, v, PICK) type##4 v##_four = v;
+#endif
+#define AS_ONE(type, v, PICK)                                   \
+    typedef type type##4 __attribute__((ext_vector_type(4)));   \
+    typedef type type##2 __attribute__((ext_vector_type(2)));   \
+    HALF(type, v, PICK)                                         \
+    type##2 v##_two = PICK(v##_four.lo, v##_four.hi);                      \
+    return PICK(v##_two.x, v##_two.y);
+#define MORE(a, b) ((b) > (a) ? (b) : (a))
+#define LESS(a, b) ((b) < (a) ? (b) : (a))
+#define PLUS(a, b) ((a) + (b))
+typedef REAL one_real;
+typedef INDEX one_index;
+typedef float one_float;
+inline REAL most(reals v) { AS_ONE(one_real, v, MORE) }
+inline INDEX least(wholes v) { AS_ONE(one_index, v, LESS) }
+inline float total(floats v) { AS_ONE(one_float, v, PLUS) }
+
 __kernel void best_path(__global const REAL *restrict log_probs, __global const int *restrict lengths,
                         __global int *restrict labels, __global int *restrict timesteps, __global REAL *restrict values,
                         __global int *restrict counts, __global int *restrict doubts, int n_frames, int n_classes, int blank) {
     const size_t b = get_global_id(0);
+    wholes lane;
+    for (int j = 0; j < VN; j++) lane[j] = j;
     __global const REAL *row = log_probs + b * n_frames * n_classes;
     __global int *label = labels + b * n_frames, *timestep = timesteps + b * n_frames;
     __global REAL *value = values + b * n_frames;
@@ -57,18 +81,9 @@ __kernel void best_path(__global const REAL *restrict log_probs, __global const 
                 ADD_EXP(w)
             }
             sums += nans == nans ? 0.0f : nans;
-            for (int j = 0; j < VN; j++) sum += sums[j];
-            REAL lanes[VN];
-            INDEX first[VN];
-            *(reals *)lanes = v;
-            *(wholes *)first = which;
-            best = lanes[0];
-            at = first[0];
-            for (int j = 1; j < VN; j++) {
-                const int c = first[j] + j, takes = (lanes[j] > best) | ((lanes[j] == best) & (c < at));
-                best = takes ? lanes[j] : best;
-                at = takes ? c : at;
-            }
+            sum = total(sums);
+            best = most(v);
+            at = least(v == best ? which + lane : (wholes)(n_classes));
         }
         for (; i < n_classes; i++) {
             at = row[i] > best ? i : at;
