@@ -39,7 +39,7 @@ def score(config, weights, ink, text):
 
 
 @pytest.mark.parametrize("padding_mode", ["zero", "circular"])
-@pytest.mark.parametrize("prior", ["histogram", "uniform"])
+@pytest.mark.parametrize("prior", ["histogram", "uniform", "paper"])
 def test_relevance_equals_brute_force(tiny, padding_mode, prior):
     from dataclasses import replace
 
@@ -50,6 +50,20 @@ def test_relevance_equals_brute_force(tiny, padding_mode, prior):
     expected = pixel_relevance.brute_force(lambda image: score(config, weights, image, "ab"), ink, prior)
     np.testing.assert_allclose(found.relevance, expected, atol=2e-4)
     assert found.log_prob == pytest.approx(score(config, weights, ink, "ab"), abs=1e-5)
+
+
+@pytest.mark.parametrize("patch", [3, 5, 40])
+def test_occlusion_of_any_size(tiny, patch):
+    """Each square covered with paper in turn, one image after the other."""
+    config, weights, ink = tiny
+    found = pixel_relevance.run(config, weights, ink, "ab", patch=patch, prior="paper").relevance
+    base = pixel_relevance.log_odds(score(config, weights, ink, "ab"))
+    for top in range(0, ink.shape[0], patch):
+        for left in range(0, ink.shape[1], patch):
+            covered = ink.copy()
+            covered[top : top + patch, left : left + patch] = 0
+            expected = base - pixel_relevance.log_odds(score(config, weights, covered, "ab"))
+            np.testing.assert_allclose(found[top : top + patch, left : left + patch], expected, atol=2e-4)
 
 
 def test_a_window_of_columns_is_exact(tiny):

@@ -28,9 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--prior",
-        choices=("histogram", "uniform"),
+        choices=("histogram", "uniform", "paper"),
         default="histogram",
-        help="what an unknown pixel may be: as the image",
+        help="what an unknown pixel may be: as the image has it, anything alike, or paper (occlusion; see --patch)",
     )
     parser.add_argument("--patch", type=int, metavar="N", help="explain squares of N x N pixels (default: 1)")
 

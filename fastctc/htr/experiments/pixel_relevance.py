@@ -122,11 +122,13 @@ def log_odds(log_prob: npt.ArrayLike) -> Doubles:
 
 
 def grey_prior(ink: Ink, prior: str) -> Doubles:
-    """How probable each of GREYS is: as often as the image has it, or equally."""
+    """How probable each of GREYS is: as often as the image has it, equally, or paper only."""
     if prior == "uniform":
         return np.full(len(GREYS), 1 / len(GREYS))
+    if prior == "paper":
+        return np.array([float(grey == GREYS[-1]) for grey in GREYS])
     if prior != "histogram":
-        raise ValueError(f"prior must be 'histogram' or 'uniform', got {prior!r}")
+        raise ValueError(f"prior must be 'histogram', 'uniform' or 'paper', got {prior!r}")
     counts, _ = np.histogram(255 - ink, EDGES)
     shares: Doubles = counts / counts.sum()
     return shares
@@ -151,8 +153,9 @@ def run(
         Ink 255, paper 0, W a multiple of the network's stride; see :func:`fastctc.htr.preparation.prepared`.
     patch : int, default 1
         Rows and columns of the squares that are unknown together: larger ones are quicker, and say less.
-    prior : {"histogram", "uniform"}
-        What is known of an unknown pixel.
+    prior : {"histogram", "uniform", "paper"}
+        What is known of an unknown pixel. ``"paper"``: it is covered, which is occlusion (Zeiler, Fergus 2014,
+        arXiv:1311.2901) by squares of ``patch`` pixels.
     character : int, optional
         Explain this character of the text, in its place, not the whole text.
     """
