@@ -289,7 +289,10 @@ def findings(result: Relevance) -> list[str]:
         f"bits, at row {v}, column {u}.",
         f"Ink holds {ink_share:.0%} of all relevance on {np.mean(result.ink > 127):.0%} of the pixels, paper the "
         f"other {1 - ink_share:.0%}.",
-        f"{result.evaluations} images were read.",
+        f"{result.evaluations} images were read: unknown are squares of {result.patch} × {result.patch} pixels, which "
+        + {"paper": "are covered with paper (occlusion).", "uniform": "may have any of the grey values alike."}.get(
+            result.prior, "have the image's grey values as often as it has them."
+        ),
     ]
     if result.gradient.size:
         plain_one, integrated = (
