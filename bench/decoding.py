@@ -6,13 +6,14 @@ asv takes less for better, and ratios of what it tracks: costs and shares of err
 import numpy as np
 
 from bench import workloads
+from bench.measured import Decoding
 from fastctc import BeamSearch, BestPath, NGram, PrefixSearch
 
 BACKENDS = ["reference", "compiled"]
 FRAMES = {"peaky": workloads.peaky, "flat": workloads.flat}
 
 
-class BestPathOne:
+class BestPathOne(Decoding):
     """One sequence; numpy.argmax over the same array is the yardstick."""
 
     params = (list(workloads.SIZES), [*workloads.BACKENDS, "numpy.argmax"])
@@ -26,19 +27,13 @@ class BestPathOne:
         workloads.usable(backend, "best_path")
         self.decode = BestPath(workloads.alphabet(self.frames.shape[1]), exact=False, backend=backend).decode
 
-    def time_decode(self, *_):
-        self.decode(self.frames)
-
     def track_cost(self, _, backend):
         if backend == "numpy.argmax":
             return -float(self.frames.max(axis=1).sum(dtype=float))
-        return -self.decode(self.frames)[0].score
+        return super().track_cost()
 
 
-BestPathOne.track_cost.unit = "nats"
-
-
-class BestPathBatch:
+class BestPathBatch(Decoding):
     """Lines of 100 frames and 80 classes."""
 
     params = ([1, 8, 64, 512], [*workloads.BACKENDS, "numpy.argmax"])
@@ -54,11 +49,15 @@ class BestPathBatch:
         workloads.usable(backend, "best_path")
         self.decode = BestPath(workloads.alphabet(80), exact=False, backend=backend).decode_batch
 
-    def time_decode(self, *_):
-        self.decode(self.frames)
+    def track_cost(self, _, backend):
+        if backend == "numpy.argmax":
+            return -float(self.frames.max(axis=2).sum(dtype=float)) / len(self.frames)
+        return -float(np.mean([line[0].score for line in self.decode(self.frames)]))
+
+    track_cost.unit = "nats a line"
 
 
-class BeamSearchWidth:
+class BeamSearchWidth(Decoding):
     """A line of 100 frames and 80 classes; ``exact`` adds the true probability, alignment and words of the result."""
 
     params = ([10, 25, 100], BACKENDS, ["peaky", "flat"], [False, True])
@@ -68,19 +67,10 @@ class BeamSearchWidth:
         if backend == "reference" and beam_width > 10:
             raise NotImplementedError("the reference takes seconds")
         self.frames = FRAMES[kind](100, 80)
-        self.decoder = BeamSearch(workloads.alphabet(80), beam_width, exact=exact, backend=backend)
-
-    def time_decode(self, *_):
-        self.decoder.decode(self.frames)
-
-    def track_cost(self, *_):
-        return -self.decoder.decode(self.frames)[0].score
+        self.decode = BeamSearch(workloads.alphabet(80), beam_width, exact=exact, backend=backend).decode
 
 
-BeamSearchWidth.track_cost.unit = "nats"
-
-
-class BeamSearchLength:
+class BeamSearchLength(Decoding):
     """The memory grows with frames times beam width, not with the classes."""
 
     params = ([1000, 4000, 16000], [32, 512])
@@ -88,16 +78,10 @@ class BeamSearchLength:
 
     def setup(self, n_frames, n_classes):
         self.frames = workloads.peaky(n_frames, n_classes)
-        self.decoder = BeamSearch(workloads.alphabet(n_classes), 25, exact=False)
-
-    def time_decode(self, *_):
-        self.decoder.decode(self.frames)
-
-    def peakmem_decode(self, *_):
-        self.decoder.decode(self.frames)
+        self.decode = BeamSearch(workloads.alphabet(n_classes), 25, exact=False).decode
 
 
-class CharacterModel:
+class CharacterModel(Decoding):
     """A line of 100 frames and 80 classes, weighed by an n-gram model of its characters; order 0 is none."""
 
     params = ([10, 25, 100], [0, 2, 5])
@@ -107,19 +91,10 @@ class CharacterModel:
         self.frames = workloads.peaky(100, 80)
         alphabet = workloads.alphabet(80)
         lm = NGram.train(workloads.text(alphabet.characters), order, vocabulary=alphabet.characters) if order else None
-        self.decoder = BeamSearch(alphabet, beam_width, lm=lm, exact=False)
-
-    def time_decode(self, *_):
-        self.decoder.decode(self.frames)
-
-    def track_cost(self, *_):
-        return -self.decoder.decode(self.frames)[0].score
+        self.decode = BeamSearch(alphabet, beam_width, lm=lm, exact=False).decode
 
 
-CharacterModel.track_cost.unit = "nats"
-
-
-class PrefixSearchSections:
+class PrefixSearchSections(Decoding):
     """A line of 100 frames and 80 classes, cut at sure blanks."""
 
     params = (BACKENDS,)
@@ -127,16 +102,7 @@ class PrefixSearchSections:
 
     def setup(self, backend):
         self.frames = workloads.peaky(100, 80)
-        self.decoder = PrefixSearch(workloads.alphabet(80), split=0.9, exact=False, backend=backend)
-
-    def time_decode(self, *_):
-        self.decoder.decode(self.frames)
-
-    def track_cost(self, *_):
-        return -self.decoder.decode(self.frames)[0].score
-
-
-PrefixSearchSections.track_cost.unit = "nats"
+        self.decode = PrefixSearch(workloads.alphabet(80), split=0.9, exact=False, backend=backend).decode
 
 
 class Stream:
@@ -149,15 +115,17 @@ class Stream:
         self.pieces = [workloads.peaky(100, 32, seed) for seed in range(1, 11)]
         self.decoder = BeamSearch(workloads.alphabet(32), 25, exact=exact)
 
-    def decode(self, n_pieces):
+    def decode(self, n_pieces, _):
         stream = self.decoder.stream()
         for number in range(n_pieces):
             stream.push(self.pieces[number % len(self.pieces)])
             stream.commit()
-        stream.finish()
+        return stream.finish()
 
-    def time_decode(self, n_pieces, _):
-        self.decode(n_pieces)
+    time_decode = peakmem_decode = decode
 
-    def peakmem_decode(self, n_pieces, _):
-        self.decode(n_pieces)
+    def track_cost(self, *parameters):
+        """All committed: the score is that of the pieces, however they were cut."""
+        return -self.decode(*parameters)[0].score
+
+    track_cost.unit = "nats"

@@ -16,13 +16,18 @@ class Lines:
     def setup(self, lines, backend):
         self.reader, line = ready(backend, "line.jpg")
         self.images = [line] * lines
-        self.reader.read_lines(self.images)
+        self.time_read()
 
     def time_network(self, *_):
         self.reader.log_probs(self.images)
 
     def time_read(self, *_):
         self.reader.read_lines(self.images)
+
+    peakmem_read = time_read
+
+    def track_cer(self, *_):
+        return cer([line.text for line in self.reader.read_lines(self.images)], [text("line.txt")] * len(self.images))
 
 
 class Page:
@@ -37,12 +42,14 @@ class Page:
     def time_read(self, *_):
         self.reader.read_page(self.image)
 
-    def peakmem_read(self, *_):
-        self.reader.read_page(self.image)
+    peakmem_read = time_read
 
     def track_cer(self, *_):
-        truth = (EXAMPLES / "page.txt").read_text(encoding="utf-8").rstrip("\n")
-        return cer(self.reader.read_page(self.image).text, truth)
+        return cer(self.reader.read_page(self.image).text, text("page.txt"))
+
+
+def text(name):
+    return (EXAMPLES / name).read_text(encoding="utf-8").rstrip("\n")
 
 
 def ready(backend, name, **options):

@@ -1,4 +1,4 @@
-"""What stays in memory, and how much there is at the most."""
+"""What stays in memory; how much there is at the most is measured beside every time."""
 
 from pathlib import Path
 
@@ -35,25 +35,7 @@ class Growth:
             self.run()
         return max(0, round((resident() - before) / 1e6))  # less than half a MB is what the allocator does
 
-
-Growth.track_growth.unit = "MB"
-
-
-class Lexica:
-    """Building a lexicon of so many words."""
-
-    params = ([1_000, 10_000, 100_000],)
-    param_names = ("words",)
-
-    def setup(self, count):
-        self.alphabet = workloads.alphabet(32)
-        letters = self.alphabet.characters[1:]
-        self.words = [
-            "".join(letters[number // len(letters) ** k % len(letters)] for k in range(4)) for number in range(count)
-        ]
-
-    def peakmem_build(self, _):
-        Lexicon.from_words(self.words, self.alphabet)
+    track_growth.unit = "MB"
 
 
 def resident():

@@ -1,5 +1,7 @@
 """Erosion and dilation: fastctc's backends, and OpenCV, SciPy and scikit-image where they are installed."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from bench import workloads
@@ -56,7 +58,34 @@ def _peer(name, mask):
     return lambda source, out: peer.dilation(source, footprint, out=out)
 
 
-class Dilation:
+def one_by_one(run):
+    def run_each(images, outs):
+        for source, out in zip(images, outs, strict=True):
+            run(source, out)
+
+    return run_each
+
+
+class Dilating(ABC):
+    """Time and memory of a dilation, and how many pixels are not as the compiled code makes them."""
+
+    @abstractmethod
+    def setup(self, *_):
+        """Make ``self.run``, ``self.footprint``, ``self.image`` and ``self.out``; run it once."""
+
+    def time_dilation(self, *_):
+        self.run(self.image, self.out)
+
+    peakmem_dilation = time_dilation
+
+    def track_unequal(self, *_):
+        self.run(self.image, self.out)
+        return float(np.mean(self.out != morphology.dilation(self.image, self.footprint)))
+
+    track_unequal.unit = "share of pixels"
+
+
+class Dilation(Dilating):
     """One dilation; the yardstick of the reference and of slow peers is the small image only."""
 
     params = (list(FOOTPRINTS), BACKENDS, list(IMAGES))
@@ -66,66 +95,41 @@ class Dilation:
         slow = backend in ("reference", "scipy", "skimage")
         if (slow and name != "uint8 512") or (backend == "reference" and footprint not in ("3x3", "7x7")):
             raise NotImplementedError(f"{backend} takes seconds")
-        self.run = dilation(backend, FOOTPRINTS[footprint])
+        self.footprint = FOOTPRINTS[footprint]
+        self.run = dilation(backend, self.footprint)
         self.image = image(name)
         self.out = np.empty_like(self.image)
         self.run(self.image, self.out)
 
-    def time_dilation(self, *_):
-        self.run(self.image, self.out)
 
-
-class Equality:
-    """Share of the pixels that are not as the compiled code makes them."""
-
-    params = (list(FOOTPRINTS), [b for b in BACKENDS if b not in ("reference", "compiled")])
-    param_names = ("footprint", "backend")
-
-    def setup(self, footprint, backend):
-        self.run = dilation(backend, FOOTPRINTS[footprint])
-
-    def track_unequal(self, footprint, _):
-        source = np.random.default_rng(0).integers(0, 255, (100, 130), dtype=np.uint8)
-        out = np.empty_like(source)
-        self.run(source, out)
-        return float(np.mean(out != morphology.dilation(source, FOOTPRINTS[footprint])))
-
-
-class Width:
+class Width(Dilating):
     """Squares of growing width on 1024 x 1024 pixels: whose cost grows with the square?"""
 
     params = ([3, 5, 9, 15, 31, 63, 127], [b for b in BACKENDS if b != "reference"])
     param_names = ("width", "backend")
 
     def setup(self, width, backend):
+        self.footprint = width
         self.run = dilation(backend, width)
         self.image = np.random.default_rng(0).integers(0, 255, (1024, 1024), dtype=np.uint8)
         self.out = np.empty_like(self.image)
         self.run(self.image, self.out)
 
-    def time_dilation(self, *_):
-        self.run(self.image, self.out)
 
-
-class Lines:
+class Lines(Dilating):
     """64 lines of 64 x 1024: in one call, or one after the other."""
 
     params = (["compiled", "opencl:cpu", "opencl:gpu", "cv2"],)
     param_names = ("backend",)
 
     def setup(self, backend):
-        self.run = dilation(backend, 3)
-        self.images = np.random.default_rng(0).integers(0, 255, (64, 64, 1024), dtype=np.uint8)
-        self.out = np.empty_like(self.images)
-        self.one_by_one = backend == "cv2"
-        self.time_batch()
-
-    def time_batch(self, *_):
-        if self.one_by_one:
-            for source, out in zip(self.images, self.out, strict=True):
-                self.run(source, out)
-        else:
-            self.run(self.images, self.out)
+        self.footprint = 3
+        self.run = dilation(backend, self.footprint)
+        if backend == "cv2":
+            self.run = one_by_one(self.run)
+        self.image = np.random.default_rng(0).integers(0, 255, (64, 64, 1024), dtype=np.uint8)
+        self.out = np.empty_like(self.image)
+        self.run(self.image, self.out)
 
 
 class Reconstruction:
@@ -149,5 +153,10 @@ class Reconstruction:
     def time_reconstruction(self, *_):
         self.run(self.seed, self.mask)
 
-    def peakmem_reconstruction(self, *_):
-        self.run(self.seed, self.mask)
+    peakmem_reconstruction = time_reconstruction
+
+    def track_unequal(self, *_):
+        found = self.run(self.seed, self.mask)
+        return float(np.mean(found != morphology.reconstruction(self.seed, self.mask)))
+
+    track_unequal.unit = "share of pixels"

@@ -1,5 +1,7 @@
 """How a batch scales with threads."""
 
+import numpy as np
+
 from bench import workloads
 from fastctc import BeamSearch
 
@@ -16,3 +18,10 @@ class Batch:
 
     def time_decode(self, threads, *_):
         self.decoder.decode_batch(self.frames, threads=threads)
+
+    peakmem_decode = time_decode
+
+    def track_cost(self, threads, *_):
+        return -float(np.mean([line[0].score for line in self.decoder.decode_batch(self.frames, threads=threads)]))
+
+    track_cost.unit = "nats a line"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import workloads
+from bench.measured import Decoding
 from fastctc import BeamSearch, Lexicon, LexiconSearch, NGram, TokenPassing, WordBeamSearch
 
 
@@ -45,8 +46,7 @@ class LexiconSize:
         for frames in self.frames:
             self.decoder.decode(frames)
 
-    def time_build(self, *_):
-        Lexicon.from_words(self.words, self.alphabet)
+    peakmem_search = time_search
 
     def track_wrong(self, *_):
         return float(
@@ -58,11 +58,32 @@ class LexiconSize:
             )
         )
 
+    track_wrong.unit = "share of words"
 
-LexiconSize.track_wrong.unit = "share of words"
+
+class Building:
+    """A lexicon of so many made-up words."""
+
+    params = ([1_000, 10_000, 100_000],)
+    param_names = ("words",)
+
+    def setup(self, n_words):
+        self.words = words(n_words)
+        self.alphabet = workloads.alphabet(80)
+
+    def time_build(self, *_):
+        Lexicon.from_words(self.words, self.alphabet)
+
+    peakmem_build = time_build
+
+    def track_missing(self, *_):
+        lexicon = Lexicon.from_words(self.words, self.alphabet)
+        return float(np.mean([word not in lexicon for word in self.words]))
+
+    track_missing.unit = "share of words"
 
 
-class Tolerance:
+class Tolerance(Decoding):
     """The approximate search among 100 000 words."""
 
     params = ([1, 2, 4],)
@@ -71,14 +92,11 @@ class Tolerance:
     def setup(self, tolerance):
         made_up = words(100_000)
         alphabet = workloads.alphabet(80)
-        self.decoder = LexiconSearch(Lexicon.from_words(made_up, alphabet), tolerance=tolerance, exact=False)
+        self.decode = LexiconSearch(Lexicon.from_words(made_up, alphabet), tolerance=tolerance, exact=False).decode
         self.frames = workloads.spelled(alphabet.encode(made_up[7]), 32, 80)
 
-    def time_search(self, *_):
-        self.decoder.decode(self.frames)
 
-
-class Passing:
+class Passing(Decoding):
     """A line of 100 frames and 80 classes: token passing, with and without bigrams."""
 
     params = ([1_000, 10_000], [False, True])
@@ -90,19 +108,10 @@ class Passing:
         rng = np.random.default_rng(1)
         text = [" ".join(rng.choice(made_up, 10)) for _ in range(n_words // 4)] if bigrams else []
         lm = NGram.train(text, 2, unit="word") if bigrams else None
-        self.decoder = TokenPassing(Lexicon.from_words(made_up, alphabet), lm=lm, exact=False)
+        self.decode = TokenPassing(Lexicon.from_words(made_up, alphabet), lm=lm, exact=False).decode
         line = " ".join(made_up[:6])[:48]
         self.frames = workloads.spelled(alphabet.encode(line), 100, 80)
-        self.decoder.decode(self.frames[:2])  # makes the table of the bigrams
-
-    def time_decode(self, *_):
-        self.decoder.decode(self.frames)
-
-    def track_cost(self, *_):
-        return -self.decoder.decode(self.frames)[0].score
-
-
-Passing.track_cost.unit = "nats"
+        self.decode(self.frames[:2])  # makes the table of the bigrams
 
 
 class Saved:
@@ -111,7 +120,8 @@ class Saved:
     def setup(self):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "lexicon"
-        Lexicon.from_words(words(100_000), workloads.alphabet(80)).save(self.path)
+        self.words = words(100_000)
+        Lexicon.from_words(self.words, workloads.alphabet(80)).save(self.path)
 
     def teardown(self):
         self.folder.cleanup()
@@ -119,8 +129,16 @@ class Saved:
     def time_load(self):
         Lexicon.load(self.path)
 
+    peakmem_load = time_load
 
-class RunningWords:
+    def track_missing(self):
+        lexicon = Lexicon.load(self.path)
+        return float(np.mean([word not in lexicon for word in self.words]))
+
+    track_missing.unit = "share of words"
+
+
+class RunningWords(Decoding):
     """A line of 100 frames and 80 classes: word beam search, and shallow fusion with a model of words."""
 
     params = ([10_000, 100_000], ["words", "ngrams", "ngrams_forecast", "fusion"], [25, 100])
@@ -138,19 +156,11 @@ class RunningWords:
         line = " ".join(made_up[:6])[:48]
         self.frames = workloads.spelled(alphabet.encode(line), 100, 80)
         if mode == "fusion":
-            self.decoder = BeamSearch(alphabet, beam_width, lm=lm, lexicon=lexicon, word_bonus=2.0, exact=False)
+            decoder = BeamSearch(alphabet, beam_width, lm=lm, lexicon=lexicon, word_bonus=2.0, exact=False)
         else:
-            self.decoder = WordBeamSearch(lexicon, beam_width, lm=lm, mode=mode, exact=False)
-        self.decoder.decode(self.frames)  # numbers the model's words as the lexicon does
-
-    def time_decode(self, *_):
-        self.decoder.decode(self.frames)
-
-    def track_cost(self, *_):
-        return -self.decoder.decode(self.frames)[0].score
-
-
-RunningWords.track_cost.unit = "nats"
+            decoder = WordBeamSearch(lexicon, beam_width, lm=lm, mode=mode, exact=False)
+        self.decode = decoder.decode
+        self.decode(self.frames)  # numbers the model's words as the lexicon does
 
 
 class Model:
@@ -161,8 +171,9 @@ class Model:
 
     def setup(self, order):
         made_up = words(10_000)
-        ranks = np.minimum(np.random.default_rng(1).zipf(1.2, 100_000) - 1, len(made_up) - 1)
-        self.text = " ".join([made_up[rank] for rank in ranks])
+        ranks = np.minimum(np.random.default_rng(1).zipf(1.2, 110_000) - 1, len(made_up) - 1)
+        self.text = " ".join([made_up[rank] for rank in ranks[:100_000]])
+        self.unseen = " ".join([made_up[rank] for rank in ranks[100_000:]])
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "model.arpa"
         NGram.train(self.text, order, unit="word").to_arpa(self.path)
@@ -173,5 +184,13 @@ class Model:
     def time_train(self, order):
         NGram.train(self.text, order, unit="word")
 
+    peakmem_train = time_train
+
     def time_read(self, *_):
         NGram.from_arpa(self.path)
+
+    peakmem_read = time_read
+
+    def track_perplexity(self, *_):
+        """Of the next 10 000 words, by the model that was written and read."""
+        return NGram.from_arpa(self.path).perplexity(self.unseen)

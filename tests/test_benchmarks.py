@@ -14,15 +14,22 @@ def cases(prefix):
     return list(found(prefix))
 
 
-def found(prefix):
+def classes():
     for path in sorted((ROOT / "bench").glob("[!_]*.py")):
         module = importlib.import_module(f"bench.{path.stem}")
-        for name, cls in inspect.getmembers(module, inspect.isclass):
-            if cls.__module__ != module.__name__:
-                continue
-            for method in sorted(m for m in dir(cls) if m.startswith(prefix)):
-                for values in itertools.product(*getattr(cls, "params", ())):
-                    yield pytest.param(cls, method, values, id=f"{path.stem}.{name}.{method}{list(values)}")
+        for _, cls in inspect.getmembers(module, inspect.isclass):
+            if cls.__module__ == module.__name__ and not inspect.isabstract(cls):
+                yield cls
+
+
+def found(prefix):
+    for cls in classes():
+        for method in sorted(m for m in dir(cls) if m.startswith(prefix)):
+            if prefix == "peakmem_" and getattr(cls, method) is getattr(cls, method.replace(prefix, "time_"), None):
+                continue  # it has run as time_
+            for values in itertools.product(*getattr(cls, "params", ())):
+                name = f"{cls.__module__.removeprefix('bench.')}.{cls.__name__}.{method}{list(values)}"
+                yield pytest.param(cls, method, values, id=name)
 
 
 @pytest.fixture
@@ -42,6 +49,16 @@ def ready():
     yield make
     for instance, values in made:
         getattr(instance, "teardown", lambda *_: None)(*values)
+
+
+def test_that_memory_and_quality_stand_beside_every_time():
+    alone = [
+        cls.__qualname__
+        for cls in classes()
+        if any(m.startswith("time") for m in dir(cls))
+        and not (any("peakmem" in m for m in dir(cls)) and any(m.startswith("track_") for m in dir(cls)))
+    ]
+    assert not alone
 
 
 @pytest.mark.parametrize(("cls", "method", "values"), cases("time_"))
