@@ -158,6 +158,7 @@ PIECE_CASES = {
     "open": {"lm": LM, "unknown_log_prob": -3.0},
     "hot": {"hot_words": {"ab": 1.0, "a ca": 2.0}, "word_bonus": -0.3},
     "both": {"lm": LM, "unknown_log_prob": -3.0, "character_lm": NGram.train("ab ca cab", 2), "character_bonus": 0.2},
+    "ends": {"lm": LM, "character_lm": NGram.train(["ab", "ca cab"], 2, sentences=True)},
 }
 LETTERS = NGram.train("a ab ca ca a abc a ca bb a ab", 3)
 BOTH = {"lm": LM, "lm_weight": 0.6, "character_lm": LETTERS, "character_lm_weight": 0.4, "character_bonus": 0.1}
@@ -201,17 +202,19 @@ def test_twins_of_pieces(case, seed):
     assert [h.lm_log_prob for h in a] == [h.lm_log_prob for h in b]
 
 
+@pytest.mark.parametrize("letters", [LETTERS, NGram.train(["a ab", "ca", "abc a", "ca bb"], 3, sentences=True)])
 @settings(max_examples=60)
-@given(FRAMES)
-def test_words_and_characters_together(rows):
+@given(rows=FRAMES)
+def test_words_and_characters_together(letters, rows):
     probs, scale = normalised(rows)
     words = {"lm": LM, "lm_weight": 0.6}
+    options = BOTH | {"character_lm": letters}
     for backend in BACKENDS:
-        for one in BeamSearch(ALPHABET, 2000, n_best=50, exact=False, backend=backend, **BOTH).decode(probs=probs):
+        for one in BeamSearch(ALPHABET, 2000, n_best=50, exact=False, backend=backend, **options).decode(probs=probs):
             p = text_probabilities(rows, 4, 5)[one.labels]
             expected = expected_score(one.text, log(p), words)
             if expected is not None:
-                expected += 0.4 * LETTERS.score(one.text, end=False) + 0.1 * len(one.text)
+                expected += 0.4 * letters.score(one.text) + 0.1 * len(one.text)
                 assert one.score + scale == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 

@@ -15,11 +15,12 @@ from fastctc import Alphabet, BeamSearch, BestPath, Lexicon, NGram, backends
 TEXT = "a cab backed a bad cabbage "
 ALPHABET = Alphabet("abcdefgk ")
 MODEL = NGram.train(TEXT * 3, 3, vocabulary=ALPHABET.characters)
-MODELS = [None, MODEL, NGram.train(TEXT, 2, smoothing="add-k", k=0.0)]
+SENTENCES = NGram.train(["a cab", "backed a", "a bad cabbage"], 3, sentences=True, vocabulary=ALPHABET.characters)
+MODELS = [None, MODEL, NGram.train(TEXT, 2, smoothing="add-k", k=0.0), SENTENCES]
 
 
 def decoder_of(number, n_best, options):
-    if number == 3:
+    if number == len(MODELS):
         return BestPath(ALPHABET, **options)
     return BeamSearch(ALPHABET, 8, lm=MODELS[number], n_best=n_best, **options)
 
@@ -31,9 +32,10 @@ def test_twins_with_a_model(case, beam_width, weight, data):
     if n_classes < 2:
         return
     alphabet = Alphabet("abcde"[: n_classes - 1], blank)
-    text = data.draw(st.text("abcdef ", min_size=1, max_size=40))
-    smoothing = data.draw(st.sampled_from(["kneser-ney", "add-k"]))
-    lm = NGram.train(text, data.draw(st.integers(1, 4)), smoothing=smoothing, k=data.draw(st.sampled_from([0.0, 0.5])))
+    lines = data.draw(st.lists(st.text("abcdef ", min_size=1, max_size=20), min_size=1, max_size=5))
+    smoothing, k = data.draw(st.sampled_from([("kneser-ney", 1.0), ("add-k", 0.0), ("add-k", 0.5)]))
+    order = data.draw(st.integers(1, 4))
+    lm = NGram.train(lines, order, smoothing=smoothing, k=k, sentences=data.draw(st.booleans()))
     options = {"lm": lm, "lm_weight": weight, "character_bonus": data.draw(st.sampled_from([0.0, -0.5, 1.5]))}
     decoders = [BeamSearch(alphabet, beam_width, backend=backend, **options) for backend in ("reference", "compiled")]
     model = decoders[0]._model
@@ -49,9 +51,10 @@ def test_twins_with_a_model(case, beam_width, weight, data):
 @pytest.mark.parametrize("order", [1, 2, 5])
 @pytest.mark.parametrize("beam_width", [3, 25])
 @pytest.mark.parametrize("weight", [0.2, 1.0])
-def test_twins_with_a_model_on_frames_of_real_size(order, beam_width, weight):
+@pytest.mark.parametrize("sentences", [False, True])
+def test_twins_with_a_model_on_frames_of_real_size(order, beam_width, weight, sentences):
     rng = np.random.default_rng(order)
-    lm = NGram.train(TEXT * 5, order, vocabulary=ALPHABET.characters)
+    lm = NGram.train([TEXT * 3, TEXT[:9] * 2], order, sentences=sentences, vocabulary=ALPHABET.characters)
     log_probs = peaky(rng, 60, 10) / 2
     log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
     options = {"lm": lm, "lm_weight": weight, "character_bonus": 0.1, "n_best": beam_width}
@@ -59,24 +62,35 @@ def test_twins_with_a_model_on_frames_of_real_size(order, beam_width, weight):
     assert [h.labels for h in a] == [h.labels for h in b]
     for one, other in zip(a, b, strict=True):
         assert one.score == pytest.approx(other.score, rel=1e-12)
-        assert one.lm_log_prob == pytest.approx(lm.score(one.text, end=False), rel=1e-6)
+        assert one.lm_log_prob == pytest.approx(lm.score(one.text), rel=1e-6)
         assert one.score <= one.log_prob + weight * one.lm_log_prob + 0.1 * len(one.text) + 1e-9
 
 
-def test_a_wide_beam_with_a_model_is_exact(backend):
+@pytest.mark.parametrize("lines", [["abcabacab"], ["ab", "cab", "cabac", "a"]], ids=["running", "sentences"])
+def test_a_wide_beam_with_a_model_is_exact(backend, lines):
     rng = np.random.default_rng(5)
     alphabet = Alphabet("abc")
-    lm = NGram.train("abcabacab", 3)
+    lm = NGram.train(lines, 3, sentences=len(lines) > 1)
     for _ in range(20):
         log_probs = peaky(rng, 4, 4)
-        decoder = BeamSearch(alphabet, 400, lm=lm, lm_weight=0.7, n_best=10, backend=backend)
-        for one in decoder.decode(log_probs):
-            assert one.score == pytest.approx(one.log_prob + 0.7 * lm.score(one.text, end=False), rel=1e-6)
+        found = BeamSearch(alphabet, 400, lm=lm, lm_weight=0.7, n_best=400, backend=backend).decode(log_probs)
+        for one in found:
+            assert one.lm_log_prob == pytest.approx(lm.score(one.text))
+            assert one.score == pytest.approx(one.log_prob + 0.7 * lm.score(one.text), rel=1e-6)
+        scores = [one.score for one in found]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_what_must_not_end_so_comes_last(backend):
+    lm = NGram.train(["ab", "ab"], 2, smoothing="add-k", k=0.0, sentences=True)
+    found = BeamSearch(Alphabet("ab"), lm=lm, n_best=9, backend=backend).decode(probs=[[0.6, 0.3, 0.1]] * 2)
+    assert [one.text for one in found] == ["ab", "a", ""][: len(found)]
+    assert found[0].score == pytest.approx(np.log(0.18))
 
 
 def test_rescoring_orders_by_the_true_probability():
     rng = np.random.default_rng(2)
-    for lm in MODELS[:2]:
+    for lm in (None, MODEL, SENTENCES):
         for _ in range(10):
             log_probs = peaky(rng, 50, 10) / 3
             log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
@@ -116,7 +130,7 @@ def pieces(rng, log_probs):
 
 
 @pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(len(MODELS) + 1))
 def test_pieces_give_what_the_whole_gives(number, exact, backend):
     rng = np.random.default_rng(number)
     options = {"exact": exact, "backend": backend}
@@ -135,7 +149,7 @@ def test_pieces_give_what_the_whole_gives(number, exact, backend):
 
 
 @pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(len(MODELS) + 1))
 def test_committed_texts_and_the_rest_are_the_whole(number, exact, backend):
     rng = np.random.default_rng(10 + number)
     options = {"exact": exact, "backend": backend}
@@ -173,7 +187,8 @@ def test_commits_change_nothing(seed):
     """Branches that can no longer win are cut off, yet the rest is found as if nothing had been committed."""
     rng = np.random.default_rng(seed)
     alphabet = Alphabet("abcd")
-    lm = NGram.train("".join(rng.choice(list("abcd"), 60)), int(rng.integers(1, 4)), vocabulary="abcd")
+    lines = ["".join(rng.choice(list("abcd"), 20)) for _ in range(3)]
+    lm = NGram.train(lines, int(rng.integers(1, 4)), sentences=bool(seed % 2), vocabulary="abcd")
     beam_width, n_frames = int(rng.integers(1, 12)), int(rng.integers(5, 60))
     model = BeamSearch(alphabet, lm=lm if seed % 3 else None)._model
     probs = np.exp(peaky(rng, n_frames, 5) / rng.choice([1, 2, 4]))
@@ -299,17 +314,19 @@ def test_what_beams_refuse():
     from fastctc.compiled.beam_search import Beams
 
     tokens = np.zeros(3, np.int32)
-    model = (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, 0.0)
+    model = (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, 0.0, -1)
     Beams(3, 2, model)
     for wrong in (
-        (MODEL.tables, -1, tokens, [0.0] * 3, 1.0, 0.0),
-        (MODEL.tables, 10**6, tokens, [0.0] * 3, 1.0, 0.0),
-        (MODEL.tables, 0, tokens[:2], [0.0] * 3, 1.0, 0.0),
-        (MODEL.tables, 0, tokens, [0.0] * 2, 1.0, 0.0),
-        (MODEL.tables, 0, tokens, [0.0] * 3, 0.0, 0.0),
-        (MODEL.tables, 0, tokens, [0.0] * 3, float("nan"), 0.0),
-        (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, float("inf")),
-        (MODEL.tables[:3], 0, tokens, [0.0] * 3, 1.0, 0.0),
+        (MODEL.tables, -1, tokens, [0.0] * 3, 1.0, 0.0, -1),
+        (MODEL.tables, 10**6, tokens, [0.0] * 3, 1.0, 0.0, -1),
+        (MODEL.tables, 0, tokens[:2], [0.0] * 3, 1.0, 0.0, -1),
+        (MODEL.tables, 0, tokens, [0.0] * 2, 1.0, 0.0, -1),
+        (MODEL.tables, 0, tokens, [0.0] * 3, 0.0, 0.0, -1),
+        (MODEL.tables, 0, tokens, [0.0] * 3, float("nan"), 0.0, -1),
+        (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, float("inf"), -1),
+        (MODEL.tables[:3], 0, tokens, [0.0] * 3, 1.0, 0.0, -1),
+        (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, 0.0, -2),
+        (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, 0.0, 10**6),
         (7,),
         7,
     ):

@@ -232,21 +232,32 @@ cdef int more_rows(Search *s) except -1 nogil:
 
 
 cdef bint final_weight(Search *s, Py_ssize_t i, double *weight) noexcept nogil:
-    """What weighs a beam at the end of the text, where the last word ends too; false if that is none."""
+    """What weighs a beam at the end of the text, where the last word ends too; false if the models know no such end, or
+    the word is none: then what weighs it as if it went on."""
     cdef const Note *note
     cdef Note ended
-    weight[0] = 1.0
-    if not s.has_words:
+    cdef double value, before
+    cdef int state
+    weight[0] = before = 1.0
+    if not s.has_notes:
         return True
     note = &s.notes[s.beams[i].node]
-    if s.fused:
-        if not end_word(s, note, &ended):
-            weight[0] = note.weight
+    if s.has_words:
+        before = note.weight
+        if not s.fused:
+            weight[0] = note.base
+            if note.hot >= 0 and note.tree >= 0:
+                weight[0] *= exp(s.hot_whole[note.hot])
+        elif not end_word(s, note, &ended):
+            weight[0] = before
             return False
-        if note.tree != -1:
+        elif note.tree != -1:
             weight[0] = ended.factor
-        return True
-    weight[0] = note.base
-    if note.hot >= 0 and note.tree >= 0:
-        weight[0] *= exp(s.hot_whole[note.hot])
+    if s.has_model and s.end >= 0:
+        state = note.letters
+        value = advance(&s.model, &state, s.end)
+        if value == -INFINITY:
+            weight[0] = before
+            return False
+        weight[0] *= exp(s.weight * value)
     return True

@@ -114,7 +114,8 @@ cdef struct Search:
     const double *hot_whole
     double hottest              # the greatest factor by which a hot word may raise a beam in a frame
     Model model
-    int start                   # state of the model of characters at the beginning,
+    int end                     # number of the end of a text for the model of characters, -1 if it knows none
+    int start                   # its state at the beginning,
     int words_start             # and of that of words
     double weight
     double bonus
@@ -448,7 +449,7 @@ cdef double score_of(Search *s, Py_ssize_t i) noexcept nogil:
 
 
 cdef Py_ssize_t ranking(Search *s, int *order) noexcept nogil:
-    """The beams that are texts, best first. Texts that end within a word that is none come last."""
+    """The beams that are texts, best first. Texts that must not end so come last."""
     cdef Py_ssize_t i, n = 0, k
     cdef double rank, weight
     cdef bint finished
@@ -458,7 +459,7 @@ cdef Py_ssize_t ranking(Search *s, int *order) noexcept nogil:
         k = n
         n += 1
         order[k] = <int> i
-        if not s.fused and not s.n_hot:
+        if not s.fused and not s.n_hot and not (s.has_model and s.end >= 0):
             continue  # they stand in this order already
         finished = final_weight(s, i, &weight)
         rank = s.beams[i].total * weight
@@ -503,7 +504,7 @@ cdef class Beams:
         if words is not None:
             self.take_words(words)
         if model is not None:
-            tables, s.start, tokens, ceilings, weight, bonus = model
+            tables, s.start, tokens, ceilings, weight, bonus, s.end = model
             if tokens.shape[0] != n_classes or len(ceilings) != n_classes:
                 raise ValueError(f"a model must have {n_classes} tokens and ceilings, one a class")
             if not 0.0 < weight < INFINITY:
@@ -513,6 +514,8 @@ cdef class Beams:
             fill(&s.model, tables)
             if not 0 <= s.start < s.model.n_nodes:
                 raise ValueError(f"start must be a node, 0 to {s.model.n_nodes - 1}, got {s.start}")
+            if not -1 <= s.end < s.model.children[1] - s.model.children[0]:
+                raise ValueError(f"end must be a token of the model, or -1, got {s.end}")
             self.arrays = tables, tokens
             s.has_model = True
             s.tokens = &tokens[0]

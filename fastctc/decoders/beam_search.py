@@ -41,7 +41,8 @@ class BeamSearch(Decoder):
     lm : NGram, optional
         A model of characters or of words (shallow fusion): what ranks a text is log P(text | frames)
         + lm_weight log P(text) + character_bonus length, or + word_bonus words, which is its ``score``; ``lm_log_prob``
-        is log P(text). Beginnings of words are weighed by all words that they may become.
+        is log P(text). Beginnings of words are weighed by all words that they may become. A model of characters that
+        knows sentences (<s>, </s>) takes each sequence for one: its end counts too.
     lm_weight : float, default 0.5
         Greater than 0.
     character_bonus : float, default 0
@@ -222,7 +223,7 @@ class BeamSearch(Decoder):
         ceilings = lm.ceilings[self._tokens].tolist()
         model = backends.load("reference", "beam_search").Model
         tokens = np.array(self._tokens, np.int32)
-        return model(lm.tables, lm.start, tokens, ceilings, weight, self.character_bonus)
+        return model(lm.tables, lm.start, tokens, ceilings, weight, self.character_bonus, lm.vocabulary.number(END))
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
@@ -272,12 +273,17 @@ class BeamSearch(Decoder):
             return self._running.follow(history, labels)
         if self.lm is None:
             return history
-        score = backends.load(self.backend, "ngram").score
-        values, state = score(*self.lm.tables, history.state, [self._tokens[label] for label in labels])
-        return history._replace(state=state, log_prob=history.log_prob + sum(values))
+        return self._spelled(self.lm, history, [self._tokens[label] for label in labels])
 
     def _end(self, history: History) -> History:
-        return history if self._running is None else self._running.end(history)
+        if self._running is not None:
+            return self._running.end(history)
+        return history if self.lm is None else self._spelled(self.lm, history, _ends(self.lm))
+
+    def _spelled(self, lm: NGram, history: History, tokens: list[int]) -> History:
+        """The history of a model of characters after some more."""
+        values, state = backends.load(self.backend, "ngram").score(*lm.tables, history.state, tokens)
+        return history._replace(state=state, log_prob=history.log_prob + sum(values))
 
     def _true_score(self, one: Hypothesis) -> tuple[float, tuple[int, ...]]:
         score = one.log_prob
@@ -288,8 +294,12 @@ class BeamSearch(Decoder):
         if self._letters is not None:
             score += self.character_bonus * len(one.labels)
         if self.character_lm is not None:
-            ngram = backends.load(self.backend, "ngram")
-            tokens = [self._tokens[label] for label in one.labels]
-            values = ngram.score(*self.character_lm.tables, self.character_lm.start, tokens)[0]
-            score += self.character_lm_weight * sum(values)
+            tokens = [self._tokens[label] for label in one.labels] + _ends(self.character_lm)
+            start = History((), self.character_lm.start)
+            score += self.character_lm_weight * self._spelled(self.character_lm, start, tokens).log_prob
         return -score, one.labels
+
+
+def _ends(lm: NGram) -> list[int]:
+    """The token at the end of a text, if the model knows one."""
+    return [number] if (number := lm.vocabulary.number(END)) >= 0 else []

@@ -28,6 +28,7 @@ class Model(NamedTuple):
     ceilings: Sequence[float]  # the highest log probability of each label after any history
     weight: float  # exponent of the model's probabilities
     bonus: float  # added to the log probability of each label
+    end: int  # the model's number of the end of a text, -1 if it knows none
 
 
 class Hot(NamedTuple):
@@ -170,15 +171,32 @@ class Beams:
         """The best prefixes since the last commit, and their log probabilities, the model's share included."""
         own = [prefix for prefix in self.beams if prefix.root == 0]
         weights = {prefix: self._weight(prefix) for prefix in own}
-        if self.words and (self.words.fusion or self.words.hot):
-            # The last word ends too. Texts that end within a word come last.
-            ended = {prefix: _final(self.notes[prefix], self.words) for prefix in own}
-            weights = {p: weights[p] if (note := ended[p]) is None else note.factor for p in own}
+        if (self.words and (self.words.fusion or self.words.hot)) or (self.model and self.model.end >= 0):
+            ended = {prefix: self._end(prefix) for prefix in own}
+            weights = {p: weights[p] if (weight := ended[p]) is None else weight for p in own}
             own.sort(key=lambda prefix: (ended[prefix] is None, -sum(self.beams[prefix]) * weights[prefix]))
         return [
             (prefix.labels, log(sum(self.beams[prefix])) + self.exponent * log(2.0) + log(weights[prefix]))
             for prefix in own[:n_best]
         ]
+
+    def _end(self, prefix: Prefix) -> float | None:
+        """What weighs a prefix if the text ends there, and its last word with it.
+
+        None if the models know no such end, or the word is none: such texts come last, weighed as if they went on.
+        """
+        weight = self._weight(prefix)
+        if self.words and (self.words.fusion or self.words.hot):
+            note = _final(self.notes[prefix], self.words)
+            if note is None:
+                return None
+            weight = note.factor
+        if self.model and self.model.end >= 0:
+            [value], _ = ngram.score(*self.model.tables, self._state(prefix), [self.model.end])
+            if value == -inf:
+                return None
+            weight *= exp(self.model.weight * value)
+        return weight
 
     def stable(self, limit: int) -> Labels:
         """The longest beginning of the best prefix, of at most ``limit`` labels, that can no longer change."""
