@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -27,22 +28,31 @@ def device():
         pytest.skip(str(error))
 
 
-@pytest.fixture(params=["as it is", "as a graphics card"])
+@pytest.fixture(params=["as it is", "with all threads", "as a graphics card"])
 def either(device, request, monkeypatch):
-    """The device with the kernels of its kind, and with those of graphics cards."""
+    """The device, where small things may stay in the calling thread, or not, and with the kernels of graphics cards."""
     opened = device._opened
     if request.param != "as it is":
+        monkeypatch.setattr("fastctc.opencl.device.SMALL", -1)
+    if request.param == "as a graphics card":
         monkeypatch.setattr(opened, "streams", False)
         monkeypatch.setattr(opened, "plans", {})
     return device
 
 
-def run(code, **environment):
+def run(code, environment=None, **more):
     """A Python of its own, since what it knows of OpenCL cannot be forgotten."""
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env={**os.environ, **environment},
-        check=False,
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
+        env={**(environment or os.environ), **more}, check=False,
     )  # fmt: skip
+
+
+def pocl_of_pip():
+    try:
+        return metadata.version("pocl-binary-distribution").startswith("3.")
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def test_devices_are_described(device):
@@ -86,6 +96,24 @@ def test_a_home_that_cannot_be_written(device):
     environment = {"HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
     done = run("from fastctc.opencl import Device; print(Device('opencl:cpu').info.kind)", **environment)
     assert done.stdout.strip() == "cpu", done.stderr
+
+
+SMALL = """
+from fastctc.opencl import Device, devices
+opened = Device("opencl:cpu")._opened
+print(len(devices()), *(opened.for_work(size).info.compute_units for size in (10, 10**9)))
+"""
+
+
+@pytest.mark.skipif(not pocl_of_pip(), reason="it is the PoCL 3 of pip that can do without threads")
+def test_small_work_stays_in_the_calling_thread():
+    environment = {name: value for name, value in os.environ.items() if name != "POCL_DEVICES"}
+    done = run(SMALL, environment=environment)
+    n_devices, small, large = map(int, done.stdout.split())
+    assert small == 1
+    assert large == Device("opencl:cpu").info.compute_units
+    done = run(SMALL, environment={**environment, "POCL_DEVICES": "pthread"})  # the user's own choice
+    assert done.stdout.split() == [str(n_devices), str(large), str(large)]
 
 
 FORK = """

@@ -101,7 +101,7 @@ class BestPath:
         values, counts, doubts = np.zeros((n, n_frames), log_probs.dtype), np.zeros(n, INT), np.zeros(n, INT)
         if not labels.size:
             return labels, timesteps, counts, np.zeros(n), doubts
-        opened = self.device._opened
+        opened = self.device._opened.for_work(log_probs.nbytes)
         double = log_probs.dtype == np.float64
         if double and "cl_khr_fp64" not in opened.device.extensions and not opened.device.double_fp_config:
             raise ValueError(f"{opened.info.name} has no float64: give float32")

@@ -4,9 +4,11 @@ import os
 import tempfile
 import threading
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 OFF = "FASTCTC_OPENCL"
 KEPT_PLANS = 256
+SMALL = 1 << 22  # bytes to compare: less is done before PoCL's threads wake up
 INSTALL = 'OpenCL needs pyopencl: pip install "fastctc[opencl]"'
 _used = False
 _forked = False
@@ -73,6 +76,7 @@ def _opencl() -> Any:
         )
     if not _used:
         _give_pocl_a_cache()
+        _let_pocl_work_in_the_calling_thread()
     try:
         import pyopencl
     except ImportError as error:
@@ -95,7 +99,28 @@ def _give_pocl_a_cache() -> None:
         os.environ["POCL_CACHE_DIR"] = tempfile.mkdtemp(prefix="fastctc-pocl-")
 
 
-def _found() -> list[tuple[DeviceInfo, Any]]:
+def _let_pocl_work_in_the_calling_thread() -> None:
+    """Have PoCL show a second device for the processor, without threads of its own, for small images.
+
+    Only the PoCL that pip brings: others may know their devices by other names, and show none then.
+    """
+    try:
+        known = metadata.version("pocl-binary-distribution").startswith("3.")
+    except metadata.PackageNotFoundError:
+        return
+    if known:
+        os.environ.setdefault("POCL_DEVICES", "pthread basic")
+
+
+class Found(NamedTuple):
+    """A device, and another one that is the same processor without threads, if there is one."""
+
+    info: DeviceInfo
+    device: Any
+    serial: Any = None
+
+
+def _found() -> list[Found]:
     if os.environ.get(OFF) == "0":
         return []
     cl = _opencl()
@@ -109,7 +134,10 @@ def _found() -> list[tuple[DeviceInfo, Any]]:
             own = platform.get_devices()
         except cl.Error:  # a driver without a device
             continue
-        result += [(_info(cl, f"{p}.{d}", platform, device), device) for d, device in enumerate(own)]
+        serial = next((device for device in own if len(own) > 1 and device.name.startswith("basic-")), None)
+        for d, device in enumerate(one for one in own if one is not serial):
+            info = _info(cl, f"{p}.{d}", platform, device)
+            result.append(Found(info, device, serial if info.kind == "cpu" else None))
     return result
 
 
@@ -140,7 +168,7 @@ def devices() -> list[DeviceInfo]:
     ImportError
         If pyopencl is not installed.
     """
-    return [info for info, _ in _found()]
+    return [one.info for one in _found()]
 
 
 @dataclass(frozen=True)
@@ -166,6 +194,8 @@ class Device:
     Notes
     -----
     Safe to use from several threads: kernels run one after the other. Programs are cached on disk by the runtime.
+    With the PoCL that pip brings, what is small is computed in the calling thread, if nobody has set POCL_DEVICES and
+    nobody has asked pyopencl for platforms before: to wake PoCL's threads may take 100 µs.
     """
 
     name: str = "opencl"
@@ -194,7 +224,7 @@ class Device:
         return type(self), (self.name,)
 
 
-def _choose(name: str) -> tuple[DeviceInfo, Any]:
+def _choose(name: str) -> Found:
     found = _found()
     wanted = name.removeprefix("opencl").removeprefix(":")
     if not name.startswith("opencl") or (name != "opencl" and not wanted):
@@ -203,19 +233,19 @@ def _choose(name: str) -> tuple[DeviceInfo, Any]:
         )
     if not wanted:
         ranks = {"gpu": 0, "accelerator": 1, "cpu": 2, "other": 3}
-        fitting = sorted(found, key=lambda pair: ranks[pair[0].kind])
+        fitting = sorted(found, key=lambda one: ranks[one.info.kind])
     else:
         fitting = [
-            (info, device)
-            for info, device in found
-            if wanted.lower() in (info.kind, info.index)
-            or (len(wanted) > 2 and wanted.lower() in f"{info.name} {info.platform}".lower())
+            one
+            for one in found
+            if wanted.lower() in (one.info.kind, one.info.index)
+            or (len(wanted) > 2 and wanted.lower() in f"{one.info.name} {one.info.platform}".lower())
         ]
     if fitting:
         return fitting[0]
     if os.environ.get(OFF) == "0":
         raise LookupError(f"there is no device {name!r}: OpenCL is switched off by {OFF}=0")
-    there = "; ".join(f"opencl:{info.index} is the {info.kind} {info.name} ({info.platform})" for info, _ in found)
+    there = "; ".join(f"opencl:{info.index} is the {info.kind} {info.name} ({info.platform})" for info, _, _ in found)
     raise LookupError(f"there is no device {name!r}; found: {there or 'no OpenCL device at all'}")
 
 
@@ -227,11 +257,11 @@ def _open(name: str) -> "Opened":
     opened = _open_devices.get(name)
     if opened is None:
         with _opening:
-            info, device = _choose(name)
-            place = f"={info.index}"
+            found = _choose(name)
+            place = f"={found.info.index}"
             opened = _open_devices.get(place)
             if opened is None:
-                opened = _open_devices[place] = Opened(info, device)
+                opened = _open_devices[place] = Opened(found)
             _open_devices[name] = opened
     return opened
 
@@ -256,8 +286,9 @@ def set_arguments(kernel: Any, *arguments: Any) -> None:
 class Opened:
     """What is kept for a device: context, queues, kernels. Use it with :attr:`lock` held."""
 
-    def __init__(self, info: DeviceInfo, device: Any) -> None:
+    def __init__(self, found: Found) -> None:
         cl = _opencl()
+        info, device, self._serial_device = found
         self.cl = cl
         self.info = info
         self.device = device
@@ -270,6 +301,17 @@ class Opened:
         # PoCL's processors read and write a NumPy array where it lies; others may copy it behind the scenes, slowly.
         self.zero_copy = info.shares_memory and info.kind == "cpu" and "portable computing" in info.platform.lower()
         self.streams = info.kind == "cpu"  # whole rows for processors, tiles for all others
+
+    def for_work(self, size: int) -> "Opened":
+        """Itself, or for little work the same processor without threads that must be woken up."""
+        return self if size > SMALL or self._serial is None else self._serial
+
+    @cached_property
+    def _serial(self) -> "Opened | None":
+        if self._serial_device is None:
+            return None
+        with self.lock:
+            return Opened(Found(replace(self.info, compute_units=1), self._serial_device))
 
     @property
     def profiling_queue(self) -> Any:

@@ -50,7 +50,7 @@ class Morphology:
             result = np.empty_like(images)
         if not images.size:
             return result
-        opened = self.device._opened
+        opened = self.device._opened.for_work(images.nbytes * len(mask))
         with opened.lock:
             source, target = opened.input(images), opened.output(result)
             enqueue(
@@ -72,7 +72,7 @@ class Morphology:
         result = np.empty_like(images)
         if not images.size:
             return result
-        opened = self.device._opened
+        opened = self.device._opened.for_work(images.nbytes * max(map(len, masks)))
         points = [np.argwhere(mask) - anchor for mask, anchor in zip(masks, anchors, strict=True)]
         first = np.cumsum([0, *map(len, points)]).astype(INT)
         table = np.concatenate(points).astype(INT)
@@ -94,7 +94,7 @@ class Morphology:
         result = np.ascontiguousarray(seed + 0 if seed.dtype.kind == "f" else seed.copy())
         if not result.size:
             return result
-        opened = self.device._opened
+        opened = self.device._opened.for_work(seed.nbytes * STEPS)
         height, width = seed.shape
         changed = np.zeros(1, INT)
         with opened.lock:
