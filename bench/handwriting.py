@@ -1,36 +1,44 @@
 """How well the handwriting network reads, by decoder, and how far its confidence can be trusted; makes its card.
 
-    python -m bench.handwriting --data FOLDER [--data FOLDER …] --fonts FOLDER --text FILE … [--write]
+    python -m bench.handwriting --data FOLDER [--data FOLDER …] --fonts FOLDER --text FILE …
+        [--prose NAME FILE …] [--write]
 
 Test splits are read once for each decoder; what is chosen (the weight of the language model, the temperature) is
 chosen on validation splits. ``--write`` puts the results into the weights' card.
+
+The model of characters of a set counts the texts of its training lines, and the prose given for it, wrapped into lines
+as long; that of the rendered words counts the words of the text before the part that is rendered.
 """
 
 import argparse
+import gettext
 import json
+import re
+import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from fastctc import BeamSearch, BestPath, Lexicon, NGram, WordBeamSearch, cer, images, wer
-from fastctc.htr import data, fonts, preparation, synthesis
+from fastctc import BeamSearch, BestPath, Lexicon, NGram, WordBeamSearch, cer, images, tune, wer
+from fastctc.htr import data, fonts, synthesis
+from fastctc.htr.agreement import agreed
 from fastctc.htr.checkpoint import load_network, save_network
+from fastctc.htr.preparation import grey
 from fastctc.htr.reader import Reader, shipped_weights
 from fastctc.plotting import figure, plot_reliability, save
 
-MODELS = [(weight, bonus) for weight in (0.2, 0.35, 0.5, 0.7, 1.0) for bonus in (0.0, 0.5, 1.0)]  # tried on validation
-WIDTH = 200  # of the beam with a model of characters, which the weight makes deep
+ORDER = 6
+WIDTH = 800  # of the beam with a model of characters, which the weight makes deep
+N_BEST = 10  # texts that each view offers
+OWN = 10  # times that the set's own lines count beside the prose
 TEMPERATURES = np.exp(np.linspace(np.log(0.7), np.log(2.5), 27))
 
 
 def frames_of(reader, items):
-    """Log probabilities and texts of data items."""
-    rows = []
-    for item in items:
-        image = images.read(item.image)
-        rows.append(reader.log_probs([image])[0])
-    return rows, [item.text for item in items]
+    """Log probabilities of data items, view by view, and their texts."""
+    return reader._views([grey(images.read(item.image)) for item in items])[1], [item.text for item in items]
 
 
 def rendered(reader, fonts_folder, lines, count, seed):
@@ -39,16 +47,29 @@ def rendered(reader, fonts_folder, lines, count, seed):
     unseen = found[3::7]
     source = synthesis.Synthesizer(unseen, lines, reader.config.characters, words=(1, 1), seed=seed)
     pictures = [source.sample(k) for k in range(count)]
-    rows = reader._computed([preparation.prepared(255 - ink, reader.config.height) for ink, _ in pictures])
-    return rows, [text for _, text in pictures], [fonts.family(path) for path in unseen]
+    views = reader._views([255 - ink for ink, _ in pictures])[1]
+    return views, [text for _, text in pictures], [fonts.family(path) for path in unseen]
 
 
-def errors(decoder, rows, texts):
+def errors(decoder, views, texts):
     """CER, WER and milliseconds an image."""
     start = time.perf_counter()
-    found = [one[0].text.strip() for one in decoder.decode_batch(rows)]
+    found = [decoder.decode_batch(rows) for rows in views]
+    read = [
+        agreed(decoder.alphabet, rows, beams)[0].text.strip()
+        for rows, beams in zip(zip(*views, strict=True), zip(*found, strict=True), strict=True)
+    ]
     seconds = time.perf_counter() - start
-    return {"cer": cer(found, texts), "wer": wer(found, texts), "ms": 1e3 * seconds / len(rows)}
+    return {"cer": cer(read, texts), "wer": wer(read, texts), "ms": 1e3 * seconds / len(texts)}
+
+
+def table(ways, views, texts):
+    """Errors of each way to read; of one view, and of all where a search offers several texts for each."""
+    found = {name: errors(decoder, views[:1], texts) for name, decoder in ways.items()}
+    for name, decoder in ways.items():
+        if isinstance(decoder, BeamSearch):
+            found[f"{name}, {len(views)} views"] = errors(replace(decoder, n_best=N_BEST), views, texts)
+    return found
 
 
 def calibration(reader, rows, texts):
@@ -107,49 +128,50 @@ def expected_calibration_error(confidence, correct, bins=10):
     return total / len(confidence)
 
 
-def decoders(reader, corpus, weight, bonus):
-    """What reads: without help, with a model of characters, with the words of the corpus."""
-    alphabet, known = reader.alphabet, set(reader.config.characters)
-    words = Lexicon.from_text("".join(c if c in known else " " for c in corpus), reader.word_alphabet)
+def decoders(reader, lines, rows, texts):
+    """What reads: without help; with a model of the characters of these lines, its weights chosen on validation data;
+    with the words of the lines."""
+    alphabet = reader.alphabet
+    words = Lexicon.from_text("\n".join(lines), reader.word_alphabet)
+    lm = NGram.train(lines, ORDER, sentences=True, vocabulary=reader.config.characters)
+    plain = BeamSearch(alphabet, WIDTH, lm=lm, lm_weight=1.0, character_bonus=1.0, exact=False)
+    tuned = tune(plain, rows, texts).decoder
+    weights = f"weight {tuned.lm_weight:.2f}, bonus {tuned.character_bonus:.2f}"
     return {
         "best path": BestPath(alphabet, exact=False),
         "beam search, width 25": BeamSearch(alphabet, 25, exact=False),
-        f"beam search, width {WIDTH}, 6-gram of characters, weight {weight}, bonus {bonus}": with_model(
-            reader, model(reader, corpus), weight, bonus
-        ),
+        f"beam search, width {WIDTH}, {ORDER}-gram of characters, {weights}": tuned,
         f"word beam search, {len(words)} words": WordBeamSearch(words, 50, exact=False),
     }
 
 
-def model(reader, corpus):
-    """Of the characters of a text."""
+def spellable(reader, lines):
+    """Lines in the reader's characters, without those that have none."""
     known = set(reader.config.characters)
-    return NGram.train("".join(c for c in corpus if c in known), order=6, unit="character")
+    return [line for line in ("".join(c for c in line if c in known).strip() for line in lines) if line]
 
 
-def with_model(reader, lm, weight, bonus):
-    return BeamSearch(reader.alphabet, WIDTH, lm=lm, lm_weight=weight, character_bonus=bonus, exact=False)
+def read_prose(path):
+    """A text; of a catalogue of translations (.mo) the longer ones, without markup."""
+    if Path(path).suffix != ".mo":
+        return "\n".join(synthesis.read_texts([path]))
+    with Path(path).open("rb") as file:
+        messages = gettext.GNUTranslations(file)._catalog.values()
+    plain = [re.sub(r"<[^>]*>|\$\w+|\|", " ", message) for message in messages if isinstance(message, str)]
+    return "\n".join(message.replace("’", "'") for message in plain if len(message) > 60)
 
 
-def chosen(reader, corpus, rows, texts):
-    """Weight and bonus of the model of characters with the least CER."""
-    lm = model(reader, corpus)
-    return min(MODELS, key=lambda one: errors(with_model(reader, lm, *one), rows, texts)["cer"])
-
-
-def of_folder(reader, folder, english):
+def of_folder(reader, folder, prose):
     """Results on a set's test split; frames and texts of its validation split."""
     items, _ = data.read(folder)
     parts = data.split(items)
-    corpus = " ".join(item.text for item in parts["train"])
-    if not any(c in corpus for c in "éèàç"):
-        corpus += " " + english
-    rows, texts = frames_of(reader, parts["val"])
-
-    best = chosen(reader, corpus, rows, texts)
-    test_rows, test_texts = frames_of(reader, parts["test"])
-    table = {name: errors(d, test_rows, test_texts) for name, d in decoders(reader, corpus, *best).items()}
-    return {f"{Path(folder).name} test, {len(test_texts)} lines": table}, (rows, texts)
+    own = spellable(reader, [item.text for item in parts["train"]])
+    wrapped = textwrap.wrap(prose, int(np.mean([len(line) for line in own])) + 2)
+    [rows, *_], texts = frames_of(reader, parts["val"])
+    ways = decoders(reader, own * OWN + spellable(reader, wrapped), rows, texts)
+    test_texts = [item.text for item in parts["test"]]
+    found = table(ways, *frames_of(reader, parts["test"]))
+    return {f"{Path(folder).name} test, {len(test_texts)} lines": found}, (rows, texts)
 
 
 def main():
@@ -160,39 +182,48 @@ def main():
     parser.add_argument(
         "--text", nargs="+", default=[], metavar="FILE", help="English: the last tenth is rendered, the rest is counted"
     )
+    parser.add_argument(
+        "--prose",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar=("NAME", "FILE"),
+        help="what else the model of characters of a set counts, by the name of its folder: texts, or .mo catalogues",
+    )
     parser.add_argument("--card", metavar="FILE", help="JSON with what only people know: data, licences, settings")
     parser.add_argument("--write", action="store_true", help="put card and temperature into the shipped weights")
     options = parser.parse_args()
-    reader = Reader(weights=options.weights, temperature=1.0)
+    reader = Reader(weights=options.weights, temperature=1.0, tries=5)
     lines = synthesis.read_texts(options.text)
     cut = len(lines) * 9 // 10  # what is rendered, the models have not read
-    english = " ".join(lines[:cut])
+    prose = {name: "\n".join(map(read_prose, files)) for name, *files in options.prose}
     results, rows, texts = {}, [], []
     for folder in options.data:
-        table, (more_rows, more_texts) = of_folder(reader, folder, english)
-        results |= table
+        found, (more_rows, more_texts) = of_folder(reader, folder, prose.get(Path(folder).name, ""))
+        results |= found
         rows += more_rows
         texts += more_texts
     if options.fonts:
-        best = chosen(reader, english, *rendered(reader, options.fonts, lines[cut:], 300, 98)[:2])
-        pictures, truth, families = rendered(reader, options.fonts, lines[cut:], 1000, 99)
-        table = {name: errors(d, pictures, truth) for name, d in decoders(reader, english, *best).items()}
-        results[f"1000 rendered words in unseen fonts ({', '.join(families)})"] = table
+        words = spellable(reader, " ".join(lines[:cut]).split())
+        [known, *_], truth, _ = rendered(reader, options.fonts, lines[cut:], 300, 98)
+        ways = decoders(reader, words, known, truth)
+        views, truth, families = rendered(reader, options.fonts, lines[cut:], 1000, 99)
+        results[f"1000 rendered words in unseen fonts ({', '.join(families)})"] = table(ways, views, truth)
     summary = {"temperature": 1.0}
     if rows:
         summary["temperature"] = calibration(reader, rows[::2], texts[::2])
         made, axes = figure(1, 2, figsize=(9, 4.5))
         for ax, temperature in zip(axes, (1.0, summary["temperature"]), strict=True):
-            found = Reader(weights=options.weights, temperature=temperature)._calibrated(rows[1::2])
-            confidence, correct = words_of(BeamSearch(reader.alphabet, 25).decode_batch(found), texts[1::2])
+            calibrated = Reader(weights=options.weights, temperature=temperature)._calibrated(rows[1::2])
+            confidence, correct = words_of(BeamSearch(reader.alphabet, 25).decode_batch(calibrated), texts[1::2])
             plot_reliability(confidence, correct, ax=ax)
             error = expected_calibration_error(confidence, correct)
             ax.set_title(f"Words of validation lines, temperature {temperature:.2f}: ECE {error:.3f}", fontsize=9)
             summary[f"ece of words at temperature {temperature:.2f}"] = error
-    for name, table in results.items():
+    for name, found in results.items():
         print(f"\n{name}")
-        for decoder, row in table.items():
-            print(f"  {decoder:60} CER {row['cer']:6.2%}  WER {row['wer']:6.2%}  {row['ms']:.2f} ms")
+        for decoder, row in found.items():
+            print(f"  {decoder:80} CER {row['cer']:6.2%}  WER {row['wer']:6.2%}  {row['ms']:.2f} ms")
     print(json.dumps(summary))
     if options.write:
         config, weights, card = load_network(options.weights)
@@ -209,9 +240,9 @@ def card_page(card):
     """The card for people."""
     out = ["# latin.fastctc", "", card["about"], "", "## How well it reads", ""]
     out += ["`python -m bench.handwriting --help` makes this table. Nothing was fitted to the test splits.", ""]
-    for name, table in card["results"].items():
+    for name, found in card["results"].items():
         out += [f"**{name}**", "", "| decoder | CER | WER |", "|---|---|---|"]
-        out += [f"| {decoder} | {row['cer']:.1%} | {row['wer']:.1%} |" for decoder, row in table.items()]
+        out += [f"| {decoder} | {row['cer']:.1%} | {row['wer']:.1%} |" for decoder, row in found.items()]
         out.append("")
     out += ["## Confidence", "", "![How often words are right, by confidence](reliability.png)", ""]
     out += [f"- {name}: {value:.3f}" for name, value in card.items() if name.startswith(("ece", "temperature"))]

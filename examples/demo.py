@@ -63,14 +63,15 @@ def decode_frames() -> None:
 def read_handwriting() -> None:
     """The network that comes with the package, on pictures in fonts that it never saw, with and without help."""
     from pydoc_data.topics import topics  # English that every Python brings along
+    from textwrap import wrap
 
     from fastctc import images
     from fastctc.htr.reader import Reader
     from fastctc.plotting import draw_overlay
 
     folder = FOLDER / "handwriting"
-    text = "\n".join(topics[name] for name in sorted(topics))
-    model = NGram.train(text, order=5, unit="character")
+    text = " ".join(" ".join(topics[name] for name in sorted(topics)).split())
+    model = NGram.train(wrap(text, 40), order=5, unit="character", sentences=True)  # how lines begin and end counts too
     readers = {"without language model": Reader(), "with a model of characters": Reader(ngram=model)}
     for name, reader in readers.items():
         for picture in ("page.jpg", "line.jpg"):

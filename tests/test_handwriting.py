@@ -376,9 +376,59 @@ def test_what_is_read_does_not_depend_on_the_batch(lines):
         assert alone.log_prob == pytest.approx(line.log_prob, abs=1e-4)
 
 
-def test_more_tries_are_not_less_sure(lines):
-    for one, three in zip(Reader().read_lines(lines), Reader(tries=3).read_lines(lines), strict=True):
-        assert three.log_prob >= one.log_prob
+def test_views_agree_on_the_text_with_the_best_mean(lines):
+    """Every candidate of any view is judged by the mean of its log probabilities in all; places are upright ones."""
+    from fastctc import log_probability
+    from fastctc.htr.reader import SLANTS, _sheared
+
+    reader = Reader(tries=3)
+    for image, line, upright in zip(lines, reader.read_lines(lines), Reader().read_lines(lines), strict=True):
+        views = [reader._calibrated(reader.log_probs([_sheared(image, slant)]))[0] for slant in SLANTS[:3]]
+        texts = {one.text for view in views for one in reader._decoder.decode(view)}
+        means = {
+            text: np.mean([log_probability(view, text=text, alphabet=reader.alphabet) for view in views])
+            for text in texts
+        }
+        assert {one.text for one in line.hypotheses} == texts
+        assert line.log_prob == pytest.approx(means[line.hypotheses[0].text], abs=1e-4)
+        scores = [one.score for one in line.hypotheses]
+        assert scores == sorted(scores, reverse=True)
+        if line.text == upright.text:
+            assert [word.box for word in line.words] == [word.box for word in upright.words]
+        assert all(0 <= word.confidence <= 1 for word in line.words)
+
+
+def test_views_agree_with_a_language_model():
+    """What the model gave stays part of the score, and a text that one view excludes is out."""
+    from fastctc import Alphabet, BeamSearch, NGram
+    from fastctc.htr.agreement import agreed
+
+    alphabet = Alphabet("ab")
+    views = [np.log([[0.5, 0.4, 0.1]]), np.log([[0.3, 0.6, 0.1]])]
+    lm = NGram.train("aaab", 1)
+    decoder = BeamSearch(alphabet, lm=lm, lm_weight=1.0, n_best=3)
+    found = agreed(alphabet, views, [decoder.decode(rows) for rows in views])
+    for one in found:
+        p = [0.1, 0.1] if not one.text else [0.5, 0.3] if one.text == "a" else [0.4, 0.6]
+        assert one.log_prob == pytest.approx(np.mean(np.log(p)))
+        assert one.score == pytest.approx(one.log_prob + lm.score(one.text))
+    with np.errstate(divide="ignore"):
+        blind = np.log([[1.0, 0.0, 0.0]])
+    plain = BeamSearch(alphabet, n_best=3)
+    found = agreed(alphabet, [views[1], blind], [plain.decode(views[1]), plain.decode(blind)])
+    assert [one.log_prob > -np.inf for one in found] == [True, False, False]
+    assert found[0].text == "a"
+
+
+def test_a_text_that_no_frames_can_hold_breaks_nothing():
+    from fastctc import Lexicon, WordBeamSearch
+
+    lexicon = Lexicon.from_words(["incomprehensibilities"], Reader().word_alphabet)
+    image = np.full((40, 12), 255, np.uint8)
+    image[10:30, 5] = 0
+    for tries in (1, 3):
+        [line] = Reader(decoder=WordBeamSearch(lexicon, 5), tries=tries).read_lines([image])
+        assert line.text in ("", "incomprehensibilities")
 
 
 def test_words_have_no_blanks(lines):
@@ -406,7 +456,7 @@ def test_reader_refuses():
     with pytest.raises(ValueError, match="backend"):
         Reader(backend="cuda")
     with pytest.raises(ValueError, match="tries"):
-        Reader(tries=2)
+        Reader(tries=6)
     with pytest.raises(OSError, match="nowhere"):
         Reader(weights="nowhere")
 

@@ -30,9 +30,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="a language model that fastctc lm train made, over characters, or, with --words, over words",
     )
-    parser.add_argument("--lm-weight", type=float, metavar="W", help="weight of a character model (default: 0.35)")
+    parser.add_argument("--lm-weight", type=float, metavar="W", help="weight of a character model (default: 0.7)")
     parser.add_argument(
-        "--tries", type=int, choices=(1, 3), default=1, help="3: also slanted both ways, the surest reading wins"
+        "--tries",
+        type=int,
+        choices=range(1, 6),
+        default=1,
+        help="so many views of every image, slanted this way and that: what they agree on is read",
     )
     parser.add_argument("--format", choices=tuple(SUFFIXES), default="text", help="default: text")
     parser.add_argument(

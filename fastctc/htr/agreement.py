@@ -1,0 +1,86 @@
+"""What several views of one line agree on: the same writing, slanted this way and that.
+
+Every text that the decoder found in some view is judged in all of them: by the mean of its log probabilities, which is
+the product of experts (G. E. Hinton: Training Products of Experts by Minimizing Contrastive Divergence, 2002). A text
+that one view cannot see there is out; the surest of the views, by contrast, would often be sure of what is wrong.
+"""
+
+from collections.abc import Sequence
+from math import exp, inf, isfinite
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastctc.alphabet import Alphabet
+from fastctc.frames import Workspace, as_doubles, as_frames
+from fastctc.hypothesis import Hypothesis, Segment, hypotheses
+
+Rows = npt.NDArray[Any]
+
+
+def agreed(alphabet: Alphabet, views: Sequence[Rows], found: Sequence[list[Hypothesis]]) -> list[Hypothesis]:
+    """The texts found in any view, best first, with what all views say about them.
+
+    Parameters
+    ----------
+    alphabet : Alphabet
+    views : sequence of (frames, classes)
+        Log probabilities of each view.
+    found : sequence of lists of Hypothesis
+        What the decoder found in each; what a language model gave stays part of the score.
+
+    Returns
+    -------
+    list of Hypothesis
+        ``log_prob`` is the mean over the views, and a lower bound of what the product of experts gives, normalised;
+        timesteps and words are those of the first view, the words' probabilities the geometric means.
+    """
+    if len(views) == 1:
+        return found[0]
+    texts = list(dict.fromkeys(one.labels for beams in found for one in beams))
+    seen = [_judged(alphabet, rows, texts) for rows in views]
+    result = []
+    for labels in texts:
+        judged = [judgement[labels] for judgement in seen]
+        own = [
+            (one, one.score - judgement[labels].log_prob)
+            for beams, judgement in zip(found, seen, strict=True)
+            for one in beams
+            if one.labels == labels
+        ]
+        one = own[0][0]
+        share = max((value for _, value in own if isfinite(value)), default=0.0)  # that of language models
+        log_prob = mean([judgement.log_prob for judgement in judged])
+        words = tuple(together([judgement.words for judgement in judged])) if log_prob > -inf else ()
+        result.append(
+            one._replace(
+                log_prob=log_prob,
+                score=log_prob + share,
+                timesteps=judged[0].timesteps,
+                words=words,
+                confidence=exp(log_prob),
+            )
+        )
+    return sorted(result, key=lambda one: (-one.score, one.labels))
+
+
+def together(segments: Sequence[Sequence[Segment]]) -> list[Segment]:
+    """The segments of one text in the first view, with the geometric means of their probabilities in all."""
+    if len(segments) == 1:
+        return list(segments[0])
+    return [
+        one._replace(probability=float(np.prod([other.probability for other in row])) ** (1 / len(row)))
+        for one, row in zip(segments[0], zip(*segments, strict=True), strict=True)
+    ]
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _judged(alphabet: Alphabet, rows: Rows, texts: list[tuple[int, ...]]) -> dict[tuple[int, ...], Hypothesis]:
+    """What one view says about each text."""
+    [doubles] = as_doubles([as_frames(alphabet.n_classes, rows, None, None)], Workspace())
+    notes = hypotheses(alphabet, [(doubles, labels, 0.0) for labels in texts], "compiled")
+    return {note.labels: note for note in notes}
