@@ -5,7 +5,7 @@
 
        LOW      a rectangle of few rows: two results at a time from the rows that both need
        HIGH     a rectangle of many rows: van Herk's running extremes, at a cost that does not depend on the height
-       MASKED   a mask, by its runs
+       MASKED   a mask, by its parts: pairs of windows
 
    For graphics cards, where a work-group of WIDE x TALL items holds a tile and its surroundings in local memory:
 
@@ -273,12 +273,12 @@ __kernel void morphology(__global const T *restrict images, __global T *restrict
 #endif
 
 #ifdef MASKED
-/* runs: row, first column, length, number of the length; lengths. levels: n_levels rows of pitch pixels, level l the
-   row's windows of 2^l pixels; ring: of every length `rows` rows of pitch; pitch = WHOLE(tile + columns + 4 VN).
-   places: one for each run. */
+/* parts: row, column, kind; kinds: level, apart (fastctc/opencl/covers.py). levels: n_levels rows of pitch pixels, level l
+   the row's windows of 2^l pixels; ring: of every kind `rows` rows of pitch; pitch = WHOLE(tile + columns + 4 VN).
+   places: one for each part. */
 __kernel void morphology(__global const T *restrict images, __global T *restrict results, int width, int height,
                          int tile, int band, int columns, int left, int rows, int top, int pitch,
-                         int n_runs, __global const int *restrict runs, int n_lengths, __global const int *restrict lengths,
+                         int n_parts, __global const int *restrict parts, int n_kinds, __global const int *restrict kinds,
                          int n_levels, __local T *levels, __local T *ring, __local int *places) {
     const int x0 = get_group_id(0) * tile, y0 = get_group_id(1) * band;
     if (x0 >= width || y0 >= height) return;
@@ -293,25 +293,25 @@ __kernel void morphology(__global const T *restrict images, __global T *restrict
             const int step = 1 << (l - 1), m = padded - 2 * step + 1;
             for (int i = 0; i < m; i += VN) STORE(levels + l * pitch + i, better(LOAD(level + i), LOAD(level + i + step)));
         }
-        for (int q = 0; q < n_lengths; q++) {
-            const int length = lengths[q], l = 31 - clz(length), rest = length - (1 << l), m = padded - length + 1;
+        for (int q = 0; q < n_kinds; q++) {
+            const int l = kinds[2 * q], apart = kinds[2 * q + 1], m = padded - (1 << l) - apart + 1;
             __local const T *level = levels + l * pitch;
             __local T *to = ring + (q * rows + slot) * pitch;
-            for (int i = 0; i < m; i += VN) STORE(to + i, better(LOAD(level + i), LOAD(level + i + rest)));
+            for (int i = 0; i < m; i += VN) STORE(to + i, better(LOAD(level + i), LOAD(level + i + apart)));
         }
         slot = slot + 1 == rows ? 0 : slot + 1; /* the oldest row, that of the mask's first */
         const int y = k + top - rows + 1;
         if (y < y0) continue;
-        for (int r = 0; r < n_runs; r++) {
-            int s = slot + runs[4 * r];
+        for (int r = 0; r < n_parts; r++) {
+            int s = slot + parts[3 * r];
             s = s >= rows ? s - rows : s;
-            places[r] = (runs[4 * r + 3] * rows + s) * pitch + runs[4 * r + 1];
+            places[r] = (parts[3 * r + 2] * rows + s) * pitch + parts[3 * r + 1];
         }
         __global T *o = result + (size_t)y * width + x0;
         for (int i = 0; i < n; i += 4 * VN) { /* four at a time, so that none waits for the one before */
             __local const T *p = ring + places[0] + i;
             vec a = LOAD(p), b = LOAD(p + VN), c = LOAD(p + 2 * VN), d = LOAD(p + 3 * VN);
-            for (int r = 1; r < n_runs; r++) {
+            for (int r = 1; r < n_parts; r++) {
                 p = ring + places[r] + i;
                 a = better(a, LOAD(p));
                 b = better(b, LOAD(p + VN));

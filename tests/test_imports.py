@@ -73,6 +73,7 @@ ALLOWED = {
     "htr": {
         "alphabet",
         "decoders",
+        "frames",
         "htr",
         "hypothesis",
         "images",

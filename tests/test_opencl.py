@@ -16,6 +16,7 @@ from fastctc import Alphabet, BestPath, backends, morphology
 pytest.importorskip("pyopencl")
 from fastctc.opencl import Device, devices, kernel_source
 from fastctc.opencl.best_path import BestPath as OnDevice
+from fastctc.opencl.covers import KIND_COST, covers
 
 NAME = os.environ.get("FASTCTC_TEST_DEVICE", "opencl:cpu")
 
@@ -175,6 +176,23 @@ def test_graphics_kernels():
             for mask in (np.ones((rows, columns), bool), rng.random((rows, columns)) < 0.5):
                 arguments = (images, mask, (rows // 2, columns // 2), border, 3, bool(rows % 2))
                 np.testing.assert_array_equal(twin.extremes(*arguments), reference.extremes(*arguments))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 5), (15, 15), (3, 40), (40, 3), (60, 60)])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 0.8, 1.0])
+def test_parts_cover_the_mask(size, share):
+    """All of it, nothing else, and at no higher cost than its runs, or points."""
+    mask = np.random.default_rng(6).random(size) < share
+    parts, kinds = covers(mask)
+    made = np.zeros(size, bool)
+    for row, column, kind in parts:
+        level, apart = kinds[kind]
+        for first in (column, column + apart):
+            assert first + (1 << level) <= size[1]
+            made[row, first : first + (1 << level)] = True
+    np.testing.assert_array_equal(made, mask)
+    runs, lengths = backends.load("compiled", "morphology").runs(mask)
+    assert len(parts) + KIND_COST * len(kinds) <= len(runs) + KIND_COST * len(lengths)
 
 
 def test_a_large_rectangle_goes_in_two_passes(either):

@@ -303,8 +303,9 @@ class Opened:
         self.streams = info.kind == "cpu"  # whole rows for processors, tiles for all others
 
     def for_work(self, size: int) -> "Opened":
-        """Itself, or for little work the same processor without threads that must be woken up."""
-        return self if size > SMALL or self._serial is None else self._serial
+        """Itself, or, for little work or a single core, the same processor without threads that must be woken up."""
+        threads_pay = size > SMALL and self.info.compute_units > 1
+        return self if threads_pay or self._serial is None else self._serial
 
     @cached_property
     def _serial(self) -> "Opened | None":

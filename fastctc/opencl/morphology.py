@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastctc import backends
+from fastctc.opencl.covers import covers
 from fastctc.opencl.device import Device, Launch, Opened
 
 Images = npt.NDArray[Any]
@@ -224,18 +224,18 @@ def _plan(
                 *memory,
             )
     else:
-        runs, lengths = backends.load("compiled", "morphology").runs(mask)
-        if not len(runs):
+        parts, kinds = covers(mask)
+        if not len(parts):
             return []
-        levels = int(lengths.max()).bit_length()
+        levels = int(kinds[:, 0].max()) + 1
 
         def pitch_of(t: int) -> int:
             return whole(t + columns + 4 * lanes)
 
-        tile = tile_of(lambda t: pitch_of(t) * (levels + len(lengths) * rows) * size)
+        tile = tile_of(lambda t: pitch_of(t) * (levels + len(kinds) * rows) * size)
         tile = -(-tile // (4 * lanes)) * 4 * lanes
         pitch = pitch_of(tile)
-        memory = make(levels * pitch), make(len(lengths) * rows * pitch + lanes), opened.cl.LocalMemory(4 * len(runs))
+        memory = make(levels * pitch), make(len(kinds) * rows * pitch + lanes), opened.cl.LocalMemory(4 * len(parts))
         kernel = opened.kernel(
             "morphology",
             ("MASKED", *defines),
@@ -250,10 +250,10 @@ def _plan(
             rows,
             top,
             pitch,
-            len(runs),
-            opened.table(runs),
-            len(lengths),
-            opened.table(lengths),
+            len(parts),
+            opened.table(parts),
+            len(kinds),
+            opened.table(kinds),
             levels,
             *memory,
         )
