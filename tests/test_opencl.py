@@ -312,3 +312,26 @@ def test_sources_are_found():
     assert "__kernel" in kernel_source("morphology")
     with pytest.raises(FileNotFoundError, match="no kernel 'sieve'"):
         kernel_source("sieve")
+
+
+def test_rows_of_one_array_are_not_copied():
+    from fastctc.opencl.best_path import _common_stack
+
+    whole = np.random.default_rng(7).random((3, 5, 4)).astype(np.float32)
+    lengths = np.array([5, 2, 0], np.int32)
+    assert _common_stack([rows[:n] for rows, n in zip(whole, lengths, strict=True)], lengths) is whole
+    shuffled = [whole[1], whole[0], whole[2]]
+    for sequences in (shuffled, [whole[0], whole[1]], [rows[:, :3] for rows in whole], list(whole.astype("f8"))[:2]):
+        counts = np.array([len(rows) for rows in sequences], np.int32)
+        made = _common_stack(sequences, counts)
+        for place, rows in zip(made, sequences, strict=True):
+            np.testing.assert_array_equal(place[: len(rows)], rows)
+
+
+def test_the_first_numbers_of_rows():
+    first_of_rows = backends.load("compiled", "best_path").first_of_rows
+    rows = np.arange(6, dtype=np.int32).reshape(2, 3)
+    assert first_of_rows(rows, np.array([0, 3], np.int32)) == [(), (3, 4, 5)]
+    for counts in ([1], [0, 4], [-1, 0]):
+        with pytest.raises(ValueError, match="count"):
+            first_of_rows(rows, np.array(counts, np.int32))

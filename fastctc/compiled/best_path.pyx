@@ -50,6 +50,40 @@ def best_path(log_probs, int blank) -> tuple:
         PyBuffer_Release(&rows)
 
 
+def first_of_rows(const int32_t[:, ::1] rows, const int32_t[::1] counts) -> list:
+    """The first so many numbers of each row, as tuples: what a device has found, in Python's own form."""
+    cdef Py_ssize_t i
+    if counts.shape[0] != rows.shape[0]:
+        raise ValueError(f"there must be one count a row, got {counts.shape[0]} for {rows.shape[0]}")
+    for i in range(rows.shape[0]):
+        if not 0 <= counts[i] <= rows.shape[1]:
+            raise ValueError(f"counts must be 0 to {rows.shape[1]}, got {counts[i]}")
+    return [as_tuple(&rows[i, 0] if rows.shape[1] else NULL, counts[i]) for i in range(rows.shape[0])]
+
+
+def are_rows_of(list sequences, whole) -> bool:
+    """Whether (frames, classes) arrays lie one after the other as the beginnings of the rows of a contiguous (B, T, C)."""
+    cdef Py_buffer all_of_them, one
+    cdef Py_ssize_t i
+    cdef bint fits
+    PyObject_GetBuffer(whole, &all_of_them, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    try:
+        fits = all_of_them.ndim == 3 and all_of_them.shape[0] == len(sequences)
+        for i in range(len(sequences)):
+            if not fits:
+                break
+            PyObject_GetBuffer(sequences[i], &one, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+            fits = (
+                one.ndim == 2 and one.shape[0] <= all_of_them.shape[1] and one.shape[1] == all_of_them.shape[2]
+                and one.format[0] == all_of_them.format[0]
+                and <char *> one.buf == <char *> all_of_them.buf + i * all_of_them.strides[0]
+            )
+            PyBuffer_Release(&one)
+        return fits
+    finally:
+        PyBuffer_Release(&all_of_them)
+
+
 cdef tuple search(const Py_buffer *rows, int blank):
     cdef Py_ssize_t n = rows.shape[0], t, found = 0
     if n == 0:

@@ -30,16 +30,12 @@ class BestPath:
         lengths = np.array([len(rows) for rows in sequences], INT)
         stack = _common_stack(sequences, lengths)
         labels, timesteps, counts, scores, doubts = self._run(stack, lengths, blank, None)
-        ends = np.cumsum(counts).tolist()
-        counted = np.arange(stack.shape[1]) < counts[:, None]
-        all_labels, all_timesteps = labels[counted].tolist(), timesteps[counted].tolist()
-        first_bad_row = backends.load("compiled", "frames").first_bad_row
-        return [
-            (tuple(all_labels[start:end]), tuple(all_timesteps[start:end]), score, first_bad_row(rows) if doubt else -1)
-            for rows, start, end, score, doubt in zip(
-                sequences, [0, *ends], ends, scores.tolist(), doubts.tolist(), strict=False
-            )
-        ]
+        first_of_rows = backends.load("compiled", "best_path").first_of_rows
+        bad = [-1] * len(sequences)
+        for number in np.flatnonzero(doubts):
+            bad[number] = backends.load("compiled", "frames").first_bad_row(sequences[number])
+        found = first_of_rows(labels, counts), first_of_rows(timesteps, counts), scores.tolist(), bad
+        return list(zip(*found, strict=True))
 
     def batch(
         self,
@@ -134,20 +130,12 @@ class BestPath:
 def _common_stack(sequences: list[npt.NDArray[Any]], lengths: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
     """The sequences as one array (B, T, C): that which they are rows of, if it is one, without a copy."""
     whole = sequences[0].base
-    start = whole.__array_interface__["data"][0] if isinstance(whole, np.ndarray) else 0
+    are_rows_of = backends.load("compiled", "best_path").are_rows_of
     if (
         isinstance(whole, np.ndarray)
-        and whole.ndim == 3
         and whole.flags.c_contiguous
-        and len(whole) == len(sequences)
-        and all(
-            rows.base is whole
-            and rows.shape[1] == whole.shape[2]
-            and rows.flags.c_contiguous
-            and rows.dtype == whole.dtype
-            and rows.__array_interface__["data"][0] == start + k * whole.strides[0]
-            for k, rows in enumerate(sequences)
-        )
+        and all(rows.base is whole and rows.flags.c_contiguous for rows in sequences)
+        and are_rows_of(sequences, whole)
     ):
         return whole
     stack = np.zeros((len(sequences), int(lengths.max()), sequences[0].shape[1]), np.result_type(*sequences))
