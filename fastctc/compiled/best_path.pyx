@@ -62,7 +62,7 @@ def first_of_rows(const int32_t[:, ::1] rows, const int32_t[::1] counts) -> list
 
 
 def are_rows_of(list sequences, whole) -> bool:
-    """Whether (frames, classes) arrays lie one after the other as the beginnings of the rows of a contiguous (B, T, C)."""
+    """Whether (frames, classes) arrays are the beginnings of the sequences of a contiguous (B, T, C), in its order."""
     cdef Py_buffer all_of_them, one
     cdef Py_ssize_t i
     cdef bint fits
