@@ -74,9 +74,11 @@ def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
 
     The result lies in the workspace, until it is used again.
     """
-    for frames in batch:
-        frames.checked()
     is_log = batch[0].is_log
+    if is_log:
+        number, bad = backends.load("compiled", "frames").first_bad([frames.values for frames in batch])
+        if bad >= 0:
+            batch[number].refuse(bad)
     if len(batch) == 1:
         one = batch[0]
         if not is_log:

@@ -91,6 +91,23 @@ def test_rows_whose_sum_is_near_the_bounds(n_classes):
                 assert best_path[1].best_path(row, 0)[3] == bad
 
 
+@pytest.mark.parametrize("n_frames", [0, 1, 300])
+def test_the_first_bad_row_of_many_sequences(n_frames):
+    rng = np.random.default_rng(n_frames)
+    reference, compiled = twins("frames")
+    for bad in (None, 0, 3, 6):
+        sequences = [peaky(rng, n_frames + k % 2, 80, (np.float32, np.float64)[k % 2]) for k in range(7)]
+        if bad is not None and len(sequences[bad]):
+            sequences[bad][-1, 5] = np.nan
+        expected = reference.first_bad(sequences)
+        assert expected == ((-1, -1) if bad is None or not len(sequences[bad]) else (bad, len(sequences[bad]) - 1))
+        assert compiled.first_bad(sequences) == expected
+    assert compiled.first_bad([]) == (-1, -1)
+    assert compiled.first_bad([np.empty((2, 0))]) == reference.first_bad([[[], []]]) == (0, 0)
+    with pytest.raises(ValueError, match="sequence 1 must be"):
+        compiled.first_bad([np.zeros((1, 2)), np.zeros((1, 2), np.int32)])
+
+
 @given(matrices(max_frames=10, max_classes=5), st.integers(1, 12))
 def test_beam_search(case, beam_width):
     rows, blank = case

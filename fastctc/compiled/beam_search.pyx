@@ -131,6 +131,7 @@ cdef struct Search:
     Py_ssize_t max_rows
 
 
+include "tuples.pxi"
 include "beam_tree.pxi"
 include "beam_notes.pxi"
 include "beam_commit.pxi"
@@ -767,7 +768,7 @@ def beam_search_batch(
     """All sequences in one stretch without the GIL, and in the same memory, so that threads do not wait for each other
     in between and the cache stays warm."""
     cdef list sequences = list(batch), kept = [], result = []
-    cdef Py_ssize_t i, k, j, n = len(sequences)
+    cdef Py_ssize_t i, k, n = len(sequences)
     cdef const double[:, ::1] probs
     cdef Beams beams
     cdef Result *found
@@ -795,7 +796,7 @@ def beam_search_batch(
             hypotheses = []
             for k in range(tasks[i].n_results):
                 found = &tasks[i].results[k]
-                hypotheses.append((tuple([found.labels[j] for j in range(found.n_labels)]), found.score))
+                hypotheses.append((as_tuple(<const int32_t *> found.labels, found.n_labels), found.score))
             result.append(hypotheses)
         return result
     finally:

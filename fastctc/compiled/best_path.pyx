@@ -1,10 +1,7 @@
 """Twin of fastctc.reference.best_path: a vectorised scan of all rows, then one pass over the winners."""
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
-from cpython.long cimport PyLong_FromLong
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from cpython.ref cimport Py_INCREF
-from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t
 
 cdef extern from *:
@@ -26,14 +23,7 @@ cdef inline Py_ssize_t scan(const Py_buffer *rows, int32_t *best, double *total)
     return scan_double(<const double *> rows.buf, rows.shape[0], rows.shape[1], best, total)
 
 
-cdef tuple as_tuple(const int32_t *numbers, Py_ssize_t n):
-    cdef tuple result = PyTuple_New(n)
-    cdef Py_ssize_t i
-    for i in range(n):
-        number = PyLong_FromLong(numbers[i])
-        Py_INCREF(number)  # PyTuple_SET_ITEM takes a reference over
-        PyTuple_SET_ITEM(result, i, number)
-    return result
+include "tuples.pxi"
 
 
 def best_path(log_probs, int blank) -> tuple:

@@ -10,7 +10,7 @@ from fastctc.frames import Frames, Workspace, as_batch, as_frames
 from fastctc.hypothesis import Hypothesis
 from fastctc.threads import share
 
-LARGEST = 1 << 18  # numbers that are decoded at a stretch, so that they fit into the cache
+LARGEST = 1 << 19  # numbers that are decoded at a stretch: more would leave the cache, fewer let threads wait
 LEAST = 1 << 14  # enough to outweigh a change of threads
 
 

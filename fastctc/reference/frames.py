@@ -13,3 +13,11 @@ def first_bad_row(log_probs: Sequence[Sequence[float]]) -> int:
         if not all(x <= HIGHEST for x in row) or not SUM[0] < sum(exp(x) for x in row) < SUM[1]:
             return t
     return -1
+
+
+def first_bad(sequences: Sequence[Sequence[Sequence[float]]]) -> tuple[int, int]:
+    """The first sequence with such a row, and the row; -1 and -1 if there is none."""
+    for number, log_probs in enumerate(sequences):
+        if (row := first_bad_row(log_probs)) >= 0:
+            return number, row
+    return -1, -1
