@@ -127,6 +127,13 @@ class Alphabet:
             text = text.replace(self.word_begin, " ").removeprefix(" ")
         return text
 
+    def decode_all(self, many: list[tuple[int, ...]]) -> list[str]:
+        """Texts of many sequences of labels."""
+        if self._table is not None:
+            texts: list[str] = backends.load("compiled", "spelling").spell_all(many, self._table, self.blank)
+            return texts
+        return [self.decode(labels) for labels in many]
+
     def encode(self, text: str | Sequence[str]) -> tuple[int, ...]:
         """Labels of a text; of several pieces that fit, the longest is taken. A sequence of characters is taken as is.
 

@@ -75,6 +75,27 @@ def test_best_path_and_rows_of_any_width(n_classes):
             assert best_path[1].best_path(changed, 0)[3] == bad
 
 
+@pytest.mark.parametrize("n_sequences", [0, 1, 5, 40])
+def test_best_paths_of_many_sequences(n_sequences):
+    """Few keep the GIL, many do not."""
+    rng = np.random.default_rng(n_sequences)
+    reference, compiled = twins("best_path")
+    lines = [peaky(rng, int(rng.integers(0, 90)), 80, (np.float32, np.float64)[k % 2]) for k in range(n_sequences)]
+    if n_sequences > 4:
+        lines[4][-1:] = np.nan
+    found, expected = compiled.best_paths(lines, 79), reference.best_paths(lines, 79)
+    for one, other in zip(found, expected, strict=True):
+        assert one[3] == other[3]
+        if other[3] < 0:
+            assert one == (*other[:2], pytest.approx(other[2], rel=1e-12), -1)
+    with pytest.raises(ValueError, match="float32 or float64"):
+        compiled.best_paths([*lines, np.zeros((2, 3), np.int32)], 0)
+    symbols = "".join(map(chr, range(33, 113)))
+    reference, compiled = twins("spelling")
+    labels = [one[0] for one in found if one[3] < 0]
+    assert compiled.spell_all(labels, symbols, 79) == reference.spell_all(labels, symbols, 79)
+
+
 @pytest.mark.parametrize("n_classes", [4, 9, 11, 16, 22, 23, 44, 80])
 def test_rows_whose_sum_is_near_the_bounds(n_classes):
     """Where the rough sum of the vectorised pass is not to be trusted."""

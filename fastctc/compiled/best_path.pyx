@@ -1,14 +1,14 @@
 """Twin of fastctc.reference.best_path: a vectorised scan of all rows, then one pass over the winners."""
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int32_t
 
 cdef extern from *:
     """
     #include "rows.h"
-    #define scan_float(...) CHOOSE(scan_rows_f, __VA_ARGS__)
-    #define scan_double(...) CHOOSE(scan_rows_d, __VA_ARGS__)
+    #define scan_float(...) CHOOSE_WIDEST(scan_rows_f, __VA_ARGS__)
+    #define scan_double(...) CHOOSE_WIDEST(scan_rows_d, __VA_ARGS__)
     """
     Py_ssize_t scan_float(const float *, Py_ssize_t, Py_ssize_t, int32_t *, double *) noexcept nogil
     Py_ssize_t scan_double(const double *, Py_ssize_t, Py_ssize_t, int32_t *, double *) noexcept nogil
@@ -17,27 +17,97 @@ cdef extern from *:
 cdef Py_ssize_t KEEP = 1 << 17  # entries; a shorter pass keeps the GIL, since to get it back may take longer
 
 
-cdef inline Py_ssize_t scan(const Py_buffer *rows, int32_t *best, double *total) noexcept nogil:
-    if rows.itemsize == sizeof(float):
-        return scan_float(<const float *> rows.buf, rows.shape[0], rows.shape[1], best, total)
-    return scan_double(<const double *> rows.buf, rows.shape[0], rows.shape[1], best, total)
-
+# A sequence, and its path: how many labels stand before their first frames, what it scores, which row is bad.
+cdef struct Path:
+    Py_buffer rows
+    Py_ssize_t n_labels
+    Py_ssize_t bad
+    double score
 
 include "tuples.pxi"
 
 
+cdef void find(Path *path, int blank, int32_t *labels) noexcept nogil:
+    """Labels, and as many places behind the frames' own, their first frames."""
+    cdef const Py_buffer *rows = &path.rows
+    cdef Py_ssize_t n = rows.shape[0], t, found = 0
+    cdef int32_t *first = labels + n
+    cdef int32_t previous = blank, label
+    path.bad = -1
+    if n == 0:
+        return
+    if rows.itemsize == sizeof(float):
+        path.bad = scan_float(<const float *> rows.buf, n, rows.shape[1], labels, &path.score)
+    else:
+        path.bad = scan_double(<const double *> rows.buf, n, rows.shape[1], labels, &path.score)
+    for t in range(n):  # labels overwrite the winners already read
+        label = labels[t]
+        if label != previous and label != blank:
+            labels[found] = label
+            first[found] = <int32_t> t
+            found += 1
+        previous = label
+    path.n_labels = found
+
+
+cdef void find_all(Path *paths, Py_ssize_t n, int blank, int32_t *labels) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        find(&paths[i], blank, labels)
+        labels += 2 * paths[i].rows.shape[0]
+
+
 def best_path(log_probs, int blank) -> tuple:
-    cdef Py_buffer rows  # of a typed memoryview the object alone would take longer than the scan of a line
-    PyObject_GetBuffer(log_probs, &rows, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    return best_paths([log_probs], blank)[0]
+
+
+def best_paths(list sequences, int blank) -> list:
+    """All in one stretch without the GIL, if there is much to do."""
+    cdef Py_ssize_t n = len(sequences), held = 0, n_frames = 0, n_entries = 0, i
+    cdef Py_buffer *rows  # of a typed memoryview the object alone would take longer than the scan of a line
+    cdef int32_t *labels = NULL
+    cdef int32_t *own
+    cdef Path *paths = <Path *> PyMem_Calloc(n + 1, sizeof(Path))
+    cdef list result = []
+    if paths is NULL:
+        raise MemoryError()
     try:
-        if rows.ndim != 2 or not (
-            (rows.format[0] == b"f" and rows.itemsize == sizeof(float))
-            or (rows.format[0] == b"d" and rows.itemsize == sizeof(double))
-        ) or rows.format[1]:
-            raise ValueError("log_probs must be (frames, classes) of float32 or float64")
-        return search(&rows, blank)
+        for i in range(n):
+            rows = &paths[i].rows
+            PyObject_GetBuffer(sequences[i], rows, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+            held += 1
+            if rows.ndim != 2 or not (
+                (rows.format[0] == b"f" and rows.itemsize == sizeof(float))
+                or (rows.format[0] == b"d" and rows.itemsize == sizeof(double))
+            ) or rows.format[1]:
+                raise ValueError("log_probs must be (frames, classes) of float32 or float64")
+            if rows.shape[0] and rows.shape[1] == 0:
+                raise ValueError("log_probs must have at least one class, got 0")
+            n_frames += rows.shape[0]
+            n_entries += rows.shape[0] * rows.shape[1]
+        labels = <int32_t *> PyMem_Malloc((2 * n_frames + 1) * sizeof(int32_t))
+        if labels is NULL:
+            raise MemoryError()
+        if n_entries < KEEP:
+            find_all(paths, n, blank, labels)
+        else:
+            with nogil:
+                find_all(paths, n, blank, labels)
+        own = labels
+        for i in range(n):
+            result.append((
+                as_tuple(own, paths[i].n_labels),
+                as_tuple(own + paths[i].rows.shape[0], paths[i].n_labels),
+                paths[i].score,
+                paths[i].bad,
+            ))
+            own += 2 * paths[i].rows.shape[0]
+        return result
     finally:
-        PyBuffer_Release(&rows)
+        for i in range(held):
+            PyBuffer_Release(&paths[i].rows)
+        PyMem_Free(paths)
+        PyMem_Free(labels)
 
 
 def first_of_rows(const int32_t[:, ::1] rows, const int32_t[::1] counts) -> list:
@@ -72,34 +142,3 @@ def are_rows_of(list sequences, whole) -> bool:
         return fits
     finally:
         PyBuffer_Release(&all_of_them)
-
-
-cdef tuple search(const Py_buffer *rows, int blank):
-    cdef Py_ssize_t n = rows.shape[0], t, found = 0
-    if n == 0:
-        return (), (), 0.0, -1
-    if rows.shape[1] == 0:
-        raise ValueError("log_probs must have at least one class, got 0")
-    cdef int32_t *best = <int32_t *> PyMem_Malloc(2 * n * sizeof(int32_t))
-    if best is NULL:
-        raise MemoryError()
-    cdef int32_t *first = best + n
-    cdef int32_t previous = blank, label
-    cdef double score
-    cdef Py_ssize_t bad
-    if n * rows.shape[1] < KEEP:
-        bad = scan(rows, best, &score)
-    else:
-        with nogil:
-            bad = scan(rows, best, &score)
-    for t in range(n):  # labels overwrite the winners already read
-        label = best[t]
-        if label != previous and label != blank:
-            best[found] = label
-            first[found] = <int32_t> t
-            found += 1
-        previous = label
-    try:
-        return as_tuple(best, found), as_tuple(first, found), score, bad
-    finally:
-        PyMem_Free(best)

@@ -30,7 +30,8 @@
 #if defined(__GNUC__) && (defined(__clang__) || __GNUC__ >= 12)
 #define VECTORS 1
 #if defined(__x86_64__) && !defined(__clang__)
-#define DISPATCH 1  /* AVX2 where the processor has it */
+#define DISPATCH 1  /* AVX2 or AVX-512 where the processor has it */
+#include <immintrin.h>
 #endif
 #endif
 
@@ -49,6 +50,19 @@
 #define MAX_INSTRUCTION __builtin_ia32_maxps256
 #define MAX_FLOATS_INSTRUCTION __builtin_ia32_maxps256
 #define SIGNS_INSTRUCTION __builtin_ia32_movmskps256
+#include "rows_template.h"
+#undef SUFFIX
+#undef LANES
+#undef MAX_INSTRUCTION
+#undef MAX_FLOATS_INSTRUCTION
+#undef SIGNS_INSTRUCTION
+
+#define SUFFIX f_avx512
+#define LANES 16
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#define MAX_INSTRUCTION(a, b) (reals)_mm512_max_ps((__m512)(a), (__m512)(b))
+#define MAX_FLOATS_INSTRUCTION(a, b) (floats)_mm512_max_ps((__m512)(a), (__m512)(b))
+#define SIGNS_INSTRUCTION(v) _mm512_movepi32_mask((__m512i)(v))
 #include "rows_template.h"
 #undef SUFFIX
 #undef LANES
@@ -80,14 +94,32 @@
 #undef MAX_INSTRUCTION
 #undef MAX_FLOATS_INSTRUCTION
 #undef SIGNS_INSTRUCTION
+
+#define SUFFIX d_avx512
+#define LANES 8
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#define MAX_INSTRUCTION(a, b) (reals)_mm512_max_pd((__m512d)(a), (__m512d)(b))
+#define MAX_FLOATS_INSTRUCTION(a, b) __builtin_ia32_maxps256(a, b)
+#define SIGNS_INSTRUCTION(v) _mm512_movepi64_mask((__m512i)(v))
+#include "rows_template.h"
+#undef SUFFIX
+#undef LANES
+#undef MAX_INSTRUCTION
+#undef MAX_FLOATS_INSTRUCTION
+#undef SIGNS_INSTRUCTION
 #endif
 #undef REAL
 #undef INDEX
 
+/* WIDEST is for scans; where rows are only checked, the widest registers cost more to fold than they save. */
 #ifdef DISPATCH
 #define CHOOSE(name, ...) (__builtin_cpu_supports("avx2") ? name##_avx2(__VA_ARGS__) : name(__VA_ARGS__))
+#define HAS_AVX512 \
+    (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+#define CHOOSE_WIDEST(name, ...) (HAS_AVX512 ? name##_avx512(__VA_ARGS__) : CHOOSE(name, __VA_ARGS__))
 #else
 #define CHOOSE(name, ...) name(__VA_ARGS__)
+#define CHOOSE_WIDEST(name, ...) name(__VA_ARGS__)
 #endif
 
 #endif

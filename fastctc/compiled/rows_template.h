@@ -20,7 +20,13 @@ typedef int32_t JOIN(ints, SUFFIX) __attribute__((vector_size(LANES * sizeof(flo
 #define SELECT(type, mask, a, b) ((type)(((mask) & (a)) | (~(mask) & (b))))
 
 /* After FOLD every lane holds the lanes' total under OP. */
-#if LANES == 8
+#if LANES == 16
+#define FOLD(OP, v)                                                                                \
+    OP(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7))     \
+    OP(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11))     \
+    OP(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13))     \
+    OP(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14))
+#elif LANES == 8
 #define FOLD(OP, v)                                                        \
     OP(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3))           \
     OP(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5))           \
@@ -35,7 +41,10 @@ typedef int32_t JOIN(ints, SUFFIX) __attribute__((vector_size(LANES * sizeof(flo
 #define SUM_OF(a, b) a += (b);
 #ifdef MAX_INSTRUCTION
 #define MAX_OF(a, b) a = MAX_INSTRUCTION(a, b);
+/* Does not wait for the comparison; the second operand is what stays, if one is NaN, or they are equal. */
+#define LARGER_OF(next, more, most) most = MAX_INSTRUCTION(next, most);
 #else
+#define LARGER_OF(next, more, most) most = SELECT(reals, more, (indices)next, (indices)most);
 #define MAX_OF(a, b) { reals o = (b); indices more = o > a; a = SELECT(reals, more, (indices)o, (indices)a); }
 #endif
 
@@ -49,7 +58,7 @@ typedef int32_t JOIN(ints, SUFFIX) __attribute__((vector_size(LANES * sizeof(flo
 #define KEEP_MOST(next, here, most, where)                                 \
     {                                                                      \
         indices more = next > most;                                        \
-        most = SELECT(reals, more, (indices)next, (indices)most);          \
+        LARGER_OF(next, more, most)                                        \
         where = SELECT(indices, more, here, where);                        \
     }
 /* Adds exp(x), roughly. NaN and infinity become the one integer that is negative. */
@@ -197,6 +206,7 @@ TARGET static inline Py_ssize_t JOIN(find_bad, SUFFIX)(const REAL *rows, Py_ssiz
 #undef FOLD
 #undef SUM_OF
 #undef MAX_OF
+#undef LARGER_OF
 #undef NOT_BELOW_ZERO
 #undef KEEP_MOST
 #undef ADD_EXP

@@ -7,7 +7,11 @@ cdef enum:
     SHORT = 256
 
 
-def spell(labels, str symbols, int blank) -> str:
+def spell_all(list many, str symbols, int blank) -> list:
+    return [spell(labels, symbols, blank) for labels in many]
+
+
+cpdef str spell(labels, str symbols, int blank):
     cdef tuple items = labels if type(labels) is tuple else tuple(labels)
     cdef Py_ssize_t n = len(items), n_classes = len(symbols), i, written = 0
     cdef Py_ssize_t label

@@ -9,7 +9,7 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
 from fastctc.decoders.stream import Stream
-from fastctc.frames import Doubles, Floats, Frames, Workspace, as_doubles
+from fastctc.frames import Doubles, Floats, Frames, Workspace, as_doubles, new
 from fastctc.hypothesis import Hypothesis, hypotheses
 
 Path = tuple[tuple[int, ...], float]  # labels, score
@@ -52,22 +52,24 @@ class BestPath(Decoder):
         return Stream(self.alphabet, _PathOfStream(self), self.exact, self.backend)
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
-        twin, blank = backends.load(self.backend, "best_path"), self.alphabet.blank
-        decode, exact, plain, found = self.alphabet.decode, self.exact, [], []
-        if self.backend in backends.BACKENDS:
-            paths = (twin.best_path(frames.log_probs(), blank) for frames in batch)
-        else:  # a device would rather have all at once
-            paths = iter(twin.best_paths([frames.log_probs() for frames in batch], blank))
-        for frames, (labels, timesteps, score, bad) in zip(batch, paths, strict=True):
+        twin, alphabet = backends.load(self.backend, "best_path"), self.alphabet
+        if len(batch) == 1 and not self.exact:  # without lists, which would take as long as the scan
+            [frames] = batch
+            labels, timesteps, score, bad = twin.best_path(frames.log_probs(), alphabet.blank)
             if bad >= 0 and frames.is_log:
                 frames.refuse(bad)
-            if exact:
-                found.append((labels, score))
-            else:
-                plain.append([Hypothesis(decode(labels), nan, score, labels, timesteps, (), nan)])
-        if not exact:
-            return plain
-        return self._hypotheses(as_doubles(batch, workspace), found)
+            return [[new(Hypothesis, (alphabet.decode(labels), nan, score, labels, timesteps, (), nan, None))]]
+        paths = twin.best_paths([frames.log_probs() for frames in batch], alphabet.blank)
+        for frames, path in zip(batch, paths, strict=True):
+            if path[3] >= 0 and frames.is_log:
+                frames.refuse(path[3])
+        if self.exact:
+            return self._hypotheses(as_doubles(batch, workspace), [(labels, score) for labels, _, score, _ in paths])
+        texts = alphabet.decode_all([path[0] for path in paths])
+        return [
+            [new(Hypothesis, (text, nan, score, labels, timesteps, (), nan, None))]
+            for text, (labels, timesteps, score, _) in zip(texts, paths, strict=True)
+        ]
 
     def _hypotheses(self, frames: list[Doubles], found: list[Path]) -> list[list[Hypothesis]]:
         findings = [(f, labels, score) for f, (labels, score) in zip(frames, found, strict=True)]

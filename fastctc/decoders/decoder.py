@@ -92,6 +92,9 @@ class Decoder(ABC):
 def _parts(batch: list[Frames], threads: int) -> Iterator[list[Frames]]:
     """Large parts first, then smaller ones: threads change rarely, and none waits long for the others at last."""
     rest = sum([frames.values.size for frames in batch])
+    if batch and threads == 1 and rest <= LARGEST:
+        yield batch
+        return
     part, size = [], 0
     for frames in batch:
         part.append(frames)

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 from fastctc.reference.frames import first_bad_row
 
+Matrix = Sequence[Sequence[float]]
+Found = tuple[tuple[int, ...], tuple[int, ...], float, int]
 
-def best_path(log_probs: Sequence[Sequence[float]], blank: int) -> tuple[tuple[int, ...], tuple[int, ...], float, int]:
+
+def best_path(log_probs: Matrix, blank: int) -> Found:
     """Take the best class of each frame (the first of equals), merge repeats, drop blanks.
 
     Returns labels, the first frame of each, the log probability of the path, and the first frame that is no
@@ -23,3 +26,7 @@ def best_path(log_probs: Sequence[Sequence[float]], blank: int) -> tuple[tuple[i
         previous = best
         score += float(row[best])
     return tuple(labels), tuple(timesteps), score, first_bad_row(log_probs)
+
+
+def best_paths(sequences: Sequence[Matrix], blank: int) -> list[Found]:
+    return [best_path(log_probs, blank) for log_probs in sequences]

@@ -15,3 +15,7 @@ def spell(labels: Iterable[int], symbols: str, blank: int) -> str:
         if label != blank:
             text.append(symbols[label])
     return "".join(text)
+
+
+def spell_all(many: list[tuple[int, ...]], symbols: str, blank: int) -> list[str]:
+    return [spell(labels, symbols, blank) for labels in many]
