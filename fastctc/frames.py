@@ -180,6 +180,8 @@ def _formed(name: str, values: Floats, n_classes: int) -> Frames:
             f"got {values.shape[1]} (shape {values.shape})"
         )
     values = np.ascontiguousarray(values)
+    if not values.flags.aligned:  # out of the middle of a file or a message
+        values = values.copy()
     if name == "probs":
         _check_probs(values)
         return Frames(values, False)
@@ -190,8 +192,8 @@ def _is_plain(value: Any, n_classes: int, n_dimensions: int) -> bool:
     """Whether nothing has to be asked or converted."""
     if type(value) is not np.ndarray or value.dtype not in PLAIN:
         return False
-    shape = value.shape
-    return len(shape) == n_dimensions and shape[-1] == n_classes and value.flags.c_contiguous
+    shape, flags = value.shape, value.flags
+    return len(shape) == n_dimensions and shape[-1] == n_classes and flags.c_contiguous and flags.aligned
 
 
 def _check_probs(values: Floats) -> None:

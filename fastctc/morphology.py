@@ -379,8 +379,8 @@ def _as_pixels(image: npt.ArrayLike, channel_axis: int | None = None) -> tuple[I
     if not dtype.isnative:
         pixels = pixels.astype(dtype.newbyteorder("="))
         dtype = pixels.dtype
-    if not pixels.flags.c_contiguous:
-        pixels = np.ascontiguousarray(pixels)
+    if not (pixels.flags.c_contiguous and pixels.flags.aligned):
+        pixels = np.array(pixels, order="C")
     if dtype.kind == "b":
         return pixels.view(np.uint8), dtype
     if dtype not in TYPES:

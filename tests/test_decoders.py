@@ -208,6 +208,18 @@ def test_a_batch_is_its_sequences(decoder, threads):
     assert decoder.decode_batch(batch, lengths.tolist(), threads) == expected
 
 
+@decoders
+def test_frames_out_of_the_middle_of_a_message(decoder):
+    """Their addresses are no multiples of the numbers' size."""
+    rng = np.random.default_rng(3)
+    whole = [peaky(rng, 12, 3) for _ in range(3)]
+    message = b"x" + b"".join(frames.tobytes() for frames in whole)
+    array = np.frombuffer(message, whole[0].dtype, offset=1).reshape(3, 12, 3)
+    assert not array.flags.aligned
+    assert decoder.decode(array[0]) == decoder.decode(whole[0])
+    assert decoder.decode_batch(array) == decoder.decode_batch(list(array)) == decoder.decode_batch(whole)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_an_error_in_any_part_of_a_batch_comes_out(threads):
     class Faulty(BestPath):
