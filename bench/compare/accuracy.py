@@ -8,9 +8,11 @@ from pathlib import Path
 from bench.compare import material, peers
 from bench.compare.measure import Candidate, Row, measure
 from fastctc import Alphabet, BeamSearch, BestPath, Lexicon, LexiconSearch, NGram, WordBeamSearch, cer, wer
+from fastctc.htr.reader import CHARACTER_BONUS, CHARACTER_LM
 
 WIDTH, WIDTHS = 25, (25, 100)  # without words, with them
 LM_WEIGHT, WORD_BONUS, UNKNOWN = 0.5, 1.5, -12.0  # the first two are pyctcdecode's own, for everybody
+CHARACTERS = {"lm_weight": CHARACTER_LM, "character_bonus": CHARACTER_BONUS * CHARACTER_LM}  # the reader's own
 
 
 def accuracy(
@@ -33,19 +35,17 @@ def _candidates(one: material.Material, arpa: str) -> list[Candidate]:
     alphabet, frames, single = one.alphabet, one.frames, one.name.endswith("words")
     vocabulary = sorted(set(one.corpus.split()))
     lexicon = Lexicon.from_words(vocabulary, alphabet, unknown="skip")
-    characters = NGram.train(one.corpus, 6, vocabulary=alphabet.characters)
+    characters = NGram.train(one.lines, 6, sentences=True, vocabulary=alphabet.characters)
     NGram.train(one.corpus, 3, unit="word").to_arpa(arpa)
     words = NGram.from_arpa(arpa)
     weights = {"lm": words, "lexicon": lexicon, "lm_weight": LM_WEIGHT, "word_bonus": WORD_BONUS, "exact": False}
     ours = {
         "BestPath": BestPath(alphabet, exact=False),
         f"BeamSearch, {WIDTH}": BeamSearch(alphabet, WIDTH, exact=False),
-        f"BeamSearch, 6-gram of characters, {WIDTH}": BeamSearch(
-            alphabet, WIDTH, lm=characters, lm_weight=0.35, character_bonus=0.35, exact=False
-        ),
     }
     for n in WIDTHS:
         ours |= {
+            f"BeamSearch, 6-gram of characters, {n}": BeamSearch(alphabet, n, lm=characters, exact=False, **CHARACTERS),
             f"BeamSearch, lexicon and 3-gram of words, {n}": BeamSearch(alphabet, n, **weights),
             f"BeamSearch, open vocabulary, 3-gram of words, {n}": BeamSearch(
                 alphabet, n, unknown_log_prob=UNKNOWN, **weights

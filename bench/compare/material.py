@@ -25,6 +25,13 @@ class Material:
     frames: list[np.ndarray]
     texts: list[str]
     corpus: str
+    n_words: int  # of a line, about
+
+    @property
+    def lines(self) -> list[str]:
+        """The corpus in pieces as long as those that are read: a model of their characters knows how they end."""
+        words = self.corpus.split()
+        return [" ".join(words[at : at + self.n_words]) for at in range(0, len(words), self.n_words)]
 
 
 def prose(files: Sequence[str] = ()) -> tuple[str, str]:
@@ -65,7 +72,7 @@ def rendered(fonts_folder: str, files: Sequence[str], n_lines: int, n_words: int
                 images.append(255 - ink)
                 texts.append(text)
         frames = [np.ascontiguousarray(f) for f in reader.log_probs(images)]
-        result.append(Material(f"rendered {name}", _alphabet(reader), frames, texts, known))
+        result.append(Material(f"rendered {name}", _alphabet(reader), frames, texts, known, sum(length) // 2))
     return result
 
 
@@ -80,7 +87,7 @@ def real(folders: Sequence[str], files: Sequence[str], limit: int) -> list[Mater
     for folder in folders:
         items = data.split(data.read(folder)[0])["test"][:limit]
         frames = [np.ascontiguousarray(f) for f in reader.log_probs([images.read(item.image) for item in items])]
-        result.append(Material(Path(folder).name, _alphabet(reader), frames, [item.text for item in items], known))
+        result.append(Material(Path(folder).name, _alphabet(reader), frames, [item.text for item in items], known, 5))
     return result
 
 
