@@ -1,6 +1,6 @@
 # make demo    set everything up, decode the example frames, read the example page
 # make test    set everything up and run all tests
-# make bench   measure this commit with asv and publish the dashboard to .asv/html; QUICK=1 runs all once, BENCH=name some
+# make bench   measure this commit with asv and publish the dashboard to .asv/html; QUICK=1 runs all that is timed once, BENCH=name some
 # make compare measure fastctc beside every peer, in an environment of its own, into compare/; QUICK=1 takes a look
 # make clean   remove what these made
 
@@ -21,7 +21,7 @@ test: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/asv machine --yes
-	$(BIN)/asv run --python $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') --show-stderr $(if $(QUICK),--quick) $(if $(BENCH),--bench '$(BENCH)') HEAD^!
+	$(BIN)/asv run --python $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') --show-stderr $(if $(QUICK),--quick) --bench '$(or $(BENCH),$(if $(QUICK),[.]time,.))' HEAD^!
 	$(BIN)/asv publish
 	$(BIN)/python -m bench.dashboard .asv/html
 	@echo "The dashboard is in .asv/html: $(BIN)/asv preview shows it; it needs no network."
