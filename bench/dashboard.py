@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fastctc import storage
+
 # What the page's address ends with: package, version, file in the package.
 SCRIPTS = {
     "jquery-3.3.1.min.js": ("jquery", "3.3.1", "dist/jquery.min.js"),
@@ -65,7 +67,7 @@ def vendor(folder):
     left = re.findall(r'<(?:script|link)[^>]*"https?://[^"]*/([^"/]+)"', text)
     if left:
         raise SystemExit(f"the page asks for scripts that are not known here: {', '.join(left)}")
-    page.write_text(text, encoding="utf-8")
+    storage.write_text(page, text)
 
 
 if __name__ == "__main__":

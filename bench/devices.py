@@ -20,7 +20,7 @@ import numpy as np
 from bench import workloads
 from bench.compare import charts
 from bench.machine import processor
-from fastctc import backends, footprints, morphology
+from fastctc import backends, footprints, morphology, storage
 from fastctc.opencl import Device, devices
 from fastctc.opencl.best_path import BestPath
 
@@ -269,9 +269,9 @@ def main():
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     markdown = table([mine, *others])
-    (out / "devices.json").write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
-    (out / "devices.md").write_text(markdown, encoding="utf-8")
-    (out / "devices.html").write_text(page(markdown, [mine, *others]), encoding="utf-8")
+    storage.write_text(out / "devices.json", json.dumps(mine, indent=1) + "\n")
+    storage.write_text(out / "devices.md", markdown)
+    storage.write_text(out / "devices.html", page(markdown, [mine, *others]))
     print(markdown)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastctc import BeamSearch, BestPath, Lexicon, NGram, WordBeamSearch, cer, images, tune, wer
+from fastctc import BeamSearch, BestPath, Lexicon, NGram, WordBeamSearch, cer, images, storage, tune, wer
 from fastctc.htr import data, fonts, synthesis
 from fastctc.htr.agreement import agreed
 from fastctc.htr.checkpoint import load_network, save_network
@@ -233,7 +233,7 @@ def main():
         save_network(shipped_weights(), config, weights, card, dtype="f2")
         folder = shipped_weights().parent
         save(made, folder / "reliability.png")
-        (folder / "README.md").write_text(card_page(card), encoding="utf-8")
+        storage.write_text(folder / "README.md", card_page(card))
 
 
 def card_page(card):

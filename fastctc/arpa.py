@@ -5,6 +5,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from math import log
 from os import PathLike
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastctc import storage
 from fastctc.ngram import Level, NGram
 from fastctc.vocabulary import Vocabulary
 
@@ -224,14 +226,11 @@ def write(model: NGram, path: str | PathLike[str]) -> None:
     """See :meth:`fastctc.NGram.to_arpa`."""
     if model.uniform:
         raise ValueError("an add-k model has no back-off weights, so that it cannot be written as ARPA; save() it")
-    beside = Path(f"{os.fspath(path)}.{os.getpid()}.part")
-    try:
-        with gzip.open(beside, "wb") if os.fspath(path).endswith(".gz") else beside.open("wb") as file:
+    with storage.replaced(path) as file:
+        packed = gzip.GzipFile(fileobj=file, mode="wb") if os.fspath(path).endswith(".gz") else nullcontext(file)
+        with packed as lines:
             for line in _lines(model):
-                file.write(line.encode())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+                lines.write(line.encode())
 
 
 def _lines(model: NGram) -> Iterator[str]:

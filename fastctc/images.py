@@ -1,6 +1,5 @@
 """Image files: found, read without losing bits, written beside and renamed. Pillow and PDFium do the work."""
 
-import os
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fastctc import storage
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm")
 DOCUMENTS = (*ENDINGS, ".pdf")
@@ -95,14 +96,12 @@ def save(path: str | PathLike[str], image: npt.NDArray[Any]) -> None:
     except ImportError as error:
         raise ImportError(f"{INSTALL} ({error})") from None
     place = Path(path)
-    beside = place.with_name(f"{place.stem}.{os.getpid()}.part{place.suffix}")
-    try:
+    with storage.replaced(place) as file:
         try:
-            Image.fromarray(image).save(beside)
-        except (KeyError, ValueError, OSError) as error:
+            Image.fromarray(image).save(file, Image.registered_extensions()[place.suffix.lower()])
+        except (KeyError, ValueError, TypeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
             raise ValueError(
                 f"{place.name} cannot be written as {image.dtype} of shape {image.shape}: {error}"
             ) from None
-        beside.replace(place)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastctc import storage
+
 if TYPE_CHECKING:
     from fastctc.htr.reader import Line
     from fastctc.segmentation import TextLine
@@ -28,14 +30,9 @@ def figure(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
 
 
 def save(made: Any, path: str | PathLike[str], dpi: int = 110) -> None:
-    """Write a figure, beside its place first."""
-    place = Path(path)
-    beside = place.with_name(f"{place.stem}.part{place.suffix}")
-    try:
-        made.savefig(beside, dpi=dpi)
-        beside.replace(place)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write a figure; the ending says in which format."""
+    with storage.replaced(path) as file:
+        made.savefig(file, format=Path(path).suffix.removeprefix("."), dpi=dpi)
 
 
 def plot_learning_curves(rows: Sequence[Sequence[float]], ax: Any = None) -> Any:

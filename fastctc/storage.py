@@ -6,9 +6,11 @@ memory.
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,26 +24,63 @@ class StorageError(ValueError):
     """A file that does not hold what it should."""
 
 
+@contextmanager
+def replaced(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+    """A new file, open for reading and writing, that takes the place of ``path`` when all is written.
+
+    Until then it has a name of its own beside that place, so that no reader sees half a file and other processes may
+    write the same path: the last one wins. If the block raises, the new file is removed and the old one stays. The
+    bytes are on the disk before the name is given. A link is followed, permissions are kept, and what is no file (a
+    device, a pipe) is written to directly.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; the error names ``path``.
+    """
+    place = Path(os.path.realpath(path))
+    try:
+        if place.exists() and not place.is_file():
+            with place.open("wb") as file:
+                yield file
+            return
+        beside = place.with_name(f".{place.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}.part")
+        try:
+            with beside.open("x+b") as file:
+                if place.exists():
+                    beside.chmod(place.stat().st_mode)
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(place)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        if error.filename is None or Path(error.filename).parent == place.parent:  # not what the block has read
+            raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
+        raise
+
+
+def write_text(path: str | PathLike[str], text: str) -> None:
+    """Replace a file by a text in UTF-8."""
+    with replaced(path) as file:
+        file.write(text.encode())
+
+
 def save(path: str | PathLike[str], kind: str, about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Write arrays and whatever JSON can say about them, beside the place first and then renamed."""
+    """Write arrays and whatever JSON can say about them."""
     table, place = {}, 0
     for name, array in arrays.items():
         table[name] = [array.dtype.newbyteorder("<").str, list(array.shape), place]
         place += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
     header = MAGIC + json.dumps({"kind": kind, "about": about, "arrays": table}).encode()
     header += b" " * (-(len(header) + 1) % ALIGNMENT) + b"\n"
-    beside = Path(f"{os.fspath(path)}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            file.write(header)
-            for array in arrays.values():
-                array.astype(array.dtype.newbyteorder("<"), copy=False).tofile(file)
-                file.write(bytes(-array.nbytes % ALIGNMENT))
-        beside.replace(path)
-    except OSError as error:  # NumPy says only how many bytes were not written
-        raise OSError(f"{path} cannot be written, is the disk full? ({error})") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    with replaced(path) as file:
+        file.write(header)
+        for array in arrays.values():
+            file.write(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
+            file.write(bytes(-array.nbytes % ALIGNMENT))
 
 
 def load(

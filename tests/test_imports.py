@@ -55,7 +55,7 @@ ALLOWED = {
     "storage": set(),
     "vocabulary": set(),
     "ngram": {"arpa", "backends", "estimation", "storage", "vocabulary"},
-    "arpa": {"ngram", "vocabulary"},
+    "arpa": {"ngram", "storage", "vocabulary"},
     "estimation": {"ngram"},
     "word_model": {"lexicon", "ngram"},
     "loss": {"alphabet", "backends", "frames", "hypothesis", "threads"},
@@ -64,12 +64,12 @@ ALLOWED = {
     "tuning": {"decoders", "metrics"},
     "matrices": set(),
     "footprints": set(),
-    "images": set(),
+    "images": {"storage"},
     "morphology": {"backends", "footprints"},
     "opencl": {"backends", "footprints", "morphology", "opencl"},
     "segmentation": {"morphology"},
     "distributed": {"hypothesis", "decoders", "htr"},  # the latter two only for type checkers
-    "plotting": {"htr", "segmentation"},  # only for type checkers
+    "plotting": {"htr", "segmentation", "storage"},  # the first two only for type checkers
     "htr": {
         "alphabet",
         "decoders",

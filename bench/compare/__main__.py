@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from bench.compare import accuracy, decoding, loss, morphology, process, report
+from fastctc import storage
 
 SECTIONS = {
     "best_path": decoding.best_path,
@@ -75,11 +76,9 @@ def main() -> int:
             "quick": options.quick,
             "command": " ".join(["python -m bench.compare", *asked, name]),
         }
-        beside = kept.with_suffix(".part")
-        beside.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        beside.replace(kept)
-    (out / "compare.md").write_text(report.markdown(results), encoding="utf-8")
-    (out / "compare.html").write_text(report.page(results), encoding="utf-8")
+        storage.write_text(kept, json.dumps(results, indent=1) + "\n")
+    storage.write_text(out / "compare.md", report.markdown(results))
+    storage.write_text(out / "compare.html", report.page(results))
     if options.readme:
         report.into_readme(results, Path("README.md"))
     print(f"{out / 'compare.md'}, {out / 'compare.html'}")
@@ -94,7 +93,7 @@ def _one(options: argparse.Namespace) -> int:
     more = {"quick": options.quick, "fonts": options.fonts, "text": tuple(options.text), "data": tuple(options.data)}
     more = {key: value for key, value in more.items() if key in inspect.signature(section).parameters}
     rows = section(QUICK if options.quick else SECONDS.get(name, USUAL), **more)
-    Path(options.into).write_text(json.dumps(rows), encoding="utf-8")
+    storage.write_text(options.into, json.dumps(rows))
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from bench.compare import charts
 from bench.compare.measure import Row
 from bench.machine import processor
+from fastctc import storage
 
 TITLES = {
     "best_path": "Best path",
@@ -134,7 +135,7 @@ def into_readme(results: dict[str, Any], readme: Path) -> None:
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise ValueError(f"{readme} must hold {BEGIN} and {END} once each")
     new = f"{BEGIN}\n{short(results)}\n{END}"
-    readme.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: new, text, flags=re.DOTALL), encoding="utf-8")
+    storage.write_text(readme, re.sub(f"{BEGIN}.*?{END}", lambda _: new, text, flags=re.DOTALL))
 
 
 def short(results: dict[str, Any]) -> str:

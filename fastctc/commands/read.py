@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from fastctc import images
+from fastctc import images, storage
 from fastctc.commands.progress import Progress
 
 SUFFIXES = {"text": ".txt", "json": ".json", "hocr": ".hocr", "alto": ".alto.xml", "page": ".page.xml"}
@@ -118,9 +118,7 @@ def _put(document: str, out: Path | None, file: Path, number: int, suffix: str) 
         return
     out.mkdir(parents=True, exist_ok=True)
     place = out / f"{file.stem}{'' if number == 1 else f'_{number}'}{suffix}"
-    beside = place.with_name(place.name + ".part")
-    beside.write_text(document, encoding="utf-8")
-    beside.replace(place)
+    storage.write_text(place, document)
 
 
 def _overlay(options: Namespace, seen: Any, lines: list[Any]) -> None:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from fastctc import images
+from fastctc import images, storage
 from fastctc.commands.progress import Progress
 
 COLUMNS = ("image", "page", "line", "word", "left", "top", "right", "bottom")
@@ -93,6 +93,4 @@ def _cut(layout: Any, out: Path, name: str, page: str, options: Namespace) -> li
 def _table(place: Path, rows: list[tuple[Any, ...]]) -> None:
     text = io.StringIO()
     csv.writer(text, delimiter="\t", lineterminator="\n").writerows([COLUMNS, *rows])
-    beside = place.with_name(place.name + ".part")
-    beside.write_text(text.getvalue(), encoding="utf-8")
-    beside.replace(place)
+    storage.write_text(place, text.getvalue())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastctc import images
+from fastctc import images, storage
 from fastctc.commands.progress import Progress
 
 
@@ -67,7 +67,7 @@ def run(options: Namespace) -> int:
             y += row.shape[0] + 8
         images.save(out, page)
     else:
-        (out / "texts.tsv").write_text("".join(f"{name}\t{text}\n" for name, text in texts), encoding="utf-8")
+        storage.write_text(out / "texts.tsv", "".join(f"{name}\t{text}\n" for name, text in texts))
     print(f"{options.count} examples in {out}", file=sys.stderr)
     return 0
 

@@ -5,6 +5,7 @@ a run that is killed goes on as if nothing had happened.
 """
 
 import csv
+import io
 import queue
 import sys
 import threading
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastctc import storage
 from fastctc.decoders import BestPath
 from fastctc.htr import model as network
 from fastctc.htr.checkpoint import load_state, save_network, save_state
@@ -266,12 +268,9 @@ def train(
 
 def _curves(out: Path, rows: Sequence[tuple[float, ...]]) -> None:
     """Learning curves as numbers and, where matplotlib is, as a picture."""
-    beside = out / "curves.csv.part"
-    with beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-    beside.replace(out / "curves.csv")
+    table = io.StringIO()
+    csv.writer(table).writerows([COLUMNS, *rows])
+    storage.write_text(out / "curves.csv", table.getvalue())
     from fastctc.plotting import plot_learning_curves, save
 
     try:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import fastctc
+from fastctc import storage
 from fastctc.htr import experiments
 from fastctc.htr.experiments.result import Report, Table, quiet
 from fastctc.htr.preparation import prepared
@@ -181,12 +182,11 @@ def run(
             report(f"{name}: {time.monotonic() - start:.0f} s")
         picture = io.BytesIO()
         module.plot(result).savefig(picture, format="png", dpi=110)
-        (out / f"{name}.png").write_bytes(picture.getvalue())
+        with storage.replaced(out / f"{name}.png") as place:
+            place.write(picture.getvalue())
         sections.append(_section(name, module.findings(result), picture.getvalue(), module.table(result)))
     page = out / "report.html"
-    beside = out / "report.html.part"
-    beside.write_text(_page(sections, reader, effort), encoding="utf-8")
-    beside.replace(page)
+    storage.write_text(page, _page(sections, reader, effort))
     return page
 
 

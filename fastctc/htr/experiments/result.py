@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from fastctc import storage
+
 Report = Callable[[str], None]
 Table = list[list[str]]  # the first row is the heading
 
@@ -22,17 +24,14 @@ class Result:
     """Arrays go to an .npz, everything else to a .json beside it."""
 
     def save(self, folder: Path, name: str) -> None:
-        """Write both files, beside their places first."""
+        """Write both files."""
         folder.mkdir(parents=True, exist_ok=True)
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         arrays: dict[str, Any] = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
-        beside = folder / f"{name}.part.npz"
-        np.savez_compressed(beside, **arrays)
-        beside.replace(folder / f"{name}.npz")
+        with storage.replaced(folder / f"{name}.npz") as file:
+            np.savez_compressed(file, **arrays)
         rest = {key: value for key, value in values.items() if key not in arrays}
-        beside = folder / f"{name}.part.json"
-        beside.write_text(json.dumps(rest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        beside.replace(folder / f"{name}.json")
+        storage.write_text(folder / f"{name}.json", json.dumps(rest, ensure_ascii=False, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self:
