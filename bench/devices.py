@@ -20,7 +20,8 @@ import numpy as np
 from bench import workloads
 from bench.compare import charts
 from bench.machine import processor
-from fastctc import backends, footprints, morphology, storage
+from fastctc import backends, storage
+from fastctc.imaging import footprints, morphology
 from fastctc.opencl import Device, devices
 from fastctc.opencl.best_path import BestPath
 

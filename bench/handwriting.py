@@ -21,13 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fastctc import BeamSearch, BestPath, Lexicon, NGram, WordBeamSearch, cer, images, storage, tune, wer
+from fastctc import BeamSearch, BestPath, Lexicon, NGram, WordBeamSearch, cer, storage, tune, wer
 from fastctc.htr import data, fonts, synthesis
 from fastctc.htr.agreement import agreed
 from fastctc.htr.checkpoint import load_network, save_network
+from fastctc.htr.plotting import figure, plot_reliability, save
 from fastctc.htr.preparation import grey
 from fastctc.htr.reader import Reader, shipped_weights
-from fastctc.plotting import figure, plot_reliability, save
+from fastctc.imaging import images
 
 ORDER = 6
 WIDTH = 800  # of the beam with a model of characters, which the weight makes deep

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from fastctc import cer, images
+from fastctc import cer
+from fastctc.imaging import images
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "handwriting"
 

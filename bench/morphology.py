@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from bench import workloads
-from fastctc import footprints, morphology
+from fastctc.imaging import footprints, morphology
 
 BACKENDS = [*workloads.BACKENDS, "cv2", "scipy", "skimage"]
 FOOTPRINTS = {

@@ -13,7 +13,7 @@ class Page:
 
     def setup(self, lines):
         try:
-            from fastctc.segmentation import segment_page
+            from fastctc.imaging.segmentation import segment_page
 
             self.image, self.truth = workloads.page(lines)
         except ImportError as error:

@@ -88,7 +88,7 @@ def page(lines):
     """A page of random words, (H, W) uint8, and the boxes of the words."""
     from PIL import Image, ImageDraw, ImageFont
 
-    from fastctc.segmentation import Box
+    from fastctc.imaging.segmentation import Box
 
     rng = np.random.default_rng(0)
     font = ImageFont.load_default(26)

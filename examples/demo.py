@@ -65,9 +65,9 @@ def read_handwriting() -> None:
     from pydoc_data.topics import topics  # English that every Python brings along
     from textwrap import wrap
 
-    from fastctc import images
+    from fastctc.htr.plotting import draw_overlay
     from fastctc.htr.reader import Reader
-    from fastctc.plotting import draw_overlay
+    from fastctc.imaging import images
 
     folder = FOLDER / "handwriting"
     text = " ".join(" ".join(topics[name] for name in sorted(topics)).split())

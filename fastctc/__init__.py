@@ -3,12 +3,12 @@
 from fastctc.alphabet import Alphabet
 from fastctc.decoders import BeamSearch, BestPath, LexiconSearch, PrefixSearch, TokenPassing, WordBeamSearch
 from fastctc.decoders.stream import Stream
+from fastctc.decoders.tuning import Trial, Tuning, tune
 from fastctc.hypothesis import Hypothesis, Segment
 from fastctc.lexicon import Lexicon
+from fastctc.lm.ngram import NGram
 from fastctc.loss import Alignment, ctc_loss, forced_align, log_probability, posteriors
 from fastctc.metrics import cer, edit_distance, wer
-from fastctc.ngram import NGram
-from fastctc.tuning import Trial, Tuning, tune
 
 __version__ = "0.1.0"
 

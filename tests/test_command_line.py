@@ -13,7 +13,7 @@ from conftest import logs, peaky
 
 import fastctc
 from fastctc.__main__ import main
-from fastctc.matrices import MatrixError, read_matrices
+from fastctc.commands.frame_files import MatrixError, read_matrices
 
 A = logs(np.array([[0.4, 0.0, 0.6], [0.4, 0.0, 0.6]]))
 B = logs(np.array([[0.1, 0.9, 0.0], [0.0, 0.1, 0.9]]))

@@ -11,6 +11,7 @@ from test_network import TINY, random_weights
 
 from fastctc import log_probability
 from fastctc.htr import experiments
+from fastctc.htr import network as plain
 from fastctc.htr.distortion import as_input
 from fastctc.htr.experiments import (
     hypothesis_editing,
@@ -22,7 +23,6 @@ from fastctc.htr.experiments import (
     translation_invariance,
 )
 from fastctc.htr.reader import Reader
-from fastctc.reference import network as plain
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +303,7 @@ def test_from_the_command_line(tmp_path):
     import subprocess
     import sys
 
-    from fastctc import images
+    from fastctc.imaging import images
 
     picture = 255 - np.pad(np.asarray(report.example(Reader(), "on")), 4)
     images.save(tmp_path / "on.png", picture)

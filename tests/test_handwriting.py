@@ -13,13 +13,13 @@ import pytest
 pytest.importorskip("PIL")
 from PIL import Image, ImageDraw, ImageFont
 
-from fastctc import images
 from fastctc.htr import data, documents, fonts, preparation, synthesis
 from fastctc.htr.config import CHARACTERS
 from fastctc.htr.distortion import distort
 from fastctc.htr.reader import Reader, shipped_weights
 from fastctc.htr.samples import HEIGHT
-from fastctc.segmentation import Box, binarize, deslanted, segment_page, skew, slant, straightened
+from fastctc.imaging import images
+from fastctc.imaging.segmentation import Box, binarize, deslanted, segment_page, skew, slant, straightened
 
 
 @pytest.fixture(scope="module")

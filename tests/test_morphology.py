@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastctc import footprints, morphology
-from fastctc.morphology import closing, dilation, each, erosion, gradient, hit_or_miss, opening, reconstruction
+from fastctc.imaging import footprints, morphology
+from fastctc.imaging.morphology import closing, dilation, each, erosion, gradient, hit_or_miss, opening, reconstruction
 
 # Any OpenCL device by name: FASTCTC_TEST_DEVICE=opencl:gpu runs the same tests on a graphics card.
 DEVICE = os.environ.get("FASTCTC_TEST_DEVICE", "opencl:cpu")

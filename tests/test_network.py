@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fastctc import ctc_loss, storage
+from fastctc.htr import network as plain
 from fastctc.htr.checkpoint import load_network, save_network, shapes
 from fastctc.htr.config import PADDINGS, POOLINGS, Config
 from fastctc.htr.samples import HEIGHT, Samples
-from fastctc.reference import network as plain
 
 TINY = Config(
     characters="ab c",

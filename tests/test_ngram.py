@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from plain_ngram import KneserNey, add_k
 
 from fastctc import NGram
+from fastctc.lm.vocabulary import Vocabulary
 from fastctc.storage import StorageError
-from fastctc.vocabulary import Vocabulary
 
 texts = st.lists(st.text("abc d", min_size=1, max_size=30), min_size=1, max_size=4).filter(
     lambda lines: any(line.strip() for line in lines)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from conftest import peaky
 
-from fastctc import Alphabet, BestPath, backends, morphology
+from fastctc import Alphabet, BestPath, backends
+from fastctc.imaging import morphology
 
 pytest.importorskip("pyopencl")
 from fastctc.opencl import Device, devices, kernel_source
@@ -84,7 +85,7 @@ def test_opencl_can_be_switched_off():
 def test_without_pyopencl(tmp_path):
     (tmp_path / "pyopencl.py").write_text("raise ImportError('not here')")
     done = run(
-        "import numpy, fastctc.morphology as m\n"
+        "import numpy, fastctc.imaging.morphology as m\n"
         "try: m.dilation(numpy.zeros((3, 3), 'u1'), backend='opencl:cpu')\nexcept ImportError as error: print(error)",
         PYTHONPATH=str(tmp_path),
     )
@@ -120,7 +121,7 @@ def test_small_work_stays_in_the_calling_thread():
 FORK = """
 import multiprocessing, sys
 import numpy as np
-from fastctc import morphology
+from fastctc.imaging import morphology
 
 def work(connection):
     try:
@@ -287,7 +288,7 @@ def test_best_path_refuses(device):
 COLD = """
 import sys, time
 import numpy as np
-from fastctc import footprints, morphology
+from fastctc.imaging import footprints, morphology
 image = np.zeros((9, 9), {dtype!r})
 footprint = {footprint}
 morphology.dilation(image, (1, 1), backend={name!r})  # what the runtime needs to begin at all

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastctc import NGram, images, plotting, storage
+from fastctc import NGram, plotting, storage
+from fastctc.imaging import images
 
 ROOT = Path(__file__).parents[1]
 WRITE = """

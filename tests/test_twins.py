@@ -15,8 +15,7 @@ import fastctc
 from fastctc import backends
 
 ROOT = Path(fastctc.__file__).parent
-# The network's twin is fastctc.htr.model, in Keras: see test_network.
-MODULES = sorted(path.stem for path in (ROOT / "reference").glob("[!_]*.py") if path.stem != "network")
+MODULES = sorted(path.stem for path in (ROOT / "reference").glob("[!_]*.py"))
 
 
 def twins(module):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastctc import Alphabet, Lexicon, NGram, WordBeamSearch, backends, compat
-from fastctc.word_model import WordModel
+from fastctc.lm.word_model import WordModel
 
 BACKENDS = ("reference", "compiled")
 CHARACTERS = "abcd .1"

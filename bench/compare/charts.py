@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 from bench.compare.measure import Row
-from fastctc.plotting import figure
+from fastctc.htr.plotting import figure
 
 LOOKS = {  # told apart without colour as well
     "fastctc": ("o", "#b30000"), "fast_ctc_decode": ("s", "#1f5fa8"), "pyctcdecode": ("^", "#2a7f3f"),

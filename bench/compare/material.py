@@ -78,8 +78,8 @@ def rendered(fonts_folder: str, files: Sequence[str], n_lines: int, n_words: int
 
 def real(folders: Sequence[str], files: Sequence[str], limit: int) -> list[Material]:
     """The test splits of handwriting that somebody has, in any layout that fastctc train reads."""
-    from fastctc import images
     from fastctc.htr import data
+    from fastctc.imaging import images
 
     reader = Reader(temperature=1.0)
     known = prose(files)[0]

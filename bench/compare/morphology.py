@@ -6,8 +6,9 @@ import numpy as np
 
 from bench.compare import peers
 from bench.compare.measure import Candidate, Row, measure
-from fastctc import backends, footprints
-from fastctc import morphology as ours
+from fastctc import backends
+from fastctc.imaging import footprints
+from fastctc.imaging import morphology as ours
 
 FOOTPRINTS = {"3x3": (3, 3), "7x7": (7, 7), "31x31": (31, 31), "disk 15": footprints.disk(15)}
 

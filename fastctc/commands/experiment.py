@@ -38,9 +38,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     from dataclasses import replace
 
-    from fastctc import images
     from fastctc.htr.experiments import NAMES, report
     from fastctc.htr.reader import Reader
+    from fastctc.imaging import images
 
     if (options.image is None) != (options.text is None):
         options.parser.error("--image and --text belong together")

@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from fastctc.alphabet import Alphabet
+from fastctc.commands.frame_files import Matrix, MatrixError, find_files, read_matrices
 from fastctc.commands.progress import Progress
-from fastctc.matrices import Matrix, MatrixError, find_files, read_matrices
 
 Outcome = tuple[str, Any]  # the matrix's name, and what was made of it or the error
 

@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from math import exp, log
 from pathlib import Path
 
-from fastctc.ngram import NGram
+from fastctc.lm.ngram import NGram
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastctc import footprints, images, morphology
 from fastctc.commands.progress import Progress
+from fastctc.imaging import footprints, images, morphology
 
 OPERATIONS = {
     "erode": morphology.erosion,

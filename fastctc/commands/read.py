@@ -5,8 +5,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from fastctc import images, storage
+from fastctc import storage
 from fastctc.commands.progress import Progress
+from fastctc.imaging import images
 
 SUFFIXES = {"text": ".txt", "json": ".json", "hocr": ".hocr", "alto": ".alto.xml", "page": ".page.xml"}
 
@@ -88,7 +89,7 @@ def run(options: Namespace) -> int:
 def _reader(options: Namespace) -> Any:
     from fastctc.htr.reader import Reader
     from fastctc.lexicon import Lexicon
-    from fastctc.ngram import NGram
+    from fastctc.lm.ngram import NGram
 
     plain = {"weights": options.weights, "backend": options.backend, "tries": options.tries}
     if not options.words and not options.lm:
@@ -122,6 +123,6 @@ def _put(document: str, out: Path | None, file: Path, number: int, suffix: str) 
 
 
 def _overlay(options: Namespace, seen: Any, lines: list[Any]) -> None:
-    from fastctc.plotting import draw_overlay
+    from fastctc.htr.plotting import draw_overlay
 
     images.save(options.overlay, draw_overlay(seen, lines, options.min_confidence or 0.5))

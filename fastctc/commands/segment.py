@@ -7,8 +7,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from fastctc import images, storage
+from fastctc import storage
 from fastctc.commands.progress import Progress
+from fastctc.imaging import images
 
 COLUMNS = ("image", "page", "line", "word", "left", "top", "right", "bottom")
 
@@ -31,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     from fastctc.htr.preparation import grey
-    from fastctc.segmentation import segment_page
+    from fastctc.imaging.segmentation import segment_page
 
     if not 0 <= options.margin <= 10:
         options.parser.error(f"--margin must be between 0 and 10, got {options.margin}")
@@ -84,7 +85,7 @@ def _cut(layout: Any, out: Path, name: str, page: str, options: Namespace) -> li
             images.save(out / file, layout.image[top:bottom, left:right])
             rows.append((file, page, number, word or "", b.left, b.top, b.right, b.bottom))
     if options.overlay:
-        from fastctc.plotting import draw_boxes
+        from fastctc.htr.plotting import draw_boxes
 
         images.save(out / f"{name}_boxes.png", draw_boxes(layout.image, layout.lines))
     return rows

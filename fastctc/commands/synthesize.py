@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fastctc import images, storage
+from fastctc import storage
 from fastctc.commands.progress import Progress
+from fastctc.imaging import images
 
 
 def add_arguments(parser: ArgumentParser) -> None:

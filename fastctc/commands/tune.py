@@ -12,8 +12,8 @@ from fastctc.commands.align import text_of
 from fastctc.commands.lm import read_model
 from fastctc.commands.progress import Progress
 from fastctc.decoders import BeamSearch
+from fastctc.decoders.tuning import MEASURES, Trial, tune
 from fastctc.lexicon import Lexicon
-from fastctc.tuning import MEASURES, Trial, tune
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -18,9 +18,9 @@ from fastctc.alphabet import Alphabet
 from fastctc.decoders import BeamSearch, BestPath, PrefixSearch, TokenPassing
 from fastctc.frames import Workspace, as_doubles, as_frames
 from fastctc.lexicon import Lexicon
+from fastctc.lm.ngram import NGram
+from fastctc.lm.vocabulary import Vocabulary
 from fastctc.loss import log_probability
-from fastctc.ngram import NGram
-from fastctc.vocabulary import Vocabulary
 
 __all__ = [
     "BKTree",

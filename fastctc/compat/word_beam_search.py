@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastctc import decoders
 from fastctc.alphabet import Alphabet
 from fastctc.lexicon import Lexicon
-from fastctc.ngram import NGram
+from fastctc.lm.ngram import NGram
 
 __all__ = ["WordBeamSearch"]
 

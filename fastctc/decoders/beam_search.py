@@ -19,8 +19,8 @@ from fastctc.decoders.stream import Stream
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
-from fastctc.ngram import BEGIN, END, UNKNOWN, NGram
-from fastctc.word_model import WordModel
+from fastctc.lm.ngram import BEGIN, END, UNKNOWN, NGram
+from fastctc.lm.word_model import WordModel
 
 Beam = tuple[tuple[int, ...], float]  # labels, score
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fastctc import backends
 from fastctc.lexicon import Lexicon
-from fastctc.word_model import WordModel
+from fastctc.lm.word_model import WordModel
 
 Labels = tuple[int, ...]
 

@@ -15,7 +15,7 @@ from fastctc.decoders.decoder import Decoder
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
-from fastctc.ngram import BEGIN, NGram
+from fastctc.lm.ngram import BEGIN, NGram
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from fastctc.decoders.stream import Stream
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
-from fastctc.ngram import NGram
-from fastctc.word_model import WordModel
+from fastctc.lm.ngram import NGram
+from fastctc.lm.word_model import WordModel
 
 MODES = ("words", "ngrams", "ngrams_forecast", "ngrams_forecast_and_sample")
 COMPLETIONS = ("unique", "best", "forced")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fastctc import images
 from fastctc.htr import preparation
 from fastctc.htr.samples import HEIGHT, Ink
+from fastctc.imaging import images
 
 SPLITS = ("train", "val", "test")
 # Two images of the IAM words that cannot be decoded, as its users know.

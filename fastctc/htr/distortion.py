@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastctc import morphology
+from fastctc.imaging import morphology
 
 Ink = npt.NDArray[np.uint8]
 PENS = ((2, 2), (2, 1), (1, 2), (3, 3), (3, 1))  # footprints that make strokes thicker or thinner

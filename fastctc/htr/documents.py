@@ -6,7 +6,7 @@ from html import escape
 from xml.sax.saxutils import quoteattr
 
 from fastctc.htr.reader import Line
-from fastctc.segmentation import Box
+from fastctc.imaging.segmentation import Box
 
 FORMATS = ("text", "json", "hocr", "alto", "page")
 

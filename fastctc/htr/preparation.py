@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastctc import morphology
+from fastctc.imaging import morphology
 
 Ink = npt.NDArray[np.uint8]
 INK = 48  # a pixel as dark as this, of 255, is surely ink

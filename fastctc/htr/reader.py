@@ -21,9 +21,9 @@ from fastctc.htr.config import Config
 from fastctc.htr.distortion import as_input
 from fastctc.htr.preparation import INK, Prepared, grey, prepared
 from fastctc.hypothesis import Hypothesis
+from fastctc.imaging.segmentation import Box, PageLayout, segment_page
 from fastctc.lexicon import Lexicon
-from fastctc.ngram import NGram
-from fastctc.segmentation import Box, PageLayout, segment_page
+from fastctc.lm.ngram import NGram
 
 COLUMNS = 24_000  # of images that are read at a stretch
 WIDTHS = 32  # images are continued with paper to a multiple of that many columns
@@ -329,7 +329,7 @@ class Reader:
             if self.backend == "keras":
                 outputs = np.asarray(self._keras_model.predict_on_batch(batch))
             else:
-                from fastctc.reference.network import network
+                from fastctc.htr.network import network
 
                 outputs = network(config, weights, batch)
             for i, output in zip(numbers, outputs, strict=True):
@@ -398,7 +398,7 @@ def _fitting(ink: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
 
 
 def _opened(image: Any, number: int) -> npt.NDArray[np.uint8]:
-    from fastctc import images
+    from fastctc.imaging import images
 
     try:
         return grey(images.read(image) if isinstance(image, str | Path) else image)

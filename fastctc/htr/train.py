@@ -271,7 +271,7 @@ def _curves(out: Path, rows: Sequence[tuple[float, ...]]) -> None:
     table = io.StringIO()
     csv.writer(table).writerows([COLUMNS, *rows])
     storage.write_text(out / "curves.csv", table.getvalue())
-    from fastctc.plotting import plot_learning_curves, save
+    from fastctc.htr.plotting import plot_learning_curves, save
 
     try:
         save(plot_learning_curves(rows).figure, out / "curves.png")

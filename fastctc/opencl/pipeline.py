@@ -6,8 +6,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastctc.footprints import Footprint
-from fastctc.morphology import Border, Image, _as_pixels, _border, _laid
+from fastctc.imaging.footprints import Footprint
+from fastctc.imaging.morphology import Border, Image, _as_pixels, _border, _laid
 from fastctc.opencl.device import Device
 from fastctc.opencl.morphology import enqueue
 
@@ -57,25 +57,25 @@ class Pipeline:
     def erosion(
         self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore"
     ) -> Self:
-        """See :func:`fastctc.morphology.erosion`."""
+        """See :func:`fastctc.imaging.morphology.erosion`."""
         return self._step(footprint, anchor, border, largest=False)
 
     def dilation(
         self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore"
     ) -> Self:
-        """See :func:`fastctc.morphology.dilation`."""
+        """See :func:`fastctc.imaging.morphology.dilation`."""
         return self._step(footprint, anchor, border, largest=True)
 
     def opening(
         self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore"
     ) -> Self:
-        """See :func:`fastctc.morphology.opening`."""
+        """See :func:`fastctc.imaging.morphology.opening`."""
         return self.erosion(footprint, anchor=anchor, border=border).dilation(footprint, anchor=anchor, border=border)
 
     def closing(
         self, footprint: Footprint = 3, *, anchor: tuple[int, int] | None = None, border: Border = "ignore"
     ) -> Self:
-        """See :func:`fastctc.morphology.closing`."""
+        """See :func:`fastctc.imaging.morphology.closing`."""
         return self.dilation(footprint, anchor=anchor, border=border).erosion(footprint, anchor=anchor, border=border)
 
     def download(self) -> Image:

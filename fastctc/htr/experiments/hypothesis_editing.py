@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc.decoders import BeamSearch
+from fastctc.htr import network as plain
 from fastctc.htr.config import Config
 from fastctc.htr.experiments.pixel_relevance import Scorer, _as_images
 from fastctc.htr.experiments.result import Report, Result, Table, quiet
-from fastctc.reference import network as plain
 
 Ink = npt.NDArray[np.uint8]
 Edit = Callable[[Ink], Ink]
@@ -103,7 +103,7 @@ def usual_edits(ink: Ink) -> list[tuple[str, Edit]]:
 
 def plot(result: Edits) -> Any:
     """One row for each edit: the image, what is read, the probability."""
-    from fastctc.plotting import figure
+    from fastctc.htr.plotting import figure
 
     n = len(result.names)
     made, axes = figure(n, 1, figsize=(7, 1.2 * n))

@@ -123,7 +123,7 @@ def run(*, steps: int = 600, seeds: int = 5, report: Report = quiet) -> Padding:
 
 def plot(result: Padding) -> Any:
     """For each padding: which positions can be told apart, the kernel, the outputs, the loss."""
-    from fastctc.plotting import figure
+    from fastctc.htr.plotting import figure
 
     n = len(result.modes)
     made, axes = figure(n, 5, figsize=(11, 2.2 * n))

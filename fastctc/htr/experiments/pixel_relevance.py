@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc.alphabet import Alphabet
+from fastctc.htr import network as plain
 from fastctc.htr.config import Config
 from fastctc.htr.experiments.result import Report, Result, Table, quiet
 from fastctc.loss import log_probability
-from fastctc.reference import network as plain
 
 GREYS = (0, 63, 127, 191, 255)  # what a pixel could be
 EDGES = (0, 31, 95, 159, 223, 256)  # the bins of the image's histogram, one for each
@@ -236,7 +236,7 @@ def brute_force(score: Callable[[Ink], float], ink: Ink, prior: str = "histogram
 
 def plot(result: Relevance) -> Any:
     """The image, and over it in red what speaks for the text and in blue what speaks against it."""
-    from fastctc.plotting import figure
+    from fastctc.htr.plotting import figure
 
     extra = (
         [("Gradient of ln p", result.gradient), ("Integrated gradients", result.integrated)]

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc.htr import model as network
+from fastctc.htr import network as plain
 from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
-from fastctc.reference import network as plain
 
 SIZE = 64
 CASES = ((0, "max"), (1, "max"), (2, "max"), (2, "average"), (2, "blur"))
@@ -128,7 +128,7 @@ def run(
 
 def plot(result: Pooling) -> Any:
     """The score by place, and an 8 x 8 piece of the interior."""
-    from fastctc.plotting import figure
+    from fastctc.htr.plotting import figure
 
     n = len(result.names)
     made, axes = figure(2, n, figsize=(2.6 * n, 6.8))

@@ -81,7 +81,7 @@ def train(shape: Config, *, shifted: bool, steps: int, seed: int) -> dict[str, A
 
 def error_rate(shape: Config, weights: dict[str, Any], x: int) -> float:
     """CER of all words written from column x on."""
-    from fastctc.reference.network import network as forward
+    from fastctc.htr.network import network as forward
 
     rows = forward(shape, weights, as_input([written(word, x) for word in WORDS], WIDTH))
     texts = [found[0].text for found in BestPath(shape.alphabet, exact=False).decode_batch(rows)]

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastctc.htr import network as plain
 from fastctc.htr.config import PADDINGS
 from fastctc.htr.distortion import as_input
 from fastctc.htr.experiments import toy
 from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
-from fastctc.reference import network as plain
 
 Doubles = npt.NDArray[np.float64]
 PLACES = (2, 8, 16, 24, 34)  # columns at which words begin
@@ -128,7 +128,7 @@ def plain_probe(features: Any) -> float:
 
 def plot(result: TrainedPadding) -> Any:
     """Mean and spread over the seeds, all paddings side by side."""
-    from fastctc.plotting import figure
+    from fastctc.htr.plotting import figure
 
     made, axes = figure(2, 2, figsize=(10, 7))
     styles, marks = ["-", "--", ":", "-."], ["o", "s", "^", "x"]

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc.decoders import BeamSearch, BestPath
+from fastctc.htr import network as plain
 from fastctc.htr.config import Config
 from fastctc.htr.distortion import as_input
 from fastctc.htr.experiments import toy
 from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
 from fastctc.loss import log_probability
-from fastctc.reference import network as plain
 
 ONE, ALL, BLURRED = "trained at one place, max pooling", "trained at all places, max pooling", \
                     "trained at all places, blurred pooling"  # fmt: skip
@@ -127,7 +127,7 @@ def _swing(shape: Config, weights: dict[str, Any], shifts: int) -> float:
 
 def plot(result: Shifts) -> Any:
     """The probability over the shift, the spectrum, and what training does to it."""
-    from fastctc.plotting import figure
+    from fastctc.htr.plotting import figure
 
     made, axes = figure(3 if result.toys else 2, 1, figsize=(9, 9 if result.toys else 6))
     styles = ["-", "--", ":", "-."]

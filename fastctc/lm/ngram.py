@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastctc import backends, storage
-from fastctc.vocabulary import Vocabulary
+from fastctc.lm.vocabulary import Vocabulary
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 UNITS = ("word", "character")
@@ -98,7 +98,7 @@ class NGram:
         >>> round(exp(model.log_probs_of("ab")[1]), 3)  # an a is followed by b, c, d, b
         0.5
         """
-        from fastctc import estimation  # not at the top, so that `import fastctc` is quick
+        from fastctc.lm import estimation  # not at the top, so that `import fastctc` is quick
 
         _check_unit(unit)
         if order < 1:
@@ -158,7 +158,7 @@ class NGram:
         ValueError
             For a file that is truncated or contradicts itself, with the number of the line and the reason.
         """
-        from fastctc import arpa
+        from fastctc.lm import arpa
 
         _check_unit(unit)
         return arpa.read(path, unit)
@@ -171,7 +171,7 @@ class NGram:
         ValueError
             For an add-k model, which has no back-off weights.
         """
-        from fastctc import arpa
+        from fastctc.lm import arpa
 
         arpa.write(self, path)
 

@@ -12,7 +12,7 @@ from fastctc import storage
 
 if TYPE_CHECKING:
     from fastctc.htr.reader import Line
-    from fastctc.segmentation import TextLine
+    from fastctc.imaging.segmentation import TextLine
 
 INSTALL = 'plots need matplotlib: pip install "fastctc[plot]"'
 

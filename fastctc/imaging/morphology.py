@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc import backends
-from fastctc.footprints import Footprint, Mask, as_mask
+from fastctc.imaging.footprints import Footprint, Mask, as_mask
 
 Image = npt.NDArray[Any]
 Border = Literal["ignore", "edge", "reflect"] | float
@@ -35,7 +35,7 @@ def erosion(
     image : (H, W) or (N, H, W) array_like of uint8, uint16, int16, float32 or bool
         An image, or a batch of them that is worked on at once. Any strides.
     footprint : int, (int, int) or (h, w) array_like
-        The neighbours: a square, rows and columns of a rectangle, or a mask (see :mod:`fastctc.footprints`).
+        The neighbours: a square, rows and columns of a rectangle, or a mask (see :mod:`fastctc.imaging.footprints`).
     anchor : (int, int), optional
         Row and column of the footprint that lie on the pixel itself; by default the middle, ``(h // 2, w // 2)``.
     iterations : int, default 1

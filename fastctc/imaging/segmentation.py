@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastctc import morphology
+from fastctc.imaging import morphology
 
 Grey = npt.NDArray[np.uint8]
 Binary = npt.NDArray[np.bool_]

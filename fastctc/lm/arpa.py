@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastctc import storage
-from fastctc.ngram import Level, NGram
-from fastctc.vocabulary import Vocabulary
+from fastctc.lm.ngram import Level, NGram
+from fastctc.lm.vocabulary import Vocabulary
 
 LN10 = log(10.0)
 SPACE = "<space>"  # how models of characters write the blank space, since white space separates the fields

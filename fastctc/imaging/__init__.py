@@ -1,0 +1,1 @@
+"""Images: reading them, morphology, and the lines and words of a page."""
