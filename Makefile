@@ -27,7 +27,7 @@ bench: $(VENV)/dev
 	@echo "The dashboard is in .asv/html: $(BIN)/asv preview shows it; it needs no network."
 
 compare: $(PEERS)/made
-	$(PEERS)/bin/python -m bench.compare $(if $(QUICK),--quick) $(ARGS)
+	$(PEERS)/bin/python -m bench.compare --fetch-fonts $(if $(QUICK),--quick) $(ARGS)
 
 $(VENV)/pip:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("fastctc needs Python 3.11 or later, this is %d.%d: make PYTHON=python3.12" % v[:2])'

@@ -2,31 +2,57 @@
 
     asv publish && python -m bench.dashboard [FOLDER]
 
-The packages are pinned to the versions that asv's page asks for; their licences are copied beside them. Any static
-server shows the folder then, `python -m http.server` for one.
+The packages are pinned, with their digests, to the versions that asv's page asks for; their licences are copied beside
+them. Any static server shows the folder then, `python -m http.server` for one.
 """
 
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from fastctc import storage
+from fastctc.htr import npm
 
-# What the page's address ends with: package, version, file in the package.
+PINS = {  # version and digest of each package
+    "jquery": (
+        "3.3.1",
+        "sha512-Ubldcmxp5np52/ENotGxlLe6aGMvmF4R8S6tZjsP6Knsaxd/xp3Zrh50cG93lR6nPXyUFwzN3ZSOQI0wRJNdGg==",
+    ),
+    "flot": (
+        "0.8.3",
+        "sha512-xg2otcTJDvS+ERK+my4wxG/ASq90QURXtoM4LhacCq0jQW2jbyjdttbRNqU2cPykrpMvJ6b2uSp6SAgYAzj9tQ==",
+    ),
+    "flot-orderbars": (
+        "1.0.0",
+        "sha512-Jv51fvzevUjNXEeozpwEKfPjhiZhfiJddv0WHjduUTCmSF+7T5K7C9c9Y1wIVmUhDBv5fLMjgbwKecT0GIKPZA==",
+    ),
+    "stupid-table-plugin": (
+        "1.1.3",
+        "sha512-2Vk7XouQPxUQPRe9w0Fu7ZZ8kHLK7rDoLMsCgtKxRNJ7f4dSOGvW9CkHsq5wD6QsaEnWoyLBYH3xOEsrK3yWBg==",
+    ),
+    "blueimp-md5": (
+        "2.19.0",
+        "sha512-DRQrD6gJyy8FbiE4s+bDoXS9hiW3Vbx5uCdwvcCf3zLHL+Iv7LtGHLpr+GZV8rHG8tK766FGYBwRbu8pELTt+w==",
+    ),
+    "bootstrap": (
+        "3.1.1",
+        "sha512-TAzqS8E/ISpVHP29gYhy+1NSV+FJwApDVQhDfgLYsIuUDJiqJzH2DfORN5tiu+Ie2iBLrzEG34t4Rf465cigqg==",
+    ),
+}
+# What the page's address ends with: package, file in the package.
 SCRIPTS = {
-    "jquery-3.3.1.min.js": ("jquery", "3.3.1", "dist/jquery.min.js"),
-    "jquery.flot.min.js": ("flot", "0.8.3", "jquery.flot.js"),
-    "jquery.flot.time.min.js": ("flot", "0.8.3", "jquery.flot.time.js"),
-    "jquery.flot.selection.min.js": ("flot", "0.8.3", "jquery.flot.selection.js"),
-    "jquery.flot.categories.min.js": ("flot", "0.8.3", "jquery.flot.categories.js"),
-    "jquery.flot.orderBars.js": ("flot-orderbars", "1.0.0", "js/jquery.flot.orderBars.js"),
-    "stupidtable.min.js": ("stupid-table-plugin", "1.1.3", "stupidtable.min.js"),
-    "md5.min.js": ("blueimp-md5", "2.19.0", "js/md5.min.js"),
-    "bootstrap.min.js": ("bootstrap", "3.1.1", "dist/js/bootstrap.min.js"),
-    "bootstrap.min.css": ("bootstrap", "3.1.1", "dist/css/bootstrap.min.css"),
+    "jquery-3.3.1.min.js": ("jquery", "dist/jquery.min.js"),
+    "jquery.flot.min.js": ("flot", "jquery.flot.js"),
+    "jquery.flot.time.min.js": ("flot", "jquery.flot.time.js"),
+    "jquery.flot.selection.min.js": ("flot", "jquery.flot.selection.js"),
+    "jquery.flot.categories.min.js": ("flot", "jquery.flot.categories.js"),
+    "jquery.flot.orderBars.js": ("flot-orderbars", "js/jquery.flot.orderBars.js"),
+    "stupidtable.min.js": ("stupid-table-plugin", "stupidtable.min.js"),
+    "md5.min.js": ("blueimp-md5", "js/md5.min.js"),
+    "bootstrap.min.js": ("bootstrap", "dist/js/bootstrap.min.js"),
+    "bootstrap.min.css": ("bootstrap", "dist/css/bootstrap.min.css"),
 }
 TAG = re.compile(r'(src|href)="https?://[^"]*/([^"/]+)"[^>]*?(?=\s*/?>)')
 
@@ -36,17 +62,13 @@ def vendor(folder):
     page = folder / "index.html"
     if not page.is_file():
         raise SystemExit(f"{page} is not there: run asv publish first")
-    npm = shutil.which("npm")
-    if npm is None:
-        raise SystemExit("the dashboard's scripts come from the npm registry, and there is no npm on this machine")
-    wanted = sorted({f"{package}@{version}" for package, version, _ in SCRIPTS.values()})
     with tempfile.TemporaryDirectory() as place:
-        command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", place, *wanted]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"npm could not fetch {', '.join(wanted)}:\n{done.stderr}")
-        for package, _, file in SCRIPTS.values():
-            source = Path(place, "node_modules", package)
+        try:
+            fetched = npm.install(Path(place), PINS)
+        except RuntimeError as error:
+            raise SystemExit(f"the dashboard's scripts: {error}") from None
+        for package, file in SCRIPTS.values():
+            source = fetched / package
             target = folder / "vendor" / package
             copied = target / file
             copied.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +82,7 @@ def vendor(folder):
         name = match.group(2)
         if name not in SCRIPTS:
             return match.group(0)
-        package, _, file = SCRIPTS[name]
+        package, file = SCRIPTS[name]
         return f'{match.group(1)}="vendor/{package}/{file}"'
 
     text = TAG.sub(local, page.read_text(encoding="utf-8"))

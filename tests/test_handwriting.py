@@ -291,6 +291,76 @@ def test_fonts(font_file, tmp_path):
     assert font_file in fonts.find(font_file.parent)
 
 
+@pytest.fixture
+def pretended_npm(tmp_path, monkeypatch):
+    """A program npm that fetches nothing: it keeps what it was asked, and makes the packages of the lock file."""
+    asked = tmp_path / "asked.json"
+    program = tmp_path / "bin" / "npm"
+    program.parent.mkdir()
+    program.write_text(
+        f"""#!{sys.executable}
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[sys.argv.index("--prefix") + 1])
+lock = json.loads((folder / "package-lock.json").read_text())
+pathlib.Path({str(asked)!r}).write_text(json.dumps([sys.argv[1:], lock]))
+for name, about in lock["packages"].items():
+    if name:
+        (folder / name / "files").mkdir(parents=True)
+        (folder / name / "package.json").write_text(json.dumps(about))
+        (folder / name / "metadata.json").write_text("{{}}")
+        (folder / name / "files" / "x-latin-400-normal.woff2").write_bytes(b"")
+""",
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    return asked
+
+
+def test_fonts_are_fetched_in_pinned_versions_with_digests(pretended_npm, tmp_path):
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "mine.ttf").write_bytes(b"")
+    fonts.install(tmp_path / "f")
+    arguments, lock = json.loads(pretended_npm.read_text(encoding="utf-8"))
+    assert arguments[0] == "ci"
+    assert "--ignore-scripts" in arguments
+    pins = {name: about for name, about in lock["packages"].items() if name}
+    assert len(pins) == len(fonts.packages()) > 30
+    for about in pins.values():
+        assert about["version"][0].isdigit()
+        assert about["integrity"].startswith("sha512-")
+        assert len(about["integrity"]) == 95
+    assert sorted(fonts.family(path) for path in fonts.find(tmp_path / "f")) == sorted(
+        ["mine", *(package.family for package in fonts.packages())]
+    )
+    pretended_npm.unlink()
+    fonts.install(tmp_path / "f")  # all are there
+    assert not pretended_npm.exists()
+
+
+@pytest.mark.usefixtures("pretended_npm")
+def test_fonts_that_cannot_be_fetched_leave_nothing_behind(tmp_path):
+    (tmp_path / "bin" / "npm").write_text("#!/bin/sh\necho no such digest >&2; exit 1\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="no such digest"):
+        fonts.install(tmp_path / "f")
+    assert not (tmp_path / "f").exists()
+    (tmp_path / "bin" / "npm").unlink()
+    with pytest.raises(RuntimeError, match="no npm on this machine"):
+        fonts.install(tmp_path / "f")
+
+
+@pytest.mark.usefixtures("pretended_npm")
+@pytest.mark.parametrize("command", ["synthesize", "train"])
+def test_a_mistyped_folder_of_fonts_is_an_error(command, tmp_path):
+    (tmp_path / "t.txt").write_text("some words to write", encoding="utf-8")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = fastctc(command, "--fonts", "gone", "--text", "t.txt", "--out", "out", cwd=tmp_path)
+    assert done.returncode
+    assert "there is no folder gone" in done.stderr
+    assert "--fetch-fonts" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_nothing_to_synthesize(font_file):
     with pytest.raises(ValueError, match="at least one word"):
         synthesis.Synthesizer([font_file], ["中"], "abc")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.compare import accuracy, decoding, loss, morphology, process, report
 from fastctc import storage
+from fastctc.htr import fonts
 
 SECTIONS = {
     "best_path": decoding.best_path,
@@ -41,9 +42,8 @@ def main() -> int:
         "--data", action="append", default=[], metavar="FOLDER", help="handwriting, to read its test split"
     )
     parser.add_argument("--text", action="append", default=[], metavar="FILE", help="instead of Python's documentation")
-    parser.add_argument(
-        "--fonts", default=".fonts", metavar="FOLDER", help="handwriting fonts; npm fills it if it is not there"
-    )
+    parser.add_argument("--fonts", default=".fonts", metavar="FOLDER", help="handwriting fonts (default: %(default)s)")
+    parser.add_argument("--fetch-fonts", action="store_true", help="first fill that folder with open fonts, by npm")
     parser.add_argument("--readme", action="store_true", help="put the short table into README.md")
     parser.add_argument("--into", metavar="FILE", help=argparse.SUPPRESS)  # one section, in the process made for it
     options = parser.parse_args()
@@ -52,6 +52,8 @@ def main() -> int:
         parser.error(f"sections are {', '.join(SECTIONS)}; got {', '.join(unknown)}")
     if options.into:
         return _one(options)
+    if options.fetch_fonts:
+        fonts.install(options.fonts)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "compare.json"

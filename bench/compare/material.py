@@ -53,11 +53,9 @@ def rendered(fonts_folder: str, files: Sequence[str], n_lines: int, n_words: int
 
     Raises
     ------
-    OSError, ValueError
-        If there are no fonts, and npm cannot fetch them.
+    FileNotFoundError
+        If there are no fonts; ``--fetch-fonts`` gets some.
     """
-    if not Path(fonts_folder).is_dir():
-        fonts.install(fonts_folder)
     unseen = fonts.find(fonts_folder)[3::7]
     reader = Reader(temperature=1.0)
     known, unread = prose(files)

@@ -23,10 +23,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def add_source(parser: ArgumentParser) -> None:
     """What to render: also for training."""
+    parser.add_argument("--fonts", metavar="FOLDER", help="fonts (.ttf, .otf, .woff2)")
     parser.add_argument(
-        "--fonts", metavar="FOLDER",
-        help="fonts (.ttf, .otf, .woff2); a folder that does not exist is filled with open handwriting fonts by npm",
-    )  # fmt: skip
+        "--fetch-fonts", action="store_true", help="first fill that folder with open handwriting fonts, by npm"
+    )
     parser.add_argument("--text", nargs="+", default=[], metavar="FILE", help="text files from which words are taken")
     parser.add_argument("--most-words", type=int, default=7, metavar="N", help="of an example (default: 7)")
 
@@ -77,10 +77,13 @@ def synthesizer(options: Namespace, characters: str, seed: int, hold_out: int = 
     """The source of examples that the options describe; every ``hold_out``-th font is left out, or is all there is."""
     from fastctc.htr import fonts, synthesis
 
-    if not Path(options.fonts).exists():
-        print(f"fetching handwriting fonts into {options.fonts} ...", file=sys.stderr)
+    if options.fetch_fonts:
+        print(f"fetching {len(fonts.packages())} handwriting fonts into {options.fonts} ...", file=sys.stderr)
         fonts.install(options.fonts)
-    found = fonts.find(options.fonts)
+    try:
+        found = fonts.find(options.fonts)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; --fetch-fonts fills one with open handwriting fonts") from None
     if hold_out and len(found) > 1:
         found = [f for i, f in enumerate(found) if (i % hold_out == hold_out // 2) == held_out] or found
     texts = synthesis.read_texts(options.text)

@@ -72,6 +72,10 @@ def run(options: Namespace) -> int:
 
     if not options.data and not (options.fonts and options.text):
         options.parser.error("there must be something to train on: --data, or --fonts and --text")
+    if bool(options.fonts) != bool(options.text):
+        options.parser.error("--fonts and --text belong together: what is rendered is a text in a font")
+    if options.fetch_fonts and not options.fonts:
+        options.parser.error("--fetch-fonts fills the folder of --fonts: name one")
     if not 0 <= options.mix <= 1:
         options.parser.error(f"--mix must be between 0 and 1, got {options.mix}")
     out = Path(options.out)
@@ -91,7 +95,6 @@ def run(options: Namespace) -> int:
             seed=options.seed,
             short=0 if options.init else 300,
         )
-        (out / "cache").mkdir(parents=True, exist_ok=True)
         sources, validation = [], []
         if options.data:
             parts = _data(options, config)
@@ -146,6 +149,7 @@ def _data(options: Namespace, config: Any) -> dict[str, Any]:
                     progress.step()
 
             for part, file in files.items():
+                file.parent.mkdir(parents=True, exist_ok=True)
                 Samples.collect(prepared(part)).save(file)
         for problem in problems[:20]:
             print(f"left out: {problem}", file=sys.stderr)
@@ -169,5 +173,6 @@ def _rendered(options: Namespace, config: Any, part: str, count: int, held_out: 
                     yield (*source.sample(number), "")
                     progress.step()
 
+            file.parent.mkdir(parents=True, exist_ok=True)
             Samples.collect(made()).save(file)
     return Samples.load(file)

@@ -1,84 +1,72 @@
 """Handwriting fonts with open licences: which there are, how to get them, what they can write."""
 
+import csv
 import json
 import shutil
-import subprocess
+import tempfile
 from functools import cache
+from importlib.resources import files
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-# Packages of the npm registry (https://fontsource.org); all under the SIL Open Font License 1.1, but homemade-apple,
-# rock-salt and satisfy, which are under the Apache License 2.0.
-FAMILIES = (
-    "architects-daughter",
-    "bad-script",
-    "beth-ellen",
-    "borel",
-    "caveat",
-    "cedarville-cursive",
-    "covered-by-your-grace",
-    "dancing-script",
-    "dawning-of-a-new-day",
-    "give-you-glory",
-    "gloria-hallelujah",
-    "gochi-hand",
-    "handlee",
-    "herr-von-muellerhoff",
-    "homemade-apple",
-    "indie-flower",
-    "just-me-again-down-here",
-    "kalam",
-    "kristi",
-    "la-belle-aurore",
-    "loved-by-the-king",
-    "marck-script",
-    "mr-de-haviland",
-    "mrs-saint-delafield",
-    "nanum-pen-script",
-    "nothing-you-could-do",
-    "over-the-rainbow",
-    "patrick-hand",
-    "playwrite-us-trad",
-    "reenie-beanie",
-    "rock-salt",
-    "satisfy",
-    "sedgwick-ave",
-    "shadows-into-light",
-    "sue-ellen-francisco",
-    "swanky-and-moo-moo",
-    "the-girl-next-door",
-    "waiting-for-the-sunrise",
-    "zeyada",
-)
-PACKAGES = tuple(f"@fontsource/{name}" for name in FAMILIES)
+from fastctc.htr import npm
+
 ENDINGS = (".woff2", ".woff", ".ttf", ".otf")
+SCOPE = "@fontsource"  # of the npm registry (https://fontsource.org)
+
+
+class Package(NamedTuple):
+    """A font as the npm registry has it: one row of ``fonts.tsv``."""
+
+    family: str
+    version: str
+    integrity: str  # the digest of the package, as npm writes it
+    licence: str  # SPDX
+
+
+@cache
+def packages() -> tuple[Package, ...]:
+    """The fonts that :func:`install` fetches, in the order of their names."""
+    table = (files("fastctc.htr") / "fonts.tsv").read_text(encoding="utf-8")
+    _, *rows = csv.reader(table.splitlines(), delimiter="\t")
+    return tuple(Package(*row) for row in rows)
 
 
 def install(folder: str | PathLike[str]) -> None:
-    """Fetch the fonts from the npm registry into a folder; those that are there already are not fetched again.
+    """Fetch the fonts of :func:`packages` from the npm registry into a folder, if they are not there already.
+
+    The versions and the digests of ``fonts.tsv`` hold. Fonts of other origin in the folder stay, and it is changed only
+    when all have arrived.
 
     Raises
     ------
     RuntimeError
         If there is no npm, or if it fails; its own words are in the message.
     """
-    place = Path(folder)
-    there = {f"@fontsource/{found.name}" for found in place.glob("node_modules/@fontsource/*")}
-    missing = [package for package in PACKAGES if package not in there]
-    if not missing:
+    place = Path(folder).absolute()
+    there = place / "node_modules" / SCOPE
+    wanted = packages()
+    if all(_version(there / package.family) == package.version for package in wanted):
         return
-    npm = shutil.which("npm")
-    if npm is None:
-        raise RuntimeError(
-            "the fonts come from the npm registry, and there is no npm on this machine: install Node.js, or name a "
-            "folder of handwriting fonts of your own (.ttf, .otf, .woff2)"
-        )
-    place.mkdir(parents=True, exist_ok=True)
-    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(place), *missing]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"npm could not install the fonts:\n{done.stderr.strip()}")
+    with tempfile.TemporaryDirectory() as beside:
+        pins = {f"{SCOPE}/{package.family}": (package.version, package.integrity) for package in wanted}
+        try:
+            fetched = npm.install(Path(beside), pins) / SCOPE
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"{error}\nA folder of handwriting fonts of your own (.ttf, .otf, .woff2) does as well"
+            ) from None
+        for package in wanted:
+            shutil.rmtree(there / package.family, ignore_errors=True)
+            shutil.copytree(fetched / package.family, there / package.family)
+
+
+def _version(package: Path) -> str | None:
+    try:
+        return str(json.loads((package / "package.json").read_text(encoding="utf-8"))["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def find(folder: str | PathLike[str]) -> list[Path]:
@@ -89,16 +77,18 @@ def find(folder: str | PathLike[str]) -> list[Path]:
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is no such folder, or no font in it.
     """
     place = Path(folder)
+    if not place.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder} with fonts ({', '.join(ENDINGS)})")
     families: dict[str, list[Path]] = {}
     for path in sorted(place.rglob("*")):
         if path.suffix.lower() in ENDINGS:
             families.setdefault(family(path), []).append(path)
     chosen = [_regular(paths) for _, paths in sorted(families.items())]
     if not chosen:
-        raise FileNotFoundError(f"{folder}: must hold fonts ({', '.join(ENDINGS)}), but there are none")
+        raise FileNotFoundError(f"{folder} must hold fonts ({', '.join(ENDINGS)}), but there is none")
     return chosen
 
 
