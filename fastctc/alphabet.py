@@ -7,10 +7,11 @@ from os import PathLike
 from pathlib import Path
 
 from fastctc import backends
+from fastctc.value import Value
 
 
 @dataclass(frozen=True)
-class Alphabet:
+class Alphabet(Value):
     """The characters of a CTC-trained network and the place of the blank among its classes.
 
     Parameters

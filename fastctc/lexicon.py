@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from fastctc import backends, storage
 from fastctc.alphabet import Alphabet
+from fastctc.value import Value
 
 
 @dataclass(frozen=True, eq=False)
-class Lexicon:
+class Lexicon(Value):
     """Words over an alphabet, in lexicographic order of their labels, and their prefix tree.
 
     Made by :meth:`from_words`, :meth:`from_file` or :meth:`load`. All fields are arrays, so that a lexicon pickles, is

@@ -25,7 +25,7 @@ HEAVY = {
 }
 # Each part of the package and the parts it may know.
 ALLOWED = {
-    "alphabet": {"backends"},
+    "alphabet": {"backends", "value"},
     "backends": {"reference", "compiled", "opencl"},
     "commands": {
         "alphabet",
@@ -42,14 +42,26 @@ ALLOWED = {
     },
     "frames": {"backends"},
     "hypothesis": {"alphabet", "backends", "frames"},
-    "decoders": {"alphabet", "backends", "decoders", "frames", "hypothesis", "lexicon", "lm", "metrics", "threads"},
-    "lexicon": {"alphabet", "backends", "storage"},
+    "decoders": {
+        "alphabet",
+        "backends",
+        "decoders",
+        "frames",
+        "hypothesis",
+        "lexicon",
+        "lm",
+        "metrics",
+        "threads",
+        "value",
+    },
+    "lexicon": {"alphabet", "backends", "storage", "value"},
     "compat": {"alphabet", "backends", "compat", "decoders", "frames", "lexicon", "lm", "loss"},
     "storage": set(),
-    "lm": {"backends", "lexicon", "lm", "storage"},
+    "lm": {"backends", "lexicon", "lm", "storage", "value"},
     "loss": {"alphabet", "backends", "frames", "hypothesis", "threads"},
     "metrics": {"backends"},
     "threads": set(),
+    "value": set(),
     "imaging": {"backends", "imaging", "storage"},
     "opencl": {"backends", "imaging", "opencl"},
     "distributed": {"hypothesis", "decoders", "htr"},  # the latter two only for type checkers

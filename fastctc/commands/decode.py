@@ -125,7 +125,7 @@ def _running_words(given: dict[str, Any], characters: str | None, alphabet: Alph
         lexicon = _lexicon(given.pop("words"), alphabet)
     else:
         lexicon = Lexicon.from_text(read_text(given.pop("corpus")), alphabet)
-    hot = [word for word in words_of(alphabet, given.get("hot_words")) if word not in lexicon]
+    hot = [word for word in words_of(alphabet, given.get("hot_words", ())) if word not in lexicon]
     return Lexicon.from_words([*lexicon.all_words(), *dict.fromkeys(hot)], alphabet) if hot else lexicon
 
 

@@ -1,6 +1,5 @@
 """Beam search."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.beams_of_stream import BeamsOfStream, check_beams
 from fastctc.decoders.decoder import Decoder
-from fastctc.decoders.hot_words import check_hot_words, hot_tree, words_of
+from fastctc.decoders.hot_words import HotWords, frozen_bonuses, hot_tree, words_of
 from fastctc.decoders.running_words import History, RunningWords
 from fastctc.decoders.stream import Stream
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
@@ -57,7 +56,7 @@ class BeamSearch(Decoder):
         For each word, where there is a lexicon or a model of words.
     unknown_log_prob : float, optional
         Log probability of words that are not in the lexicon. By default there must be none.
-    hot_words : mapping of str to float, optional
+    hot_words : mapping of str to float, or its items, optional
         Words and phrases to be preferred, and by how much: what is added to the score for each. Their beginnings are
         preferred as long as they may become one of them. They are allowed, whatever the lexicon says.
     n_best : int, default 1
@@ -106,7 +105,7 @@ class BeamSearch(Decoder):
     lexicon: Lexicon | None = None
     word_bonus: float = 0.0
     unknown_log_prob: float | None = None
-    hot_words: Mapping[str, float] | None = None
+    hot_words: HotWords = None
     n_best: int = 1
     rescore: bool = False
     exact: bool = True
@@ -130,7 +129,7 @@ class BeamSearch(Decoder):
             self.character_lm.unit != "character" or self.lm is None or self.lm.unit == "character"
         ):
             raise ValueError("character_lm must be a model of characters, beside one of words as lm")
-        check_hot_words(self.alphabet, self.hot_words)
+        object.__setattr__(self, "hot_words", frozen_bonuses(self.alphabet, self.hot_words))
         if self.rescore and self.hot_words:
             raise ValueError("rescore goes without hot_words")
         if self.rescore and not self.exact:
@@ -154,7 +153,7 @@ class BeamSearch(Decoder):
             return None
         alphabet, unknown = self.alphabet, self.unknown_log_prob
         lexicon = self.lexicon
-        hot = words_of(alphabet, self.hot_words)
+        hot = words_of(alphabet, dict(self.hot_words or ()))
         if lexicon is None or any(word not in lexicon for word in hot):
             words = [] if lexicon is None else lexicon.all_words()
             if lexicon is None and self.lm is not None:

@@ -9,12 +9,13 @@ from fastctc.backends import BACKENDS
 from fastctc.frames import Frames, Workspace, as_batch, as_frames
 from fastctc.hypothesis import Hypothesis
 from fastctc.threads import share
+from fastctc.value import Value
 
 LARGEST = 1 << 19  # numbers that are decoded at a stretch: more would leave the cache, fewer let threads wait
 LEAST = 1 << 14  # enough to outweigh a change of threads
 
 
-class Decoder(ABC):
+class Decoder(Value, ABC):
     """What all decoders share."""
 
     alphabet: Alphabet

@@ -1,6 +1,6 @@
 """Hot words: words and phrases that are to be preferred."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -11,29 +11,38 @@ from fastctc.alphabet import Alphabet
 
 HOTTEST = 100  # that a hot word may add to a score
 
-HotWords = Mapping[str, float] | None
+Bonuses = tuple[tuple[str, float], ...]  # phrases in their order, and what each adds to the score
+HotWords = Mapping[str, float] | Bonuses | None
 
 
-def check_hot_words(alphabet: Alphabet, hot_words: HotWords) -> None:
-    """Refuse what is no hot word."""
-    for phrase, bonus in (hot_words or {}).items():
+def frozen_bonuses(alphabet: Alphabet, hot_words: HotWords) -> Bonuses:
+    """The hot words as a value: what becomes of the caller's mapping later does not matter.
+
+    Raises
+    ------
+    ValueError
+        For a bonus that is not finite or too large, an empty phrase, characters that are not in the alphabet.
+    """
+    bonuses = tuple(sorted(dict(hot_words or ()).items()))
+    for phrase, bonus in bonuses:
         if not isfinite(bonus) or abs(bonus) > HOTTEST:
             raise ValueError(f"hot_words must add at most {HOTTEST}, got {bonus} for {phrase!r}")
         if not alphabet.encode(phrase):
             raise ValueError("hot_words must not be empty")
+    return bonuses
 
 
-def words_of(alphabet: Alphabet, hot_words: HotWords) -> list[str]:
-    """The words of the hot words and phrases."""
-    phrases = [alphabet.encode(phrase) for phrase in hot_words or {}]
-    return [alphabet.decode(labels[a:b]) for labels in phrases for a, b in alphabet.words(labels)]
+def words_of(alphabet: Alphabet, phrases: Iterable[str]) -> list[str]:
+    """The words that some phrases consist of."""
+    encoded = [alphabet.encode(phrase) for phrase in phrases]
+    return [alphabet.decode(labels[a:b]) for labels in encoded for a, b in alphabet.words(labels)]
 
 
 def hot_tree(alphabet: Alphabet, hot_words: HotWords) -> Any:
     """The prefix tree of the hot words and phrases, see fastctc.reference.beam_search.Hot."""
     if not hot_words:
         return None
-    phrases = sorted((alphabet.encode(phrase), bonus) for phrase, bonus in hot_words.items())
+    phrases = sorted((alphabet.encode(phrase), bonus) for phrase, bonus in dict(hot_words).items())
     labels = np.array([label for phrase, _ in phrases for label in phrase], dtype=np.int32)
     offsets = np.cumsum([0, *(len(phrase) for phrase, _ in phrases)]).astype(np.int64)
     node_labels, ends, _ = backends.load("compiled", "lexicon").prefix_tree(labels, offsets)

@@ -1,6 +1,5 @@
 """Word beam search."""
 
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, nan
@@ -12,7 +11,7 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.beams_of_stream import BeamsOfStream, check_beams
 from fastctc.decoders.decoder import Decoder
-from fastctc.decoders.hot_words import check_hot_words, hot_tree, words_of
+from fastctc.decoders.hot_words import HotWords, frozen_bonuses, hot_tree, words_of
 from fastctc.decoders.running_words import History, RunningWords
 from fastctc.decoders.stream import Stream
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
@@ -51,7 +50,7 @@ class WordBeamSearch(Decoder):
         What to do about a word that is unfinished at the end. "unique": complete it if only one word begins so, as
         published; "best": complete it by the most probable word that begins so; "forced": the same, but texts that end
         in a whole word go first, so that all results consist of the lexicon's words.
-    hot_words : mapping of str to float, optional
+    hot_words : mapping of str to float, or its items, optional
         Words of the lexicon, and phrases of them, to be preferred, and by how much: what is added to the score for
         each. Their beginnings are preferred as long as they may become one of them.
     n_best : int, default 1
@@ -94,7 +93,7 @@ class WordBeamSearch(Decoder):
     lm: NGram | None = None
     mode: str | None = None
     completion: str = "unique"
-    hot_words: Mapping[str, float] | None = None
+    hot_words: HotWords = None
     n_best: int = 1
     rescore: bool = False
     exact: bool = True
@@ -119,10 +118,10 @@ class WordBeamSearch(Decoder):
             bad = self.alphabet.symbols[self.lexicon.labels[int(np.argmin(is_word[self.lexicon.labels]))]]
             raise ValueError(f"the lexicon's words must be made of the alphabet's word characters, but one has {bad!r}")
 
-        check_hot_words(self.alphabet, self.hot_words)
+        object.__setattr__(self, "hot_words", frozen_bonuses(self.alphabet, self.hot_words))
         if self.rescore and (self.hot_words or not self.exact):
             raise ValueError("rescore needs the true probabilities, exact must be True; and goes without hot_words")
-        for word in words_of(self.alphabet, self.hot_words):
+        for word in words_of(self.alphabet, dict(self.hot_words or ())):
             if word not in self.lexicon:
                 raise ValueError(f"hot_words must consist of words of the lexicon, but {word!r} is none")
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastctc import backends, storage
 from fastctc.lm.vocabulary import Vocabulary
+from fastctc.value import Value
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 UNITS = ("word", "character")
@@ -26,7 +27,7 @@ Level = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class NGram:
+class NGram(Value):
     """An n-gram model with back-off, of any order, as arrays.
 
     Made by :meth:`train`, :meth:`from_arpa` or :meth:`load`. It needs 20 bytes an n-gram, 12 for those of the highest

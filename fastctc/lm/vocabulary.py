@@ -2,17 +2,20 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastctc.value import Value
+
 REMEMBERED = 100_000  # tokens whose numbers are kept at hand: texts say the same words again and again
 
 
 @dataclass(frozen=True, eq=False)
-class Vocabulary(Sequence[str]):
+class Vocabulary(Value, Sequence[str]):
     """Tokens in the order of their code points, as one array of UTF-8 text, so that it maps from disk.
 
     >>> words = Vocabulary.from_tokens(["the", "cat"])
@@ -22,7 +25,6 @@ class Vocabulary(Sequence[str]):
 
     text: NDArray[np.uint8]  # all tokens in UTF-8, one after the other
     offsets: NDArray[np.int64]  # where in text each begins, and the end
-    _asked: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # numbers found lately
 
     @classmethod
     def from_tokens(cls, tokens: Iterable[str]) -> "Vocabulary":
@@ -54,6 +56,11 @@ class Vocabulary(Sequence[str]):
 
     def __contains__(self, token: object) -> bool:
         return isinstance(token, str) and self.number(token) >= 0
+
+    @cached_property
+    def _asked(self) -> dict[str, int]:
+        """Numbers found lately. Threads may share it: it is a memory, which any of them may clear."""
+        return {}
 
     def number(self, token: str) -> int:
         """The number of a token, -1 if it is not here; takes O(log size) for tokens that were not asked for lately."""
