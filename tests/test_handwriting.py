@@ -394,6 +394,37 @@ def test_a_turned_page_is_straightened(font_file):
         assert skew(binarize(straightened(turned, layout.angle))) == pytest.approx(0, abs=0.3)
 
 
+@pytest.fixture(scope="module")
+def large_page(font_file):
+    """A sharp page as scanners deliver them: 3000 x 2500, black and white, 23 lines of words."""
+    rng = np.random.default_rng(0)
+    font = ImageFont.truetype(str(font_file), 52)
+    picture = Image.new("L", (2500, 3000), 255)
+    draw = ImageDraw.Draw(picture)
+    for y in range(300, 2750, 110):
+        x = 250
+        while x < 2000:
+            word = "".join(rng.choice(list("aeinorstlmuhdgpy"), rng.integers(2, 9)))
+            draw.text((x, y), word, fill=0, font=font, anchor="ls")
+            x += int(font.getlength(word)) + 26
+    return picture
+
+
+@pytest.mark.parametrize("angle", [-5.0, -4.3, -3.0, -2.2, -1.0, -0.4, 0.0, 0.3, 1.0, 1.7, 2.5, 3.6, 4.0, 5.0])
+def test_large_sharp_pages_are_as_straight_as_they_are(angle, large_page):
+    ink = np.asarray(large_page.rotate(angle, Image.Resampling.NEAREST, fillcolor=255)) < 128
+    assert skew(ink) == pytest.approx(angle, abs=0.3)
+    assert skew(ink[:2000, :2499]) == pytest.approx(angle, abs=0.3)  # no whole number of blocks
+
+
+def test_what_has_no_direction_is_not_turned():
+    rng = np.random.default_rng(0)
+    assert skew(rng.random((900, 700)) < 0.1) == 0
+    assert skew(np.zeros((900, 700), bool)) == 0
+    assert skew(np.ones((3, 2), bool)) == 0
+    assert skew(np.zeros((0, 5), bool)) == 0
+
+
 def test_slant():
     upright = np.zeros((40, 200), np.uint8)
     for x in range(20, 180, 15):

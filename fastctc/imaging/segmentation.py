@@ -20,6 +20,7 @@ REACH = 0.35  # rows of the closing that makes a word of its letters, in x-heigh
 GAPS = (0.3, 0.55, 0.9)  # columns of that closing, in x-heights: the least, the usual, the most
 SMALLEST = 0.02  # part of a squared x-height: what is smaller is dirt
 STEEPEST = 5.0  # degrees that a page is turned at most
+BLOCKS = 1200  # along the longer side of a page, in which ink is counted to find out how it is turned
 
 
 @dataclass(frozen=True)
@@ -129,23 +130,49 @@ def _mean(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]
 
 
 def skew(ink: Binary, steepest: float = STEEPEST) -> float:
-    """By how many degrees lines rise to the right: the shear that makes the sums over rows differ most."""
-    y, x = np.nonzero(ink)
-    if len(y) < 50:
+    """By how many degrees lines rise to the right: the shear that makes the sums over rows differ most.
+
+    All ink counts, summed over square blocks of a 1200th of the page's longer side: a part of the pixels, taken at
+    regular steps, follows the rows of a sharp scan and looks least sharp where it is straight.
+
+    Notes
+    -----
+    O(H W) for the blocks, and a pass over those with ink for each of about 40 angles.
+
+    References
+    ----------
+    W. Postl: Detection of linear oblique structures and skew scan in digitized documents, ICPR 1986.
+    """
+    size = max(1, round(max(ink.shape) / BLOCKS))
+    sums = _block_sums(ink, size)
+    y, x = np.nonzero(sums)
+    weights = sums[y, x].astype(np.float64)
+    if weights.sum() < 50:
         return 0.0
-    step = max(1, len(y) // 40_000)
-    y, x = y[::step].astype(np.float64), x[::step] - ink.shape[1] / 2
+    x = x - sums.shape[1] / 2
+    reach = int(np.ceil(sums.shape[1] / 2 * np.tan(np.deg2rad(steepest + 1)))) + 2
 
     def sharpness(angle: float) -> float:
-        rows = np.rint(y + x * np.tan(np.deg2rad(angle))).astype(np.int64)
-        sums = np.bincount(rows - rows.min())
-        return float((np.diff(sums) ** 2).sum())
+        rows = y + x * np.tan(np.deg2rad(angle)) + reach
+        whole = rows.astype(np.int64)
+        part = (rows - whole) * weights  # between two rows: rounding would make some angles sharper than others
+        n = sums.shape[0] + 2 * reach + 2
+        profile = np.bincount(whole, weights - part, n) + np.bincount(whole + 1, part, n)
+        profile = profile[:-1] + profile[1:]  # as soft at an angle of 0, where nothing lies between rows
+        return float((np.diff(profile) ** 2).sum())
 
-    angles = np.arange(-steepest, steepest + 0.01, 0.5)
-    best = max(angles, key=sharpness)
+    best = max(np.arange(-steepest, steepest + 0.01, 0.5), key=sharpness)
     best = max(np.arange(best - 0.4, best + 0.41, 0.1), key=sharpness)
     # A page of one word or of a drawing has no direction to speak of.
     return float(best) if sharpness(best) > 1.03 * sharpness(0.0) else 0.0
+
+
+def _block_sums(ink: Binary, size: int) -> npt.NDArray[np.uint16]:
+    """How much ink there is in each square of ``size`` rows and columns; what is left over at the edges is left out."""
+    rows, columns = ink.shape[0] // size, ink.shape[1] // size
+    whole = ink[: rows * size, : columns * size].view(np.uint8)
+    strips = whole.reshape(rows, size, columns * size).sum(1, dtype=np.uint16)
+    return strips.reshape(rows, columns, size).sum(2, dtype=np.uint16)
 
 
 def straightened(image: Grey, angle: float) -> Grey:
