@@ -172,7 +172,8 @@ def _block_sums(ink: Binary, size: int) -> npt.NDArray[np.uint16]:
     rows, columns = ink.shape[0] // size, ink.shape[1] // size
     whole = ink[: rows * size, : columns * size].view(np.uint8)
     strips = whole.reshape(rows, size, columns * size).sum(1, dtype=np.uint16)
-    return strips.reshape(rows, columns, size).sum(2, dtype=np.uint16)
+    sums: npt.NDArray[np.uint16] = strips.reshape(rows, columns, size).sum(2, dtype=np.uint16)
+    return sums
 
 
 def straightened(image: Grey, angle: float) -> Grey:
