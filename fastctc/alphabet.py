@@ -6,7 +6,7 @@ from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
-from fastctc import backends
+from fastctc.compiled.spelling import spell, spell_all
 from fastctc.value import Value
 
 
@@ -120,8 +120,7 @@ class Alphabet(Value):
         'baa'
         """
         if self._table is not None:
-            text: str = backends.load("compiled", "spelling").spell(labels, self._table, self.blank)
-            return text
+            return spell(labels, self._table, self.blank)
         symbols = self.symbols
         text = "".join([symbols[label] for label in labels])
         if self.word_begin is not None:
@@ -131,8 +130,7 @@ class Alphabet(Value):
     def decode_all(self, many: list[tuple[int, ...]]) -> list[str]:
         """Texts of many sequences of labels."""
         if self._table is not None:
-            texts: list[str] = backends.load("compiled", "spelling").spell_all(many, self._table, self.blank)
-            return texts
+            return spell_all(many, self._table, self.blank)
         return [self.decode(labels) for labels in many]
 
     def encode(self, text: str | Sequence[str]) -> tuple[int, ...]:

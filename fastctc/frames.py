@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc import backends
+from fastctc.compiled.frames import first_bad, first_bad_row
 
 HIGHEST = 1e-3  # probabilities may exceed 1, and their logarithms 0, by the rounding of half precision
 SUM = (0.5, 1.5)  # what a frame's probabilities may sum to; quantised and truncated outputs stray from 1
@@ -32,7 +32,7 @@ class Frames(NamedTuple):
 
     def checked(self) -> "Frames":
         if self.is_log:
-            bad = backends.load("compiled", "frames").first_bad_row(self.values)
+            bad = first_bad_row(self.values)
             if bad >= 0:
                 self.refuse(bad)
         return self
@@ -78,7 +78,7 @@ def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
     """
     is_log = batch[0].is_log
     if is_log:
-        number, bad = backends.load("compiled", "frames").first_bad([frames.values for frames in batch])
+        number, bad = first_bad([frames.values for frames in batch])
         if bad >= 0:
             batch[number].refuse(bad)
     if len(batch) == 1:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastctc import backends, storage
 from fastctc.alphabet import Alphabet
+from fastctc.compiled import lexicon as compiled
 from fastctc.value import Value
 
 
@@ -102,9 +103,8 @@ class Lexicon(Value):
         labels = np.frombuffer("".join(ordered).encode("utf-32-le"), dtype=np.int32) - FIRST
         offsets = np.zeros(len(ordered) + 1, dtype=np.int64)
         np.cumsum(np.fromiter(map(len, ordered), dtype=np.int64, count=len(ordered)), out=offsets[1:])
-        code = backends.load("compiled", "lexicon")
-        node_labels, ends, first_words = code.prefix_tree(labels, offsets)
-        bounds = code.best_below(ends, first_words, weights)
+        node_labels, ends, first_words = compiled.prefix_tree(labels, offsets)
+        bounds = compiled.best_below(ends, first_words, weights)
         return cls(
             alphabet,
             labels,

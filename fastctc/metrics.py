@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 
-from fastctc import backends
+from fastctc.compiled import metrics
 
 
 def edit_distance(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
@@ -13,8 +13,7 @@ def edit_distance(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
     >>> edit_distance("fomcly", "family"), edit_distance(["the", "cat"], ["a", "cat"])
     (2, 1)
     """
-    distance: int = backends.load("compiled", "metrics").edit_distance(first, second)
-    return distance
+    return metrics.edit_distance(first, second)
 
 
 def cer(hypotheses: str | Sequence[str], references: str | Sequence[str]) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
+from fastctc.compiled.beam_search import Beams
 from fastctc.decoders import BeamSearch, BestPath, PrefixSearch, TokenPassing
 from fastctc.frames import Workspace, as_doubles, as_frames
 from fastctc.lexicon import Lexicon
@@ -118,7 +119,7 @@ def beam_search(mat: Matrix, chars: str, beam_width: int = 25, lm: LanguageModel
         return found[0].text if found else ""
     decoder = BeamSearch(alphabet, beam_width, lm=lm._model, lm_weight=LM_WEIGHT)
     probs = as_doubles([as_frames(alphabet.n_classes, None, mat, None)], Workspace())[0].probs
-    beams = backends.load("compiled", "beam_search").Beams(alphabet.n_classes, alphabet.blank, decoder._model)
+    beams = Beams(alphabet.n_classes, alphabet.blank, decoder._model)
     beams.extend(probs[:-1], beam_width)
     beams.extend(probs[-1:], beam_width * alphabet.n_classes)
     best, text = -inf, ""

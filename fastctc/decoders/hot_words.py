@@ -8,6 +8,7 @@ import numpy as np
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
+from fastctc.compiled.lexicon import prefix_tree
 
 HOTTEST = 100  # that a hot word may add to a score
 
@@ -45,7 +46,7 @@ def hot_tree(alphabet: Alphabet, hot_words: HotWords) -> Any:
     phrases = sorted((alphabet.encode(phrase), bonus) for phrase, bonus in dict(hot_words).items())
     labels = np.array([label for phrase, _ in phrases for label in phrase], dtype=np.int32)
     offsets = np.cumsum([0, *(len(phrase) for phrase, _ in phrases)]).astype(np.int64)
-    node_labels, ends, _ = backends.load("compiled", "lexicon").prefix_tree(labels, offsets)
+    node_labels, ends, _ = prefix_tree(labels, offsets)
     partial, whole = np.zeros(len(ends)), np.zeros(len(ends))
     for phrase, bonus in phrases:
         node = 0

@@ -1,18 +1,14 @@
 """Erosion, dilation, and what is made of them, for grey and binary images."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from fastctc import backends
-from fastctc.imaging.footprints import Footprint, Mask, as_mask
-
-Image = npt.NDArray[Any]
-Border = Literal["ignore", "edge", "reflect"] | float
-TYPES = {np.dtype(name): name for name in ("uint8", "uint16", "int16", "float32")}  # dtype.name takes microseconds
+from fastctc.imaging.footprints import Footprint, as_mask
+from fastctc.imaging.pixels import Border, Image, as_border, as_pixels, oriented_footprint
 
 
 def erosion(
@@ -203,7 +199,7 @@ def each(
     >>> each(batch, [("dilation", (1, 3)), None]).tolist()
     [[[9, 9, 9]], [[0, 9, 0]]]
     """
-    batch, dtype = _as_pixels(images)
+    batch, dtype = as_pixels(images)
     if batch.ndim != 3 or len(operations) != len(batch):
         raise ValueError(
             f"images must be (N, H, W) with N operations, got {batch.shape} and {len(operations)} operations"
@@ -213,11 +209,11 @@ def each(
         kind, footprint = operation if operation is not None else ("erosion", 1)
         if kind not in ("erosion", "dilation"):
             raise ValueError(f"an operation must be an erosion or a dilation, got {kind!r}")
-        mask, anchor = _laid(footprint, None, reflected=kind == "dilation")
+        mask, anchor = oriented_footprint(footprint, None, reflected=kind == "dilation")
         masks.append(mask)
         anchors.append(anchor)
         sides.append(kind == "dilation")
-    mode, fill = _border(border, dtype)
+    mode, fill = as_border(border, dtype)
     done = backends.load(backend, "morphology").extremes_of_each(batch, masks, anchors, mode, fill, sides)
     return np.asarray(done).view(dtype)
 
@@ -258,8 +254,8 @@ def reconstruction(
     >>> reconstruction(np.array([[1, 0, 0, 0, 0]], bool), letters).astype(int)
     array([[1, 1, 0, 0, 0]])
     """
-    start, dtype = _as_pixels(seed)
-    limit, other = _as_pixels(mask)
+    start, dtype = as_pixels(seed)
+    limit, other = as_pixels(mask)
     if start.ndim != 2 or start.shape != limit.shape or dtype != other:
         raise ValueError(
             f"seed and mask must be images of one shape and dtype, got {start.shape} {dtype} and {limit.shape} {other}"
@@ -294,9 +290,9 @@ def _extremes(
         raise ValueError(f"convention must be 'adjoint' or 'opencv', got {convention!r}")
     if iterations < 0:
         raise ValueError(f"iterations must be 0 or more, got {iterations}")
-    pixels, dtype = _as_pixels(image, channel_axis)
-    mask, at = _laid(footprint, anchor, reflected=largest and convention == "adjoint")
-    mode, fill = ("ignore", 0.0) if border == "ignore" else _border(border, dtype)
+    pixels, dtype = as_pixels(image, channel_axis)
+    mask, at = oriented_footprint(footprint, anchor, reflected=largest and convention == "adjoint")
+    mode, fill = ("ignore", 0.0) if border == "ignore" else as_border(border, dtype)
     if iterations > 1 and mode == "ignore" and mask.all():
         rows, columns = mask.shape
         mask = as_mask((iterations * (rows - 1) + 1, iterations * (columns - 1) + 1))
@@ -364,66 +360,3 @@ def _given(result: Image, out: Image | None) -> Image:
         raise ValueError(f"out must be {result.shape} of {result.dtype}, got {out.shape} of {out.dtype}")
     out[...] = result
     return out
-
-
-def _as_pixels(image: npt.ArrayLike, channel_axis: int | None = None) -> tuple[Image, np.dtype[Any]]:
-    """The image as a contiguous array of a type that the backends know, and its own dtype."""
-    pixels = np.asarray(image)
-    if channel_axis is not None:
-        if pixels.ndim != 3:
-            raise ValueError(f"an image with a channel axis must have three dimensions, got shape {pixels.shape}")
-        pixels = np.moveaxis(pixels, channel_axis, 0)
-    if pixels.ndim not in (2, 3):
-        raise ValueError(f"an image must be (H, W), or a batch (N, H, W), got shape {pixels.shape}")
-    dtype = pixels.dtype
-    if not dtype.isnative:
-        pixels = pixels.astype(dtype.newbyteorder("="))
-        dtype = pixels.dtype
-    if not (pixels.flags.c_contiguous and pixels.flags.aligned):
-        pixels = np.array(pixels, order="C")
-    if dtype.kind == "b":
-        return pixels.view(np.uint8), dtype
-    if dtype not in TYPES:
-        raise TypeError(f"an image must be of {', '.join(TYPES.values())} or bool, got {dtype}")
-    return pixels, dtype
-
-
-def _laid(footprint: Footprint, anchor: tuple[int, int] | None, *, reflected: bool) -> tuple[Mask, tuple[int, int]]:
-    """The footprint as a mask as it is laid on the image, and the place in it that lies on the pixel."""
-    if isinstance(footprint, int | tuple) and (anchor is None or isinstance(anchor, tuple)):
-        try:
-            return _laid_rectangle(footprint, anchor, reflected)
-        except TypeError:  # a mask of tuples that hold lists
-            pass
-    return _oriented(as_mask(footprint), anchor, reflected)
-
-
-def _oriented(mask: Mask, anchor: tuple[int, int] | None, reflected: bool) -> tuple[Mask, tuple[int, int]]:
-    rows, columns = mask.shape
-    top, left = anchor if anchor is not None else (rows // 2, columns // 2)
-    if not (0 <= top < rows and 0 <= left < columns):
-        raise ValueError(f"anchor must lie in the footprint of {rows} x {columns}, got {anchor}")
-    if not reflected:
-        return mask, (int(top), int(left))
-    return mask[::-1, ::-1], (rows - 1 - int(top), columns - 1 - int(left))
-
-
-@lru_cache(256)
-def _laid_rectangle(footprint: Any, anchor: tuple[int, int] | None, reflected: bool) -> tuple[Mask, tuple[int, int]]:
-    return _oriented(as_mask(footprint), anchor, reflected)
-
-
-def _border(border: Border, dtype: np.dtype[Any]) -> tuple[str, float]:
-    if isinstance(border, str):
-        if border not in ("ignore", "edge", "reflect"):
-            raise ValueError(f"border must be 'ignore', 'edge', 'reflect' or a number, got {border!r}")
-        return border, 0
-    value = float(border)
-    if dtype.kind == "f":
-        if np.isnan(value):
-            raise ValueError("border must be a number, got NaN")
-        return "constant", float(np.float32(value))
-    limits = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    if value != int(value) or not limits[0] <= value <= limits[1]:
-        raise ValueError(f"border must be a value of {dtype}, {limits[0]} to {limits[1]}, got {border}")
-    return "constant", value

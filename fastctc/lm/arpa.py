@@ -9,13 +9,17 @@ from contextlib import nullcontext
 from math import log
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastctc import storage
-from fastctc.lm.ngram import Level, NGram
+from fastctc.lm.tables import Level
 from fastctc.lm.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from fastctc.lm.ngram import NGram
 
 LN10 = log(10.0)
 SPACE = "<space>"  # how models of characters write the blank space, since white space separates the fields
@@ -30,8 +34,8 @@ class ArpaError(ValueError):
         super().__init__(f"{path}, line {line}: {reason}")
 
 
-def read(path: str | PathLike[str], unit: str) -> NGram:
-    """See :meth:`fastctc.NGram.from_arpa`."""
+def read(path: str | PathLike[str], unit: str) -> tuple[list[Level], Vocabulary]:
+    """The n-grams of every length and the tokens of a file; see :meth:`fastctc.NGram.from_arpa`."""
     return _Reader(path).model(unit)
 
 
@@ -59,7 +63,7 @@ class _Reader:
             self.place += 1
         raise self.refuse(f"the file ends where {what} must be: it is truncated")
 
-    def model(self, unit: str) -> NGram:
+    def model(self, unit: str) -> tuple[list[Level], Vocabulary]:
         while self.next("\\data\\") != b"\\data\\":  # whatever comes before is a comment
             self.place += 1
         self.place += 1
@@ -98,7 +102,7 @@ class _Reader:
         vocabulary = Vocabulary.from_sorted(tokens)
         renumber = np.empty(len(table), dtype=np.int64)
         renumber[[table[token] for token in tokens]] = np.arange(len(tokens))
-        return NGram.from_levels(self._tree(levels, renumber, vocabulary, starts), vocabulary, unit, 0.0, False)
+        return self._tree(levels, renumber, vocabulary, starts), vocabulary
 
     def _end(self, expected: int) -> int:
         """Where the n-grams of a section end: at an empty line, or a new section."""
@@ -222,7 +226,7 @@ def _add_missing(rows: list[NDArray[np.int64]], values: list[tuple[NDArray[np.fl
             values[n] = probs, np.concatenate([values[n][1], np.zeros(len(new))])
 
 
-def write(model: NGram, path: str | PathLike[str]) -> None:
+def write(model: "NGram", path: str | PathLike[str]) -> None:
     """See :meth:`fastctc.NGram.to_arpa`."""
     if model.uniform:
         raise ValueError("an add-k model has no back-off weights, so that it cannot be written as ARPA; save() it")
@@ -233,7 +237,7 @@ def write(model: NGram, path: str | PathLike[str]) -> None:
                 lines.write(line.encode())
 
 
-def _lines(model: NGram) -> Iterator[str]:
+def _lines(model: "NGram") -> Iterator[str]:
     names = list(model.vocabulary)
     if model.unit == "character":
         names = [SPACE if name == " " else name for name in names]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc.lm.ngram import NEVER, Level
+from fastctc.lm.tables import NEVER, Level
 
 Integers = NDArray[np.int64]
 Numbers = NDArray[np.float64]

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastctc.lexicon import Lexicon
-from fastctc.lm.ngram import MISSING, UNKNOWN, Level, NGram, running_sums, tree
+from fastctc.lm.ngram import UNKNOWN, NGram
+from fastctc.lm.tables import MISSING, Level, running_sums, tree
 
 
 @dataclass(frozen=True, eq=False)

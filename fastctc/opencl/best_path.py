@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastctc import backends
+from fastctc.compiled.best_path import are_rows_of, first_of_rows
+from fastctc.compiled.frames import first_bad_row
 from fastctc.opencl.device import Device, Launch, set_arguments
 
 INT = np.int32
@@ -30,10 +31,9 @@ class BestPath:
         lengths = np.array([len(rows) for rows in sequences], INT)
         stack = _common_stack(sequences, lengths)
         labels, timesteps, counts, scores, doubts = self._run(stack, lengths, blank, None)
-        first_of_rows = backends.load("compiled", "best_path").first_of_rows
         bad = [-1] * len(sequences)
         for number in np.flatnonzero(doubts):
-            bad[number] = backends.load("compiled", "frames").first_bad_row(sequences[number])
+            bad[number] = first_bad_row(sequences[number])
         found = first_of_rows(labels, counts), first_of_rows(timesteps, counts), scores.tolist(), bad
         return list(zip(*found, strict=True))
 
@@ -130,7 +130,6 @@ class BestPath:
 def _common_stack(sequences: list[npt.NDArray[Any]], lengths: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
     """The sequences as one array (B, T, C): that which they are rows of, if it is one, without a copy."""
     whole = sequences[0].base
-    are_rows_of = backends.load("compiled", "best_path").are_rows_of
     if (
         isinstance(whole, np.ndarray)
         and whole.flags.c_contiguous

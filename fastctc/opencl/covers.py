@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fastctc import backends
+from fastctc.compiled.morphology import runs as runs_of
 
 Kind = tuple[int, int]
 Part = tuple[int, int, Kind]
@@ -25,7 +25,7 @@ def covers(mask: npt.NDArray[np.bool_]) -> tuple[Table, Table]:
     right. They overlap to a run of any length, or leave a gap. Parts may overlap, since a maximum may take a pixel
     twice. Masks whose rows are whole runs, such as disks, are their runs.
     """
-    runs, lengths = backends.load("compiled", "morphology").runs(mask)
+    runs, lengths = runs_of(mask)
     kinds = [_run(length) for length in lengths.tolist()]
     parts = [(row, column, _run(length)) for row, column, length, _ in runs.tolist()]
     if len(parts) > np.count_nonzero(mask.any(axis=1)) and np.count_nonzero(mask) <= MANY:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc.imaging.footprints import Footprint
-from fastctc.imaging.morphology import Border, Image, _as_pixels, _border, _laid
+from fastctc.imaging.pixels import Border, Image, as_border, as_pixels, oriented_footprint
 from fastctc.opencl.device import Device
 from fastctc.opencl.morphology import enqueue
 
@@ -46,7 +46,7 @@ class Pipeline:
 
     def upload(self, image: npt.ArrayLike) -> Self:
         """Bring an image (H, W) or a batch (N, H, W) to the device; on processors nothing is copied."""
-        pixels, dtype = _as_pixels(image)
+        pixels, dtype = as_pixels(image)
         batch = pixels if pixels.ndim == 3 else pixels[None]
         opened = self.device._opened
         with opened.lock:
@@ -116,8 +116,8 @@ class Pipeline:
 
     def _step(self, footprint: Footprint, anchor: tuple[int, int] | None, border: Border, *, largest: bool) -> Self:
         image = self._uploaded()
-        mask, at = _laid(footprint, anchor, reflected=largest)
-        mode, fill = _border(border, image.dtype)
+        mask, at = oriented_footprint(footprint, anchor, reflected=largest)
+        mode, fill = as_border(border, image.dtype)
         if image.batch.size:
             opened = self.device._opened
             with opened.lock:
