@@ -3,6 +3,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+REGISTERS: str
+
 _Found = tuple[tuple[int, ...], tuple[int, ...], float, int]
 
 def best_path(log_probs: Any, blank: int) -> _Found: ...

@@ -4,6 +4,9 @@ from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int32_t
 
+cdef extern from "processor.h":
+    const char *choose_registers() except NULL
+
 cdef extern from *:
     """
     #include "rows.h"
@@ -13,6 +16,8 @@ cdef extern from *:
     Py_ssize_t scan_float(const float *, Py_ssize_t, Py_ssize_t, int32_t *, double *) noexcept nogil
     Py_ssize_t scan_double(const double *, Py_ssize_t, Py_ssize_t, int32_t *, double *) noexcept nogil
 
+
+REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 
 cdef Py_ssize_t KEEP = 1 << 17  # entries; a shorter pass keeps the GIL, since to get it back may take longer
 

@@ -1,4 +1,6 @@
 from typing import Any
 
+REGISTERS: str
+
 def first_bad_row(log_probs: Any) -> int: ...
 def first_bad(sequences: list[Any]) -> tuple[int, int]: ...

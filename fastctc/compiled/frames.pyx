@@ -7,6 +7,9 @@ ctypedef fused real:
     float
     double
 
+cdef extern from "processor.h":
+    const char *choose_registers() except NULL
+
 cdef extern from *:
     """
     #include "rows.h"
@@ -15,6 +18,8 @@ cdef extern from *:
     """
     Py_ssize_t find_bad_float(const float *, Py_ssize_t, Py_ssize_t) noexcept nogil
     Py_ssize_t find_bad_double(const double *, Py_ssize_t, Py_ssize_t) noexcept nogil
+
+REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 
 cdef Py_ssize_t KEEP = 1 << 17  # entries; a shorter pass keeps the GIL, since to get it back may take longer
 

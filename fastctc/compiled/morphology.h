@@ -8,6 +8,8 @@
 #ifndef FASTCTC_MORPHOLOGY_H
 #define FASTCTC_MORPHOLOGY_H
 
+#include "processor.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +18,8 @@
 
 #define JOIN_(a, b, c) a##_##b##_##c
 #define JOIN(a, b, c) JOIN_(a, b, c)
+#define JOIN_AVX2_(a, b, c) a##_##b##_##c##_avx2
+#define JOIN_AVX2(a, b, c) JOIN_AVX2_(a, b, c)
 
 enum { BORDER_IGNORE, BORDER_CONSTANT, BORDER_EDGE, BORDER_REFLECT };
 
@@ -44,14 +48,6 @@ static inline ptrdiff_t source_of(ptrdiff_t i, ptrdiff_t n, int border) {
     }
     return -1;
 }
-
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__) && !defined(FASTCTC_DEBUG)
-#define CLONES __attribute__((target_clones("avx2", "default")))
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define CLONES
-#define INLINE static inline
-#endif
 
 /* Floats are compared as integers, which every vector unit has a minimum and a maximum for: with the other bits of the
    negative ones turned over, their bits are in order. NaN becomes the value that never wins, -0 becomes 0. */
@@ -88,17 +84,23 @@ INLINE int32_t bits_of(double x) {
 #undef WORST
 #undef SIDE
 
+#ifdef DISPATCH
+#define IMAGE(name, ...) (registers >= WITH_AVX2 ? name##_avx2(__VA_ARGS__) : name(__VA_ARGS__))
+#else
+#define IMAGE(name, ...) name(__VA_ARGS__)
+#endif
+
 /* One image; 0, or -1 if there is no memory. kind is 'B', 'H', 'h' or 'f', as in Python's struct. */
 static int extremes_of_image(char kind, int largest, const void *in, void *out, const plan_t *plan) {
     switch (kind) {
         case 'B':
-            return largest ? image_u8_largest(in, out, plan) : image_u8_smallest(in, out, plan);
+            return largest ? IMAGE(image_u8_largest, in, out, plan) : IMAGE(image_u8_smallest, in, out, plan);
         case 'H':
-            return largest ? image_u16_largest(in, out, plan) : image_u16_smallest(in, out, plan);
+            return largest ? IMAGE(image_u16_largest, in, out, plan) : IMAGE(image_u16_smallest, in, out, plan);
         case 'h':
-            return largest ? image_i16_largest(in, out, plan) : image_i16_smallest(in, out, plan);
+            return largest ? IMAGE(image_i16_largest, in, out, plan) : IMAGE(image_i16_smallest, in, out, plan);
         default:
-            return largest ? image_f32_largest(in, out, plan) : image_f32_smallest(in, out, plan);
+            return largest ? IMAGE(image_f32_largest, in, out, plan) : IMAGE(image_f32_smallest, in, out, plan);
     }
 }
 

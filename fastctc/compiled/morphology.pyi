@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+REGISTERS: str
+
 _Images = npt.NDArray[Any]
 _Mask = npt.NDArray[np.bool_]
 _Place = tuple[int, int]

@@ -4,6 +4,9 @@ import numpy as np
 
 from libc.stdint cimport int32_t
 
+cdef extern from "processor.h":
+    const char *choose_registers() except NULL
+
 cdef extern from "morphology.h":
     ctypedef struct plan_t:
         ptrdiff_t height, width, rows, columns, top, left
@@ -17,6 +20,8 @@ cdef extern from "morphology.h":
 
 cdef extern from "reconstruction.h":
     int reconstructed(char, bint, int, void *, const void *, ptrdiff_t, ptrdiff_t) noexcept nogil
+
+REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 
 cdef dict BORDERS = {"ignore": 0, "constant": 1, "edge": 2, "reflect": 3}
 cdef str KINDS = "BHhf"  # dtype.char of uint8, uint16, int16, float32

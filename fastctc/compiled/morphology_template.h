@@ -84,7 +84,7 @@ INLINE void NAME(windows)(V *restrict row, V *restrict out, ptrdiff_t columns, p
 }
 
 /* A few rows: a ring of them, two results at a time from the rows that both need. */
-CLONES static void NAME(low)(const T *restrict in, V *restrict out, const plan_t *plan, V *restrict row, V *restrict ring) {
+INLINE void NAME(low)(const T *restrict in, V *restrict out, const plan_t *plan, V *restrict row, V *restrict ring) {
     const ptrdiff_t width = plan->width, rows = plan->rows;
     const V *ordered[FEW + 1];
     for (ptrdiff_t y = 0; y < plan->height; y += 2) {
@@ -126,7 +126,7 @@ CLONES static void NAME(low)(const T *restrict in, V *restrict out, const plan_t
 /* Many rows. Rows come in blocks of `rows`. suffix[j] is the best of rows j .. rows - 1 of the block before, prefix the
    best of this block's rows so far; a result is the better of the two. One buffer serves both: a row of this block
    takes the place that its suffix no longer needs. */
-CLONES static void NAME(high)(const T *restrict in, V *restrict out, const plan_t *plan, V *restrict row,
+INLINE void NAME(high)(const T *restrict in, V *restrict out, const plan_t *plan, V *restrict row,
                               V *restrict prefix, V *restrict suffix) {
     const ptrdiff_t width = plan->width, rows = plan->rows;
     NAME(filled)(suffix, IDENTITY, (rows + 1) * width);
@@ -165,7 +165,7 @@ CLONES static void NAME(high)(const T *restrict in, V *restrict out, const plan_
 
 /* A mask. Of every input row, windows of all lengths that the mask's runs have are kept in a ring of rows; a result is
    the best over the runs. levels[l] holds the row's windows of 2^l pixels. */
-CLONES static void NAME(masked)(const T *restrict in, V *restrict out, const plan_t *plan, V *restrict levels,
+INLINE void NAME(masked)(const T *restrict in, V *restrict out, const plan_t *plan, V *restrict levels,
                                 ptrdiff_t n_levels, V *restrict ring, const V **restrict places) {
     const ptrdiff_t width = plan->width, rows = plan->rows, padded = width + plan->columns - 1, n_runs = plan->n_runs;
     for (ptrdiff_t k = 0; k < plan->height + rows - 1; k++) {
@@ -222,7 +222,7 @@ CLONES static void NAME(masked)(const T *restrict in, V *restrict out, const pla
     }
 }
 
-static int NAME(image)(const T *in, V *out, const plan_t *plan) {
+INLINE int NAME(one)(const T *in, V *out, const plan_t *plan) {
     const ptrdiff_t width = plan->width, padded = width + plan->columns - 1;
     if (plan->n_runs) {
         ptrdiff_t n_levels = 1, longest = 1;
@@ -244,6 +244,11 @@ static int NAME(image)(const T *in, V *out, const plan_t *plan) {
     free(row);
     return 0;
 }
+
+static int NAME(image)(const T *in, V *out, const plan_t *plan) { return NAME(one)(in, out, plan); }
+#ifdef DISPATCH
+AVX2 static int JOIN_AVX2(image, SUFFIX, SIDE)(const T *in, V *out, const plan_t *plan) { return NAME(one)(in, out, plan); }
+#endif
 
 #undef NAME
 #undef LANES

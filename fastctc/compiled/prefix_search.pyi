@@ -1,5 +1,7 @@
 from typing import Any
 
+REGISTERS: str
+
 def prefix_search(
     probs: Any, blank: int, n_best: int, max_prefixes: int
 ) -> tuple[list[tuple[tuple[int, ...], float]], float]: ...

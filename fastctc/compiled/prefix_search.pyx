@@ -7,11 +7,16 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, log
 from libc.stdlib cimport free, malloc, realloc
 
+cdef extern from "processor.h":
+    const char *choose_registers() except NULL
+
 cdef extern from "prefixes.h" nogil:
     void extend_all(
         const double *row, size_t n_classes, double blank, double before, double *in_label, double *in_blank,
         double *arrived
     )
+
+REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # numbers computed between two looks for Ctrl-C
 

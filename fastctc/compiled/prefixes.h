@@ -3,18 +3,16 @@
 #ifndef FASTCTC_PREFIXES_H
 #define FASTCTC_PREFIXES_H
 
+#include "processor.h"
+
 #include <stddef.h>
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
-#define WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define WIDEST
-#endif
+#define ARGUMENTS row, n_classes, blank, before, in_label, in_blank, arrived
+#define PARAMETERS                                                                                                        \
+    const double *row, size_t n_classes, double blank, double before, double *restrict in_label, double *restrict in_blank, \
+        double *restrict arrived
 
-/* row: the frame; before: probability of the prefix's paths up to the frame before. Of each extension: the probability of
-   its paths that end in its last label, in a blank, and the sum of those that just arrived at its last label. */
-WIDEST static void extend_all(const double *row, size_t n_classes, double blank, double before, double *restrict in_label,
-                              double *restrict in_blank, double *restrict arrived) {
+INLINE void extended(PARAMETERS) {
     for (size_t c = 0; c < n_classes; c++) {
         double first = row[c] * before;
         double was = in_label[c];
@@ -22,6 +20,21 @@ WIDEST static void extend_all(const double *row, size_t n_classes, double blank,
         in_label[c] = first + row[c] * was;
         arrived[c] += first;
     }
+}
+
+#ifdef DISPATCH
+AVX2 static void extended_avx2(PARAMETERS) { extended(ARGUMENTS); }
+AVX512 static void extended_avx512(PARAMETERS) { extended(ARGUMENTS); }
+#endif
+
+/* row: the frame; before: probability of the prefix's paths up to the frame before. Of each extension: the probability of
+   its paths that end in its last label, in a blank, and the sum of those that just arrived at its last label. */
+static void extend_all(PARAMETERS) {
+#ifdef DISPATCH
+    if (registers == WITH_AVX512) { extended_avx512(ARGUMENTS); return; }
+    if (registers == WITH_AVX2) { extended_avx2(ARGUMENTS); return; }
+#endif
+    extended(ARGUMENTS);
 }
 
 #endif

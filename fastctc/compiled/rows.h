@@ -8,6 +8,8 @@
 #ifndef FASTCTC_ROWS_H
 #define FASTCTC_ROWS_H
 
+#include "processor.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -29,10 +31,9 @@
 
 #if defined(__GNUC__) && (defined(__clang__) || __GNUC__ >= 12)
 #define VECTORS 1
-#if defined(__x86_64__) && !defined(__clang__)
-#define DISPATCH 1  /* AVX2 or AVX-512 where the processor has it */
-#include <immintrin.h>
 #endif
+#ifdef DISPATCH
+#include <immintrin.h>
 #endif
 
 #define SUFFIX f
@@ -46,10 +47,10 @@
 #ifdef DISPATCH
 #define SUFFIX f_avx2
 #define LANES 8
-#define TARGET __attribute__((target("avx2")))
-#define MAX_INSTRUCTION __builtin_ia32_maxps256
-#define MAX_FLOATS_INSTRUCTION __builtin_ia32_maxps256
-#define SIGNS_INSTRUCTION __builtin_ia32_movmskps256
+#define TARGET AVX2
+#define MAX_INSTRUCTION(a, b) (reals)_mm256_max_ps((__m256)(a), (__m256)(b))
+#define MAX_FLOATS_INSTRUCTION(a, b) (floats)_mm256_max_ps((__m256)(a), (__m256)(b))
+#define SIGNS_INSTRUCTION(v) _mm256_movemask_ps((__m256)(v))
 #include "rows_template.h"
 #undef SUFFIX
 #undef LANES
@@ -59,7 +60,7 @@
 
 #define SUFFIX f_avx512
 #define LANES 16
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#define TARGET AVX512
 #define MAX_INSTRUCTION(a, b) (reals)_mm512_max_ps((__m512)(a), (__m512)(b))
 #define MAX_FLOATS_INSTRUCTION(a, b) (floats)_mm512_max_ps((__m512)(a), (__m512)(b))
 #define SIGNS_INSTRUCTION(v) _mm512_movepi32_mask((__m512i)(v))
@@ -84,10 +85,10 @@
 #ifdef DISPATCH
 #define SUFFIX d_avx2
 #define LANES 4
-#define TARGET __attribute__((target("avx2")))
-#define MAX_INSTRUCTION __builtin_ia32_maxpd256
-#define MAX_FLOATS_INSTRUCTION __builtin_ia32_maxps
-#define SIGNS_INSTRUCTION __builtin_ia32_movmskpd256
+#define TARGET AVX2
+#define MAX_INSTRUCTION(a, b) (reals)_mm256_max_pd((__m256d)(a), (__m256d)(b))
+#define MAX_FLOATS_INSTRUCTION(a, b) (floats)_mm_max_ps((__m128)(a), (__m128)(b))
+#define SIGNS_INSTRUCTION(v) _mm256_movemask_pd((__m256d)(v))
 #include "rows_template.h"
 #undef SUFFIX
 #undef LANES
@@ -97,9 +98,9 @@
 
 #define SUFFIX d_avx512
 #define LANES 8
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#define TARGET AVX512
 #define MAX_INSTRUCTION(a, b) (reals)_mm512_max_pd((__m512d)(a), (__m512d)(b))
-#define MAX_FLOATS_INSTRUCTION(a, b) __builtin_ia32_maxps256(a, b)
+#define MAX_FLOATS_INSTRUCTION(a, b) (floats)_mm256_max_ps((__m256)(a), (__m256)(b))
 #define SIGNS_INSTRUCTION(v) _mm512_movepi64_mask((__m512i)(v))
 #include "rows_template.h"
 #undef SUFFIX
@@ -113,10 +114,8 @@
 
 /* WIDEST is for scans; where rows are only checked, the widest registers cost more to fold than they save. */
 #ifdef DISPATCH
-#define CHOOSE(name, ...) (__builtin_cpu_supports("avx2") ? name##_avx2(__VA_ARGS__) : name(__VA_ARGS__))
-#define HAS_AVX512 \
-    (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-#define CHOOSE_WIDEST(name, ...) (HAS_AVX512 ? name##_avx512(__VA_ARGS__) : CHOOSE(name, __VA_ARGS__))
+#define CHOOSE(name, ...) (registers >= WITH_AVX2 ? name##_avx2(__VA_ARGS__) : name(__VA_ARGS__))
+#define CHOOSE_WIDEST(name, ...) (registers >= WITH_AVX512 ? name##_avx512(__VA_ARGS__) : CHOOSE(name, __VA_ARGS__))
 #else
 #define CHOOSE(name, ...) name(__VA_ARGS__)
 #define CHOOSE_WIDEST(name, ...) name(__VA_ARGS__)

@@ -85,6 +85,16 @@ static inline int JOIN(is_bad, SUFFIX)(const REAL *row, Py_ssize_t width)
     return !(sum > LEAST_SUM && sum < MOST_SUM);
 }
 
+/* The first greatest entry, one by one. */
+static inline int32_t JOIN(greatest, SUFFIX)(const REAL *row, Py_ssize_t width, REAL *top)
+{
+    int32_t at = 0;
+    for (int32_t c = 1; c < width; c++)
+        if (row[c] > row[at]) at = c;
+    *top = row[at];
+    return at;
+}
+
 /* The index of the first greatest entry of each row goes to best, the sum of these entries to *total; returns the
    first bad row, or -1. */
 TARGET static inline Py_ssize_t JOIN(scan_rows, SUFFIX)(
@@ -98,8 +108,8 @@ TARGET static inline Py_ssize_t JOIN(scan_rows, SUFFIX)(
     for (int k = 0; k < LANES; k++) { lanes[k] = k; lowest[k] = EXP_LOWEST; }
 #endif
     for (Py_ssize_t t = 0; t < n; t++, rows += width) {
-        REAL top = rows[0];
-        int32_t at = 0;
+        REAL top;
+        int32_t at;
         int doubtful = 1;
 #ifdef VECTORS
         if (width >= LANES) {
@@ -146,9 +156,11 @@ TARGET static inline Py_ssize_t JOIN(scan_rows, SUFFIX)(
             doubtful = IS_DOUBTFUL(top, sums[0]);
         } else
 #endif
-        for (int32_t c = 1; c < width; c++)
-            if (rows[c] > top) { top = rows[c]; at = c; }
-        if (doubtful && bad < 0 && JOIN(is_bad, SUFFIX)(rows, width)) bad = t;
+        at = JOIN(greatest, SUFFIX)(rows, width, &top);
+        if (doubtful) {
+            if (bad < 0 && JOIN(is_bad, SUFFIX)(rows, width)) bad = t;
+            if (bad >= 0) at = JOIN(greatest, SUFFIX)(rows, width, &top);  /* NaN confuses each width of vectors differently */
+        }
         best[t] = at;
         sum_of_tops += (double)top;
     }
