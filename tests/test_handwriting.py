@@ -2,8 +2,10 @@
 
 import csv
 import json
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +15,7 @@ import pytest
 pytest.importorskip("PIL")
 from PIL import Image, ImageDraw, ImageFont
 
+from fastctc.commands.output_names import OutputNames
 from fastctc.htr import data, documents, fonts, preparation, synthesis
 from fastctc.htr.config import CHARACTERS
 from fastctc.htr.distortion import distort
@@ -151,8 +154,21 @@ def test_page_and_alto(tmp_path):
     (tmp_path / "p.xml").write_text(ALTO, encoding="utf-8")
     items, _ = data.read(tmp_path)
     assert [item.text for item in items] == ["two words", "b"]
-    for damaged in ("<PcGts", "<html/>", PAGE_XML.replace("p.png", "gone.png"), PAGE_XML.replace("5,5 60", "5,5 x")):
-        (tmp_path / "p.xml").write_text(damaged, encoding="utf-8")
+    for text in (
+        "",
+        "<PcGts",
+        "<html/>",
+        PAGE_XML.replace("p.png", "gone.png"),
+        PAGE_XML.replace("5,5 60", "5,5 x"),
+        PAGE_XML.replace("5,5 60", "inf,5 60"),
+        PAGE_XML.replace("5,5 60", "nan,5 60"),
+        PAGE_XML.replace("5,5 60", "5 60"),
+        PAGE_XML.replace('<?xml version="1.0"?>', '<?xml version="1.0" encoding="none-such"?>'),
+        PAGE_XML.replace('<?xml version="1.0"?>', '<?xml version="1.0" encoding="utf-32"?>'),
+        ALTO.replace('HPOS="5"', 'HPOS="inf"'),
+        ALTO.replace('WIDTH="55"', 'WIDTH="1e400"'),
+    ):
+        (tmp_path / "p.xml").write_text(text, encoding="utf-8")
         items, problems = data.read(tmp_path)
         assert items == []
         assert len(problems) == 1
@@ -246,6 +262,119 @@ def test_broken_files_are_refused(tmp_path):
     for name in ("x.png", "y.jpg"):
         with pytest.raises(ValueError, match=f"{name}.*cannot be decoded"):
             Reader().read_lines([tmp_path / name])
+
+
+def damaged(tmp_path):
+    """Files of every kind that begin well, by name."""
+    picture = Image.fromarray((np.random.default_rng(0).random((60, 80)) * 255).astype(np.uint8))
+    for name in ("a.png", "b.jpg", "c.tif", "d.bmp", "e.webp", "f.pgm", "g.pdf", "h.tif"):
+        file = tmp_path / name
+        several = {"save_all": True, "append_images": [picture] * 2} if name == "h.tif" else {}
+        picture.save(file, Image.registered_extensions()[file.suffix], **several)
+    return sorted(tmp_path.iterdir())
+
+
+def test_damaged_files_give_nothing_but_value_errors(tmp_path):
+    pytest.importorskip("pypdfium2")
+    rng = np.random.default_rng(0)
+    outcomes = set()
+    for file in damaged(tmp_path):
+        whole = file.read_bytes()
+        for _ in range(60):
+            data_ = bytearray(whole)
+            for place in rng.integers(0, min(len(data_), rng.choice([30, 300, 100_000])), rng.choice([1, 4, 20])):
+                data_[place] = rng.integers(256)
+            file.write_bytes(data_[: rng.integers(len(data_))] if rng.random() < 0.2 else data_)
+            try:
+                for picture in images.read_all(file):
+                    preparation.grey(picture)
+                outcomes.add((file.suffix, "read"))
+            except ValueError as error:
+                outcomes.add((file.suffix, "refused" if str(error) else "refused without a word"))
+    assert {suffix for suffix, outcome in outcomes if outcome == "refused"} == {p.suffix for p in tmp_path.iterdir()}
+    assert {outcome for _, outcome in outcomes} == {"read", "refused"}
+
+
+# What made Pillow raise KeyError and TypeError: a TIFF without a strip, and one whose strips are no numbers.
+def tiff(*entries):
+    """A little-endian TIFF of one directory: (tag, type, count, value)."""
+    rows = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + rows + bytes(4)
+
+
+SIZE = ((256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
+DAMAGED_TIFFS = {
+    "no-strip": tiff(*SIZE),
+    "strip-of-text": tiff(*SIZE, (273, 2, 4, 0x41424344), (279, 4, 1, 64)),
+    "no-size": tiff((258, 3, 1, 8), (273, 4, 1, 8)),
+    "colours-unknown": tiff(*SIZE[:4], (262, 3, 1, 99), (273, 4, 1, 8)),
+    "directory-in-itself": b"II*\0\x08\0\0\0" + struct.pack("<H", 0) + struct.pack("<I", 8),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED_TIFFS)
+def test_damaged_tiffs(name, tmp_path):
+    (tmp_path / "x.tif").write_bytes(DAMAGED_TIFFS[name])
+    with pytest.raises(ValueError, match=r"decoded|must"):
+        list(images.read_all(tmp_path / "x.tif"))
+
+
+def test_the_first_pages_of_a_damaged_document_are_read(tmp_path):
+    picture = Image.fromarray((np.random.default_rng(0).random((60, 80)) * 255).astype(np.uint8))
+    picture.save(tmp_path / "x.tif", save_all=True, append_images=[picture] * 2)
+    whole = (tmp_path / "x.tif").read_bytes()
+    (tmp_path / "x.tif").write_bytes(whole[: len(whole) * 9 // 10])
+    pages = images.read_all(tmp_path / "x.tif")
+    assert next(pages).shape == (60, 80)
+    with pytest.raises(ValueError, match="decoded"):
+        list(pages)
+
+
+def test_postscript_starts_no_program(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    def started(*_, **__):
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", started)
+    monkeypatch.setattr(subprocess, "check_call", started)
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n%%EOF\n"
+    for start in (eps, b"\xc5\xd0\xd3\xc6" + struct.pack("<II", 30, len(eps)) + bytes(18) + eps):
+        for name in ("x.png", "x.eps", "x"):
+            (tmp_path / name).write_bytes(start)
+            with pytest.raises(ValueError, match="PostScript is a program"):
+                images.read(tmp_path / name)
+    for kind in ("PCX", "TGA", "ICO", "SGI"):  # of no use here, and the less code reads strangers' files the better
+        Image.new("L", (9, 9)).save(tmp_path / "x.png", kind)
+        with pytest.raises(ValueError, match="none of PNG, JPEG"):
+            images.read(tmp_path / "x.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_pictures_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
+    def png(width, height):
+        def chunk(name, data):
+            return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+        (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+
+    for size in ((15_000, 12_000), (29_000, 29_000)):
+        png(*size)
+        with pytest.raises(ValueError, match=r"at most 150000000 pixels \(images\.LARGEST\)"):
+            images.read(tmp_path / "x.png")
+    png(31_000, 2)
+    with pytest.raises(ValueError, match=r"at most 30000 pixels wide and high \(images\.WIDEST\), got 31000 x 2"):
+        images.read(tmp_path / "x.png")
+    Image.new("1", (10_000, 9_500)).save(tmp_path / "x.png")  # Pillow would warn
+    assert images.read(tmp_path / "x.png").shape == (9_500, 10_000)
+
+
+def test_only_documents_have_pages(tmp_path):
+    pictures = [Image.fromarray(np.full((40, 90), shade, np.uint8)) for shade in (10, 200)]
+    for name, count in (("x.png", 1), ("x.webp", 1), ("x.gif", 1), ("x.tif", 2)):
+        pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
+        assert len(list(images.read_all(tmp_path / name))) == count
 
 
 def test_sixteen_bits_stay(tmp_path):
@@ -642,9 +771,76 @@ def test_segment_from_the_command_line(level, font_file, tmp_path):
         cut = images.read(tmp_path / "out" / row["image"])
         assert cut.shape[0] >= int(row["bottom"]) - int(row["top"])
         assert cut.min() < 100
-    assert images.read(tmp_path / "out" / "p_boxes.png").shape == (*layout.image.shape, 3)
-    assert (tmp_path / "out" / "p-2_boxes.png").exists()
+    assert {row["image"].split("/")[0] for row in rows} == {"a", "b"}
+    assert {row["page"] for row in rows} == {"a/p.png", "b/p.png"}
+    assert images.read(tmp_path / "out" / "a" / "p_boxes.png").shape == (*layout.image.shape, 3)
+    assert images.read(tmp_path / "out" / "b" / "p_boxes.png").shape == (*layout.image.shape, 3)
     assert fastctc("segment", "a", "--out", "out", "--margin", "-1", cwd=tmp_path).returncode == 2
+
+
+# Pages of one name, of one name with a number, with other endings, in other folders.
+SAME_NAMES = ("a/x.png", "b/x.png", "a/x.tif", "a/x_2.png", "a/X.jpg", "b/c/x.png", "b/y.tif")
+RESULTS = ("a/X.jpg", "a/x.png", "a/x.tif", "a/x.tif_2", "a/x_2", "b/c/x", "b/x", "b/y", "b/y_2")
+
+
+@pytest.fixture
+def pages_of_one_name(tmp_path):
+    shades = [Image.fromarray(np.full((40, 90), shade, np.uint8)) for shade in range(150, 250)]
+    for name in SAME_NAMES:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".tif"):
+            shades.pop().save(tmp_path / "in" / name, save_all=True, append_images=[shades.pop()])
+        else:
+            shades.pop().save(tmp_path / "in" / name)
+    return tmp_path
+
+
+def below(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("kind", documents.FORMATS)
+def test_no_result_replaces_another(kind, pages_of_one_name):
+    ending = {"text": ".txt", "json": ".json", "hocr": ".hocr", "alto": ".alto.xml", "page": ".page.xml"}[kind]
+    options = ("--level", "line", "--format", kind)
+    done = fastctc("read", "in", *options, "--out", "out", cwd=pages_of_one_name)
+    assert done.returncode == 0, done.stderr
+    assert below(pages_of_one_name / "out") == sorted(name + ending for name in RESULTS)
+    if kind == "json":
+        done = fastctc("read", "in/b", "in/a", "in/a/x.png", *options, "--out", "again", cwd=pages_of_one_name)
+        assert done.returncode == 0, done.stderr
+        assert below(pages_of_one_name / "again") == sorted(name + ending for name in RESULTS)
+        sizes = [json.loads(line)["height"] for line in done.stdout.splitlines()]
+        assert sizes == []
+
+
+def test_names_of_results_do_not_follow_from_the_order(pages_of_one_name):
+    files = [pages_of_one_name / "in" / name for name in SAME_NAMES]
+    found = []
+    for order in (files, files[::-1]):
+        names = OutputNames(order, order, pages_of_one_name / "out")
+        found.append({(file, page): names.name(file, page) for file in order for page in (1, 2, 3)})
+        assert len({str(name).casefold() for name in found[-1].values()}) == 3 * len(files)
+    assert found[0] == found[1]
+
+
+def test_results_never_replace_what_is_read(font_file, tmp_path):
+    image, _ = page(font_file, n_lines=2)
+    images.save(tmp_path / "p.png", image)
+    images.save(tmp_path / "p_001.png", image)
+    before = (tmp_path / "p_001.png").read_bytes()
+    done = fastctc("segment", "p.png", "p_001.png", "--out", ".", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "would replace p_001.png, which is read itself" in done.stderr
+    assert (tmp_path / "p_001.png").read_bytes() == before
+
+
+def test_a_second_run_does_not_read_the_results_of_the_first(font_file, tmp_path):
+    image, _ = page(font_file, n_lines=2)
+    images.save(tmp_path / "p.png", image)
+    for _ in range(2):
+        assert fastctc("segment", ".", "--out", "lines", cwd=tmp_path).returncode == 0
+        assert below(tmp_path / "lines") == ["boxes.tsv", "p_001.png", "p_002.png"]
 
 
 def test_segment_an_empty_page(tmp_path):
@@ -674,6 +870,9 @@ def test_synthesize_from_the_command_line(font_file, tmp_path):
     assert done.returncode == 0, done.stderr
     items, problems = data.read(tmp_path / "d")
     assert (len(items), problems) == (3, [])
+    done = fastctc("synthesize", "--fonts", "f", "--text", "t.txt", "--count", 2, "--out", "d", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "must be a picture, or an empty folder" in done.stderr
 
 
 def test_train_from_the_command_line(font_file, tmp_path):

@@ -46,7 +46,7 @@ def run(options: Namespace) -> int:
         options.parser.error(str(error))
     source, target = Path(options.input), Path(options.output)
     folder = source.is_dir()
-    files = list(images.find([source]))
+    files = list(images.find([source], out=target))
     failed = 0
     if folder and not files:
         print(f"fastctc morph: {source}: there are no images in this folder", file=sys.stderr)

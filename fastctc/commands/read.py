@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastctc import storage
+from fastctc.commands.output_names import OutputNames
 from fastctc.commands.progress import Progress
 from fastctc.imaging import images
 
@@ -44,7 +45,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--min-confidence", type=float, default=0.0, metavar="P", help="mark words that are less sure, 0 to 1"
     )
     parser.add_argument(
-        "--out", metavar="FOLDER", help="write a file for each image there (default: everything to standard output)"
+        "--out",
+        metavar="FOLDER",
+        help="write a file for each image there, in folders as the images are (default: everything to standard output)",
     )
     parser.add_argument(
         "--overlay", metavar="FILE", help="a picture of the (last) image with what was read drawn over it"
@@ -60,8 +63,8 @@ def run(options: Namespace) -> int:
         reader = _reader(options)
     except (OSError, ValueError, ImportError) as error:
         options.parser.error(str(error))
-    out = Path(options.out) if options.out else None
-    files = list(images.find(options.files, images.DOCUMENTS))
+    files = list(images.find(options.files, images.DOCUMENTS, options.out))
+    names = OutputNames(options.files, files, Path(options.out)) if options.out else None
     failed = 0
     with Progress(len(files), "files") as progress:
         for file in files:
@@ -73,10 +76,15 @@ def run(options: Namespace) -> int:
                         options.format, name, lines, seen.shape[:2], options.level, options.min_confidence
                     )
                     with progress.paused():
-                        _put(document, out, file, number, SUFFIXES[options.format])
+                        if names is None:
+                            print(document, end="", flush=True)
+                        else:
+                            result = names.name(file, number)
+                            suffix = SUFFIXES[options.format]
+                            storage.write_text(names.place(result.with_name(result.name + suffix)), document)
                     if options.overlay:
                         _overlay(options, seen, lines)
-            except (OSError, ValueError, ImportError) as error:
+            except (OSError, ValueError, ImportError, MemoryError) as error:
                 failed += 1
                 with progress.paused():
                     print(f"fastctc read: {file}: {error}", file=sys.stderr)
@@ -111,15 +119,6 @@ def _read(reader: Any, level: str, picture: Any) -> tuple[list[Any], Any]:
 
     read = reader.read_words if level == "word" else reader.read_lines
     return read([picture]), grey(picture)
-
-
-def _put(document: str, out: Path | None, file: Path, number: int, suffix: str) -> None:
-    if out is None:
-        print(document, end="", flush=True)
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    place = out / f"{file.stem}{'' if number == 1 else f'_{number}'}{suffix}"
-    storage.write_text(place, document)
 
 
 def _overlay(options: Namespace, seen: Any, lines: list[Any]) -> None:

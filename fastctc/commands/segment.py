@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastctc import storage
+from fastctc.commands.output_names import OutputNames
 from fastctc.commands.progress import Progress
 from fastctc.imaging import images
 
@@ -37,8 +38,8 @@ def run(options: Namespace) -> int:
     if not 0 <= options.margin <= 10:
         options.parser.error(f"--margin must be between 0 and 10, got {options.margin}")
     out = Path(options.out)
-    files = list(images.find(options.files, images.DOCUMENTS))
-    names: set[str] = set()
+    files = list(images.find(options.files, images.DOCUMENTS, options.out))
+    names = OutputNames(options.files, files, out)
     rows: list[tuple[Any, ...]] = []
     failed = 0
     with Progress(len(files), "files") as progress:
@@ -46,11 +47,8 @@ def run(options: Namespace) -> int:
             try:
                 for number, picture in enumerate(images.read_all(file), 1):
                     layout = segment_page(grey(picture))
-                    out.mkdir(parents=True, exist_ok=True)
-                    name = _unused(file.stem if number == 1 else f"{file.stem}_{number}", names)
-                    page = file.name if number == 1 else f"{file.name}[{number}]"
-                    rows += _cut(layout, out, name, page, options)
-            except (OSError, ValueError, ImportError) as error:
+                    rows += _cut(layout, names, names.name(file, number), names.source(file, number), options)
+            except (OSError, ValueError, ImportError, MemoryError) as error:
                 failed += 1
                 with progress.paused():
                     print(f"fastctc segment: {file}: {error}", file=sys.stderr)
@@ -62,32 +60,23 @@ def run(options: Namespace) -> int:
     return 1 if failed or not rows else 0
 
 
-def _unused(name: str, names: set[str]) -> str:
-    """A name for a page: folders may hold pages of the same name."""
-    number, found = 1, name
-    while found in names:
-        number += 1
-        found = f"{name}-{number}"
-    names.add(found)
-    return found
-
-
-def _cut(layout: Any, out: Path, name: str, page: str, options: Namespace) -> list[tuple[Any, ...]]:
+def _cut(layout: Any, names: OutputNames, name: Path, page: str, options: Namespace) -> list[tuple[Any, ...]]:
     margin = round(options.margin * layout.x_height)
     height, width = layout.image.shape
     rows: list[tuple[Any, ...]] = []
     for number, line in enumerate(layout.lines, 1):
         pieces = [(0, line.box)] if options.level == "line" else list(enumerate(line.words, 1))
         for word, b in pieces:
-            file = f"{name}_{number:03d}.png" if not word else f"{name}_{number:03d}_{word:02d}.png"
+            own = f"{name.name}_{number:03d}.png" if not word else f"{name.name}_{number:03d}_{word:02d}.png"
+            file = name.with_name(own)
             left, top = max(0, b.left - margin), max(0, b.top - margin)
             right, bottom = min(width, b.right + margin), min(height, b.bottom + margin)
-            images.save(out / file, layout.image[top:bottom, left:right])
-            rows.append((file, page, number, word or "", b.left, b.top, b.right, b.bottom))
+            images.save(names.place(file), layout.image[top:bottom, left:right])
+            rows.append((file.as_posix(), page, number, word or "", b.left, b.top, b.right, b.bottom))
     if options.overlay:
         from fastctc.htr.plotting import draw_boxes
 
-        images.save(out / f"{name}_boxes.png", draw_boxes(layout.image, layout.lines))
+        images.save(names.place(name.with_name(f"{name.name}_boxes.png")), draw_boxes(layout.image, layout.lines))
     return rows
 
 

@@ -39,13 +39,15 @@ def run(options: Namespace) -> int:
         options.parser.error("--fonts and --text are needed")
     if options.count < 1:
         options.parser.error(f"--count must be 1 or more, got {options.count}")
+    out = Path(options.out)
+    sheet = out.suffix.lower() in images.ENDINGS
+    if not sheet and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        options.parser.error(f"--out must be a picture, or an empty folder, so that nothing is mixed up; got {out}")
     try:
         made = synthesizer(options, CHARACTERS, options.seed)
     except (OSError, ValueError, RuntimeError) as error:
         options.parser.error(str(error))
     rng = np.random.default_rng(options.seed)
-    out = Path(options.out)
-    sheet = out.suffix.lower() in images.ENDINGS
     rows, texts = [], []
     if not sheet:
         out.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
+FARTHEST = 1_000_000  # pixels from the corner of a page
 ABOVE, BELOW = 0.75, 0.35  # of the distance between lines: what a line takes above and below its base line
 
 
@@ -29,7 +30,7 @@ def read_lines(path: Path) -> tuple[Path, list[XmlLine]]:
     """
     try:
         root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # also encodings that do not exist
         raise ValueError(f"the XML is damaged: {error}") from None
     kind = _name(root)
     if kind == "PcGts":
@@ -62,8 +63,8 @@ def _child(element: ElementTree.Element, name: str) -> ElementTree.Element | Non
 def _points(text: str | None) -> list[tuple[int, int]]:
     """``"1,2 3,4"`` as in PAGE, or ``"1 2 3 4"`` as in ALTO."""
     numbers = [float(number) for number in (text or "").replace(",", " ").split()]
-    if len(numbers) % 2:
-        raise ValueError(f"points must be pairs of numbers, got {text!r}")
+    if len(numbers) % 2 or not all(abs(number) <= FARTHEST for number in numbers):
+        raise ValueError(f"points must be pairs of numbers up to {FARTHEST}, got {text!r}")
     return [(round(x), round(y)) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
 
 
@@ -88,7 +89,7 @@ def _alto(root: ElementTree.Element) -> tuple[str, list[Found]]:
         polygons = _all(shapes, "Polygon") if shapes is not None else []
         polygon = _points(polygons[0].get("POINTS")) if polygons else []
         if not polygon and line.get("HPOS") and line.get("WIDTH"):
-            x, y, w, h = (round(float(line.get(key, "0"))) for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))
+            (x, y), (w, h) = _points(" ".join(line.get(key) or "0" for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT")))
             polygon = [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
         base = line.get("BASELINE", "")
         lines.append(

@@ -1,5 +1,7 @@
 """Image files: found, read without losing bits, written beside and renamed. Pillow and PDFium do the work."""
 
+import contextlib
+import warnings
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -10,20 +12,34 @@ import numpy.typing as npt
 
 from fastctc import storage
 
+# The formats that Pillow decodes by itself; for others, EPS among them, it starts programs.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM", "GIF", "JPEG2000")
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm")
 DOCUMENTS = (*ENDINGS, ".pdf")
 DPI = 300  # at which the pages of a PDF are drawn
 WIDEST = 30_000  # pixels in a row or column: more is no picture of writing
+LARGEST = 150_000_000  # pixels of a picture: an A2 sheet at 600 DPI
 INSTALL = 'images need Pillow: pip install "fastctc[htr]"'
 
 
-def find(paths: Iterable[str | PathLike[str]], endings: tuple[str, ...] = ENDINGS) -> Iterator[Path]:
-    """The paths themselves, and the image files below those that are folders, in the order of their names."""
+def find(
+    paths: Iterable[str | PathLike[str]],
+    endings: tuple[str, ...] = ENDINGS,
+    out: str | PathLike[str] | None = None,
+) -> Iterator[Path]:
+    """The paths themselves, and the image files below those that are folders, in the order of their names; each once.
+
+    What is below ``out``, a folder for results inside of one that was given, is left out.
+    """
+    results = None if out is None else Path(out).absolute()
+    found = set()
     for path in map(Path, paths):
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in endings)
-        else:
-            yield path
+        inside = results is not None and path.absolute() in results.parents
+        for file in sorted(f for f in path.rglob("*") if f.suffix.lower() in endings) if path.is_dir() else [path]:
+            place = file.absolute()
+            if place not in found and not (inside and results in place.parents):
+                found.add(place)
+                yield file
 
 
 def read(path: str | PathLike[str]) -> npt.NDArray[Any]:
@@ -32,33 +48,72 @@ def read(path: str | PathLike[str]) -> npt.NDArray[Any]:
     Raises
     ------
     ValueError
-        If it cannot be decoded, or is larger than 30 000 pixels in a direction.
+        If it is no file of the FORMATS, cannot be decoded, has more than 30 000 pixels in a direction or more than
+        LARGEST in all.
     """
     return next(read_all(path))
 
 
 def read_all(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
     """All pictures of a file, which may have several (TIFF, PDF)."""
-    if Path(path).suffix.lower() == ".pdf":
-        yield from _pages(path)
-        return
     try:
-        from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+        yield from _pages(path) if Path(path).suffix.lower() == ".pdf" else _pictures(path)
+    except (ValueError, ImportError):
+        raise
+    except FileNotFoundError:
+        raise ValueError("there is no such file") from None
+    # Decoders of damaged files raise whatever their parsers stumble over: KeyError, TypeError, struct.error, ...
+    except Exception as error:
+        raise ValueError(f"the image cannot be decoded: {str(error) or type(error).__name__}") from None
+
+
+def _pictures(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
+    try:
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
         raise ImportError(f"{INSTALL} ({error})") from None
     try:
-        with Image.open(path) as file:
-            for picture in ImageSequence.Iterator(file):
-                if max(picture.size) > WIDEST:
-                    raise ValueError(
-                        f"must be at most {WIDEST} pixels wide and high, got {picture.width} x {picture.height}"
-                    )
-                upright = ImageOps.exif_transpose(picture) or picture
-                yield _as_array(upright)
-    except FileNotFoundError:
-        raise ValueError("there is no such file") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ValueError(f"the image cannot be decoded: {error}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # LARGEST decides
+            file = Image.open(path, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError(_unknown(path)) from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"must have at most {LARGEST} pixels (images.LARGEST), but has many more") from None
+    with file:
+        # The second picture of a JPEG is a preview or another exposure, those of PNG, GIF and WebP are moving pictures.
+        for number in range(getattr(file, "n_frames", 1) if file.format == "TIFF" else 1):
+            try:
+                if number:
+                    file.seek(number)
+                _check_size(file.width, file.height)
+                picture = _as_array(ImageOps.exif_transpose(file) or file)
+            except Exception as error:
+                where = f"picture {number + 1}: " if number else ""
+                cause = str(error) or type(error).__name__
+                if isinstance(error, ValueError) and cause.startswith("must"):
+                    raise ValueError(f"{where}{cause}") from None
+                raise ValueError(f"{where}the image cannot be decoded: {cause}") from None
+            yield picture
+
+
+def _unknown(path: str | PathLike[str]) -> str:
+    """What to say of a file that is none of the formats."""
+    with Path(path).open("rb") as file:
+        start = file.read(4)
+    if start.startswith((b"%!", b"\xc5\xd0\xd3\xc6")):
+        return "PostScript is a program and not opened: save the page as PNG or TIFF"
+    return f"the image cannot be decoded: it is damaged, or none of {', '.join(FORMATS)}"
+
+
+def _check_size(width: float, height: float) -> None:
+    if max(width, height) > WIDEST:
+        limit = f"must be at most {WIDEST} pixels wide and high (images.WIDEST)"
+    elif width * height > LARGEST:
+        limit = f"must have at most {LARGEST} pixels (images.LARGEST)"
+    else:
+        return
+    raise ValueError(f"{limit}, got {width:.0f} x {height:.0f}")
 
 
 def _pages(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
@@ -69,13 +124,18 @@ def _pages(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
     try:
         document = pypdfium2.PdfDocument(path)
     except FileNotFoundError:
-        raise ValueError("there is no such file") from None
-    except pypdfium2.PdfiumError as error:
+        raise
+    except Exception as error:
         raise ValueError(f"the PDF cannot be opened: {error}") from None
-    for page in document:
-        if max(page.get_size()) * DPI / 72 > WIDEST:
-            raise ValueError(f"pages must be at most {WIDEST} pixels wide and high at {DPI} DPI")
-        yield page.render(scale=DPI / 72, grayscale=True).to_numpy().squeeze()
+    with contextlib.closing(document):
+        for number in range(len(document)):
+            try:
+                page = document[number]
+                _check_size(*(side * DPI / 72 for side in page.get_size()))
+                picture = page.render(scale=DPI / 72, grayscale=True).to_numpy().squeeze()
+            except Exception as error:
+                raise ValueError(f"page {number + 1} of the PDF cannot be drawn at {DPI} DPI: {error}") from None
+            yield picture
 
 
 def _as_array(picture: Any) -> npt.NDArray[Any]:
