@@ -229,29 +229,20 @@ class Lexicon(Value):
         """
         about, arrays = storage.load(path, "lexicon", TABLES)
         try:
-            word_characters, skipped = about["word_characters"], about["skipped"]
-            alphabet = Alphabet(about["characters"], about["blank"], word_characters, about["word_begin"])
-            has_priors = about["has_priors"]
-            sound = isinstance(has_priors, bool) and all(isinstance(word, str) for word in skipped)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise storage.StorageError(f"{path}: the header is damaged: {error}") from None
-        n_words, n_nodes = len(arrays["offsets"]) - 1, len(arrays["ends"]) - 1
-        offsets, ends = arrays["offsets"], arrays["ends"]
-        if not (
-            sound
-            and n_words >= 1
-            and n_nodes >= 1
-            and len(arrays["priors"]) == n_words
-            and n_nodes + 1 == len(arrays["node_labels"]) == len(arrays["words"]) == len(arrays["bounds"])
-            and offsets[0] == 0
-            and offsets[-1] == len(arrays["labels"])
-            and arrays["words"][-1] == n_words
-            and (offsets[1:] > offsets[:-1]).all()
-            and (ends[:-1] > np.arange(n_nodes)).all()
-            and ends.max() == n_nodes
-        ):
-            raise storage.StorageError(f"{path}: its parts do not fit together")
-        return cls(alphabet, **arrays, has_priors=has_priors, skipped=tuple(skipped))
+            blank, has_priors = about["blank"], about["has_priors"]
+            if type(blank) is not int or type(has_priors) is not bool:
+                raise TypeError(f"blank and has_priors cannot be {blank!r} and {has_priors!r}")
+            of_words, begin, skipped = about["word_characters"], about["word_begin"], _texts(about["skipped"])
+            alphabet = Alphabet(
+                _texts(about["characters"]),
+                blank,
+                None if of_words is None else _texts(of_words),
+                None if begin is None else _texts([begin])[0],
+            )
+            _check(alphabet, **arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise storage.StorageError(f"{path}: its parts do not fit together: {error}") from None
+        return cls(alphabet, **arrays, has_priors=has_priors, skipped=skipped)
 
     def find(self, labels: Sequence[int]) -> int:
         """The node of the prefix tree at which the words stand that begin with some labels; -1 if there are none."""
@@ -285,6 +276,45 @@ TABLES = {
     "words": "int32",
     "bounds": "float64",
 }
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"must be a list of texts, got {str(values)[:60]}")
+    return tuple(values)
+
+
+def _check(
+    alphabet: Alphabet,
+    labels: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    priors: NDArray[np.float64],
+    node_labels: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    words: NDArray[np.int32],
+    bounds: NDArray[np.float64],
+) -> None:
+    """Refuse saved arrays that are no lexicon: the tree must be the one that the words make, which is made in one pass.
+
+    Raises
+    ------
+    ValueError
+        With what must be.
+    """
+    if len(offsets) < 2 or len(priors) != len(offsets) - 1 or (offsets[1:] <= offsets[:-1]).any():
+        raise ValueError("there must be at least one word, none empty, with a prior each")
+    if not (np.isfinite(priors) & (priors >= 0)).all() or not priors.any():
+        raise ValueError("priors must be finite, not negative, and not all 0")
+    code = backends.load("compiled", "lexicon")
+    tree = code.prefix_tree(labels, offsets)
+    if labels.min() < 0 or labels.max() >= alphabet.n_classes or (labels == alphabet.blank).any():
+        raise ValueError(f"labels must be classes of the alphabet, 0 to {alphabet.n_classes - 1} without the blank")
+    if not all(map(np.array_equal, tree, (node_labels, ends, words))):
+        raise ValueError("the prefix tree must be that of the words")
+    if not np.array_equal(code.best_below(ends, words, priors), bounds):
+        raise ValueError("the bounds must be the greatest priors below each node")
+
+
 FIRST = 0xE000  # labels become characters from here on, behind the surrogates, so that Python sorts words by labels
 
 

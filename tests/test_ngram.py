@@ -101,7 +101,7 @@ def test_perplexity():
     ("arguments", "options", "message"),
     [
         (("", 2), {}, "at least one token"),
-        (("ab", 0), {}, "order must be 1 or more"),
+        (("ab", 0), {}, "order must be 1 to 32"),
         (("ab", 2), {"unit": "letter"}, "unit must be"),
         (("ab", 2), {"smoothing": "none"}, "smoothing must be"),
         (("ab", 2), {"smoothing": "add-k", "k": -1.0}, "k must be"),

@@ -5,9 +5,9 @@ import math
 import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from fastctc import storage
 from fastctc.alphabet import Alphabet
 from fastctc.commands import inputs
 from fastctc.commands.lm import read_model, read_text
@@ -142,9 +142,7 @@ def _hot_words(file: str) -> dict[str, float]:
 
 
 def _lexicon(file: str, alphabet: Alphabet) -> Lexicon:
-    with Path(file).open("rb") as beginning:
-        saved = beginning.read(8) == b"fastctc "
-    if saved:
+    if storage.is_saved(file):
         lexicon = Lexicon.load(file)
         if lexicon.alphabet != alphabet:
             raise ValueError(f"{file}: the lexicon was saved for another alphabet")

@@ -1,6 +1,7 @@
 """Networks and training states in files: numbers and JSON, nothing that could be executed."""
 
 import json
+import math
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from fastctc import storage
 from fastctc.htr.config import Config
 
+N_COLUMNS = 7  # of the learning curves
 Weights = dict[str, npt.NDArray[Any]]
 
 
@@ -40,7 +42,7 @@ def save_network(
     path: str | PathLike[str], config: Config, weights: Weights, card: dict[str, Any] | None = None, dtype: str = "f4"
 ) -> None:
     """Write a network's config and weights, and a card that says where they come from."""
-    arrays = {name: weights[name].astype(dtype).ravel() for name in shapes(config)}
+    arrays = {name: weights[name].astype(dtype) for name in shapes(config)}
     about = {"config": json.loads(config.to_json()), "dtype": dtype, "card": card or {}}
     storage.save(path, "network", about, arrays)
 
@@ -55,20 +57,20 @@ def load_network(path: str | PathLike[str]) -> tuple[Config, Weights, dict[str, 
     StorageError
         If it is damaged, holds something else, or weights that do not fit its config.
     """
-    about, _ = storage.load(path, "network", {})
+    about, arrays = storage.load(path, "network")
     try:
         config = Config.from_json(json.dumps(about["config"]))
         dtype = {"f2": "f2", "f4": "f4"}[about["dtype"]]
         card = dict(about.get("card", {}))
+        if not 0 < float(card.get("temperature", 1.0)) < np.inf:
+            raise ValueError(f"the temperature must be positive, got {card['temperature']}")
     except (KeyError, TypeError, ValueError) as error:
-        raise storage.StorageError(f"{path}: the header is damaged: {error}") from None
+        raise storage.StorageError(f"{path}: its parts do not fit together: {error}") from None
     expected = shapes(config)
-    _, arrays = storage.load(path, "network", dict.fromkeys(expected, dtype))
+    storage.check(path, arrays, {name: (dtype, shape) for name, shape in expected.items()})
     weights: Weights = {}
-    for name, shape in expected.items():
-        if arrays[name].size != int(np.prod(shape)):
-            raise storage.StorageError(f"{path}: {name} must hold {shape} numbers, but has {arrays[name].size}")
-        weights[name] = arrays[name].astype(np.float32).reshape(shape)
+    for name, array in arrays.items():
+        weights[name] = array.astype(np.float32)
         if not np.isfinite(weights[name]).all():
             raise storage.StorageError(f"{path}: {name} holds numbers that are not finite")
     return config, weights, card
@@ -80,7 +82,7 @@ def save_state(
     """Everything that the next step of a training depends on."""
     variables = _everything(model, optimizer)
     arrays = {f"{i}": np.asarray(variable).astype(_kind(variable)).ravel() for i, variable in enumerate(variables)}
-    about = {"config": json.loads(config.to_json()), "settings": asdict(settings), "step": step, "rows": rows}
+    about = {"config": json.loads(config.to_json()), "settings": asdict(settings), "step": step, "rows": _plain(rows)}
     storage.save(path, "training state", about, arrays)
 
 
@@ -98,9 +100,10 @@ def load_state(
     """
     if not path.exists():
         return 0, []
-    about, _ = storage.load(path, "training state", {})
+    about, _ = storage.load(path, "training state")
+    _check_progress(path, about)
     for name, mine in (("config", json.loads(config.to_json())), ("settings", asdict(settings))):
-        different = sorted(key for key in mine if about.get(name, {}).get(key) != mine[key])
+        different = sorted(key for key in mine if about[name].get(key) != mine[key])
         if different:
             raise ValueError(
                 f"{path} is the state of a training with other {', '.join(different)}: continue with the same, "
@@ -109,8 +112,27 @@ def load_state(
     variables = _everything(model, optimizer)
     _, arrays = storage.load(path, "training state", {f"{i}": _kind(v) for i, v in enumerate(variables)})
     for i, variable in enumerate(variables):
+        if arrays[f"{i}"].size != math.prod(variable.shape):
+            raise storage.StorageError(f"{path}: {i} must hold {variable.shape} numbers, but has {arrays[f'{i}'].size}")
+    for i, variable in enumerate(variables):
         variable.assign(arrays[f"{i}"].reshape(tuple(variable.shape)))
-    return int(about["step"]), [tuple(row) for row in about["rows"]]
+    return int(about["step"]), [tuple(np.nan if v is None else v for v in row) for row in about["rows"]]
+
+
+def _plain(rows: list[tuple[float, ...]]) -> list[list[float | None]]:
+    """As JSON can say it, which knows no NaN and no infinity."""
+    return [[value if math.isfinite(value) else None for value in row] for row in rows]
+
+
+def _check_progress(path: Path, about: dict[str, Any]) -> None:
+    step, rows = about.get("step"), about.get("rows")
+    sound = type(step) is int and step >= 0 and isinstance(rows, list)
+    sound = sound and all(isinstance(about.get(name), dict) for name in ("config", "settings"))
+    if not sound or not all(
+        isinstance(row, list) and len(row) == N_COLUMNS and all(type(v) in (int, float, type(None)) for v in row)
+        for row in rows or []
+    ):
+        raise storage.StorageError(f"{path}: its parts do not fit together: steps and learning curves are none")
 
 
 def _everything(model: Any, optimizer: Any) -> list[Any]:

@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import asdict, dataclass, fields
+from operator import index
 from typing import Any, Self
 
 from fastctc.alphabet import Alphabet
 
 # What English and French hands write; the blank comes after the last.
 CHARACTERS = " !\"#&'()*+,-./0123456789:;=?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz°ÀÇÉÈàâçèéêëîïôöùûœ"
+COLUMNS = 4096  # of an image that is wide
+MOST_NUMBERS = 1 << 28  # that one layer may have in hand for one image: a gigabyte
 PADDINGS = ("zero", "reflect", "symmetric", "circular")
 POOLINGS = ("max", "average", "blur")
 
@@ -34,10 +37,20 @@ class Config:
     pooling: str = "max"  # max, average, or blur: max of every neighbourhood, smoothed before it is thinned out
 
     def __post_init__(self) -> None:
-        for field in ("kernels", "pools"):
-            object.__setattr__(self, field, tuple((int(rows), int(columns)) for rows, columns in getattr(self, field)))
-        for field in ("channels", "units"):
-            object.__setattr__(self, field, tuple(int(size) for size in getattr(self, field)))
+        try:
+            for field in ("kernels", "pools"):
+                pairs = tuple((index(rows), index(columns)) for rows, columns in getattr(self, field))
+                object.__setattr__(self, field, pairs)
+            for field in ("channels", "units"):
+                object.__setattr__(self, field, tuple(map(index, getattr(self, field))))
+            object.__setattr__(self, "height", index(self.height))
+            object.__setattr__(self, "width", None if self.width is None else index(self.width))
+            object.__setattr__(self, "dropout", float(self.dropout))
+        except (TypeError, OverflowError) as error:
+            raise ValueError(f"sizes must be whole numbers, and dropout a number: {error}") from None
+        if not all(isinstance(text, str) for text in (self.characters, self.padding, self.pooling)):
+            raise ValueError("characters, padding and pooling must be texts")
+        self.alphabet  # noqa: B018  # refuses characters that are none, or twice the same
         if not len(self.kernels) == len(self.channels) == len(self.pools) >= 1:
             raise ValueError(
                 "kernels, channels and pools must have one entry for each convolution, got "
@@ -67,6 +80,11 @@ class Config:
             )
         if self.width is not None and (self.width < self.stride or self.width % self.stride):
             raise ValueError(f"width must be a multiple of {self.stride}, the columns of a frame, got {self.width}")
+        if (numbers := self.numbers(self.width or COLUMNS)) > MOST_NUMBERS:
+            raise ValueError(
+                f"an image of {self.height} x {self.width or COLUMNS} pixels must take a layer at most {MOST_NUMBERS} "
+                f"numbers (fastctc.htr.config.MOST_NUMBERS), but takes {numbers}"
+            )
 
     @classmethod
     def simple(cls, characters: str = CHARACTERS) -> Self:
@@ -109,6 +127,15 @@ class Config:
         for rows, _ in self.pools:
             left //= rows
         return left
+
+    def numbers(self, width: int) -> int:
+        """How many numbers the largest layer has in hand for one image so many columns wide."""
+        largest, rows, channels = 0, self.height, 1
+        for kernel, out, pool in zip(self.kernels, self.channels, self.pools, strict=True):
+            padded = (rows + kernel[0]) * (width + kernel[1])
+            largest = max(largest, padded * max(kernel[0] * kernel[1] * channels, out))
+            rows, width, channels = rows // pool[0], width // pool[1], out
+        return max(largest, width * max(rows * channels, *(4 * units for units in self.units)))
 
     def to_json(self) -> str:
         """As text; :meth:`from_json` reads it."""

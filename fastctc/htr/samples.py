@@ -79,8 +79,9 @@ class Samples:
         """
         about, arrays = storage.load(path, "samples", _ARRAYS)
         try:
-            texts, groups = json.loads(bytes(arrays["texts"]))
-            texts, groups = tuple(map(str, texts)), tuple(map(str, groups))
+            texts, groups = map(tuple, storage.parsed(bytes(arrays["texts"])))
+            if not all(isinstance(text, str) for text in (*texts, *groups)):
+                raise ValueError("must be two lists of texts")
         except (ValueError, TypeError, RecursionError) as error:
             raise storage.StorageError(f"{path}: the texts are damaged: {error}") from None
         pixels, starts = arrays["pixels"], arrays["starts"]

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastctc import backends, storage
+from fastctc.lm.soundness import check_tables, check_vocabulary
 from fastctc.lm.tables import MISSING, TABLES, Level, running_sums, tree
 from fastctc.lm.vocabulary import Vocabulary
 from fastctc.value import Value
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 UNITS = ("word", "character")
+HIGHEST_ORDER = 32  # tokens of the longest n-grams: what texts repeat is shorter, and an n-gram takes order**2 to read
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,7 @@ class NGram(Value):
         Raises
         ------
         ValueError
-            For no text, an order below 1, a k that is negative or not finite, an unknown unit or smoothing.
+            For no text, an order below 1 or above 32, a k that is negative or not finite, an unknown unit or smoothing.
 
         References
         ----------
@@ -95,8 +97,7 @@ class NGram(Value):
         from fastctc.lm import estimation  # not at the top, so that `import fastctc` is quick
 
         _check_unit(unit)
-        if order < 1:
-            raise ValueError(f"order must be 1 or more, got {order}")
+        _check_order(order)
         lines = text.splitlines() if isinstance(text, str) else list(text)
         if sentences is None:
             sentences = unit == "word" and sum(bool(line.strip()) for line in lines) > 1
@@ -181,6 +182,9 @@ class NGram(Value):
     def load(cls, path: str | PathLike[str]) -> "NGram":
         """Map a file that :meth:`save` wrote. Processes that load the same file share its memory.
 
+        Every byte is checked against the file's checksums, and the arrays for being a model: a second for about 30
+        million n-grams.
+
         Raises
         ------
         OSError
@@ -191,21 +195,14 @@ class NGram(Value):
         about, arrays = storage.load(path, "n-gram model", {**TABLES, "text": "uint8", "offsets": "int64"})
         text, offsets = arrays.pop("text"), arrays.pop("offsets")
         order, unit, uniform = about.get("order"), about.get("unit"), about.get("uniform")
-        n_nodes, n_inner = len(arrays["words"]), len(arrays["backoffs"])
-        if not (
-            isinstance(order, int)
-            and order >= 1
-            and unit in UNITS
-            and isinstance(uniform, bool)
-            and 1 <= n_inner <= n_nodes
-            and n_nodes == len(arrays["log_probs"]) == len(arrays["suffixes"])
-            and len(arrays["children"]) == n_inner + 1
-            and len(offsets) >= 2
-            and offsets[0] == 0
-            and offsets[-1] == len(text)
-            and (np.diff(offsets) >= 0).all()
-        ):
-            raise storage.StorageError(f"{path}: its parts do not fit together")
+        try:
+            if type(order) is not int or unit not in UNITS or type(uniform) is not bool:
+                raise ValueError(f"order, unit and uniform cannot be {order!r}, {unit!r} and {uniform!r}")
+            _check_order(order)
+            check_vocabulary(text, offsets)
+            check_tables(order, len(offsets) - 1, **arrays)
+        except (TypeError, ValueError) as error:
+            raise storage.StorageError(f"{path}: its parts do not fit together: {error}") from None
         return cls(order, unit, Vocabulary(text, offsets), **arrays, uniform=uniform)
 
     def __len__(self) -> int:
@@ -320,6 +317,11 @@ class NGram(Value):
         if not isinstance(text, str):
             return list(text)
         return text.split() if self.unit == "word" else list(text)
+
+
+def _check_order(order: int) -> None:
+    if not 1 <= order <= HIGHEST_ORDER:
+        raise ValueError(f"order must be 1 to {HIGHEST_ORDER} (fastctc.lm.ngram.HIGHEST_ORDER), got {order}")
 
 
 def _check_unit(unit: str) -> None:
