@@ -52,6 +52,7 @@ setup(
             "beam_search",
             "best_path",
             "frames",
+            "interrupts",
             "lexicon",
             "lexicon_search",
             "loss",

@@ -17,7 +17,8 @@ from fastctc.hypothesis import Segment, segments
 from fastctc.threads import share
 
 Text = str | Sequence[int]
-PART = 8  # sequences that are done at a stretch
+PART = 8  # sequences that are done at a stretch,
+LARGEST = 1 << 22  # unless they are this long together, in numbers: a copy of them is not interrupted by Ctrl-C
 
 
 class Alignment(NamedTuple):
@@ -139,7 +140,8 @@ def ctc_loss(
         return found
 
     pairs = list(zip(batch, texts, strict=True))
-    parts = [pairs[start : start + PART] for start in range(0, len(pairs), PART)]
+    size = max(1, min(PART, LARGEST // max([frames.values.size + 1 for frames in batch], default=1)))
+    parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]
     return 0.0 - np.array([value for found in share(parts, lambda: losses, threads) for value in found])
 
 

@@ -5,6 +5,10 @@ from collections.abc import Callable, Iterable
 from threading import Thread
 from typing import TypeVar
 
+from fastctc.compiled.interrupts import Stop, Stopped
+
+__all__ = ["Stop", "share"]
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
@@ -22,7 +26,8 @@ def share(parts: Iterable[Part], begin: Callable[[], Callable[[Part], Result]], 
     Raises
     ------
     ValueError
-        For threads below 1; and whatever a part raises.
+        For threads below 1; and whatever a part raises. After an error, or Ctrl-C, the other threads do not finish
+        their parts: compiled loops stop at their next look for signals.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be 1 or more, got {threads}")
@@ -39,24 +44,34 @@ def share(parts: Iterable[Part], begin: Callable[[], Callable[[Part], Result]], 
             done[number] = function(part)
 
     failures: list[BaseException] = []
+    stop = Stop()
 
     def help_out() -> None:
+        stop.watch()
         try:
             work()
+        except Stopped:
+            pass
         except BaseException as error:
             failures.append(error)
             waiting.clear()
+            stop.set()
 
     # Not a pool of the library, which takes twice as long to begin and to end as plain threads do.
     helpers = [Thread(target=help_out) for _ in range(min(threads or 1, len(waiting)) - 1)]
-    for helper in helpers:
-        helper.start()
     try:
+        for helper in helpers:
+            helper.start()
         work()
-    finally:
-        waiting.clear()  # after an error or Ctrl-C the others have nothing to go on with
         for helper in helpers:
             helper.join()
+    except BaseException:
+        waiting.clear()
+        stop.set()
+        for helper in helpers:
+            if helper.ident is not None:  # otherwise it has not begun
+                helper.join()
+        raise
     if failures:
         raise failures[0]
     return [done[number] for number in sorted(done)]

@@ -23,8 +23,9 @@ def twins(module):
 
 
 def test_every_module_has_its_twin():
-    assert sorted(path.stem for path in (ROOT / "compiled").glob("*.pyx")) == MODULES
-    assert sorted(path.stem for path in (ROOT / "compiled").glob("*.pyi")) == MODULES
+    known = sorted([*MODULES, "interrupts"])  # which is no algorithm, but how compiled loops are stopped
+    assert sorted(path.stem for path in (ROOT / "compiled").glob("*.pyx")) == known
+    assert sorted(path.stem for path in (ROOT / "compiled").glob("*.pyi")) == known
 
 
 @pytest.mark.parametrize("module", MODULES)

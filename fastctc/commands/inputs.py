@@ -11,6 +11,7 @@ from typing import Any
 from fastctc.alphabet import Alphabet
 from fastctc.commands.frame_files import Matrix, MatrixError, find_files, read_matrices
 from fastctc.commands.progress import Progress
+from fastctc.threads import Stop
 
 Outcome = tuple[str, Any]  # the matrix's name, and what was made of it or the error
 
@@ -85,7 +86,8 @@ def _in_order(
 ) -> Iterator[Outcome]:
     """Outcomes in the order of the input, as soon as they are known; a few matrices are read ahead for the threads."""
     waiting: deque[Future[Outcome] | Outcome] = deque()
-    pool = ThreadPoolExecutor(threads)
+    stop = Stop()
+    pool = ThreadPoolExecutor(threads, initializer=stop.watch)
     try:
         for file in files:
             try:
@@ -99,6 +101,7 @@ def _in_order(
         while waiting:
             yield _result(waiting.popleft())
     finally:
+        stop.set()  # after Ctrl-C, nothing is waited for
         pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -9,16 +9,16 @@ it after any history takes the place of the class's probability in these bounds.
 total times a weight, and the greatest weight that it may have after one more label stands in the bounds.
 """
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, NAN, exp, frexp, ldexp, log
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
+from fastctc.compiled.interrupts cimport look
 from fastctc.compiled.ngram cimport Model, advance, fill, fill_sums, forecast_sum
 
 cdef double LN2 = 0.693147180559945309417
-cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # candidates between two looks for Ctrl-C
+cdef Py_ssize_t SIGNAL_WORK = 1 << 20  # candidates between two looks for Ctrl-C
 cdef Py_ssize_t ROWS = 3  # of that table, that a beam may need in a frame
 cdef Py_ssize_t ROOM = 1 << 20  # numbers that the table of the model's answers may hold
 
@@ -397,8 +397,7 @@ cdef int step(Search *s, const double *row) except -1 nogil:
     s.worked += n + n_extensions
     if s.worked > SIGNAL_WORK:
         s.worked = 0
-        with gil:
-            PyErr_CheckSignals()
+        look()
     return 0
 
 
@@ -426,7 +425,6 @@ cdef void start(Search *s) noexcept nogil:
     s.n_beams = 1
     s.exponent = 0
     s.frame = -1
-    s.worked = 0
 
 
 cdef int extend(Search *s, const double *rows, Py_ssize_t n_frames) except -1 nogil:

@@ -1,10 +1,11 @@
 """Twin of fastctc.reference.lexicon."""
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc, realloc
 
 import numpy as np
+
+from fastctc.compiled.interrupts cimport look
 
 
 def prefix_tree(const int32_t[::1] labels, const int64_t[::1] offsets) -> tuple:
@@ -157,8 +158,7 @@ cdef int search(Search *s) except -1 nogil:
         worked += width
         if worked > 1 << 22:
             worked = 0
-            with gil:
-                PyErr_CheckSignals()
+            look()
 
 
 def words_near(

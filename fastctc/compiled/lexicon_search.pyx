@@ -1,9 +1,10 @@
 """Twin of fastctc.reference.lexicon_search."""
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, log
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc, realloc
+
+from fastctc.compiled.interrupts cimport look
 
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # numbers computed between two looks for Ctrl-C
 
@@ -231,7 +232,7 @@ cdef int search(Search *s, const Tree *tree) except -1 nogil:
     push(s, INFINITY, 0.0, -1, slot)
     while s.n_queue and s.queue[0].bound >= worst(s):
         expand(s, tree, pop(s), False)
-        looked = look(s, looked)
+        looked = notice(s, looked)
     if s.certainty > 0.0:
         limit = 3 * s.n_seen + s.patience
         for t in range(s.n_queue):
@@ -240,18 +241,17 @@ cdef int search(Search *s, const Tree *tree) except -1 nogil:
             sink(s, t, s.queue[t])
         while s.n_queue and s.explored < s.certainty * (s.explored + s.waiting + s.rest) and s.n_seen < limit:
             expand(s, tree, pop(s), True)
-            looked = look(s, looked)
+            looked = notice(s, looked)
     for t in range(s.n_queue):
         s.rest += s.queue[t].mass
     return 0
 
 
-cdef inline Py_ssize_t look(const Search *s, Py_ssize_t looked) except -1 nogil:
+cdef inline Py_ssize_t notice(const Search *s, Py_ssize_t looked) except -1 nogil:
     """Look for Ctrl-C, now and then; how many nodes had been seen then."""
     if (s.n_seen - looked) * s.n_frames < SIGNAL_WORK:
         return looked
-    with gil:
-        PyErr_CheckSignals()
+    look()
     return s.n_seen
 
 
@@ -274,6 +274,7 @@ def lexicon_search(
         raise ValueError(f"patience must be 0 to {1 << 40}, got {patience}")
     if node_labels.shape[0] != n_nodes + 1 or words.shape[0] != n_nodes + 1 or bounds.shape[0] != n_nodes + 1:
         raise ValueError("the tables of the tree must be equally long")
+    look()  # a batch of short sequences never gets as far as the next look
     if n_frames == 0 or n_nodes < 1:
         return [], -INFINITY, -INFINITY
     n_best = min(n_best, priors.shape[0])

@@ -4,12 +4,13 @@ Sums run in linear double precision, rescaled by powers of two, because exp and 
 Where a sum vanishes all the same, the sweep is repeated with logarithms.
 """
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, exp, floor, frexp, ilogb, ldexp, log
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 import numpy as np
+
+from fastctc.compiled.interrupts cimport look
 
 cdef extern from *:
     """
@@ -32,7 +33,7 @@ cdef double MASKED = -1e5  # log probabilities below are meant as -inf
 cdef int NEVER = -(1 << 30)  # the exponent of 0
 cdef enum:
     BLOCK = 8  # labels that share an exponent
-cdef Py_ssize_t SIGNAL_WORK = 1 << 24  # states between two looks for Ctrl-C
+cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # states between two looks for Ctrl-C
 
 # The lattice of a text of L labels: blanks 0..L and labels 1..L, label i standing between blanks i - 1 and i. (Label 0
 # is a place that stays empty.) Symbols are the distinct classes of the text; the blank is symbol 0.
@@ -407,8 +408,7 @@ cdef double sweep_linear(Lattice *g, Trace *trace, bint *certain) except? -2.0 n
         worked += high - low + 1
         if worked > SIGNAL_WORK // BLOCK:
             worked = 0
-            with gil:
-                PyErr_CheckSignals()
+            look()
     total = blanks[n] + labels[n]
     # At most 2**40 states were lost, and 2**60 spares every digit of the result.
     certain[0] = not lost and total < INFINITY and (
@@ -457,8 +457,7 @@ cdef double sweep_log(Lattice *g, Trace *trace) except? -2.0 nogil:
         worked += 16 * (high - low + 1)
         if worked > SIGNAL_WORK:
             worked = 0
-            with gil:
-                PyErr_CheckSignals()
+            look()
     return log_sum(blanks[n], labels[n], -INFINITY)
 
 
@@ -469,6 +468,15 @@ cdef double sweep(Lattice *g, Trace *trace) except? -2.0 nogil:
         return -INFINITY if g.n_labels else 0.0
     result = sweep_linear(g, trace, &certain)
     return result if certain else sweep_log(g, trace)
+
+
+cdef inline int notice(const Lattice *g, Py_ssize_t *worked) except -1 nogil:
+    """Look for Ctrl-C between many short sequences, none of which gets as far as the next look."""
+    worked[0] += g.n_frames * (g.n_labels + 1)
+    if worked[0] > SIGNAL_WORK:
+        worked[0] = 0
+        look()
+    return 0
 
 
 # A number of any magnitude, value * 2**exponent.
@@ -635,8 +643,7 @@ cdef double best_way(Lattice *g, unsigned char *ways, Py_ssize_t *first, Py_ssiz
         worked += high - low + 1
         if worked > SIGNAL_WORK:
             worked = 0
-            with gil:
-                PyErr_CheckSignals()
+            look()
     in_blank = n == 0 or blanks[n] > labels[n]
     stay = blanks[n] if in_blank else labels[n]
     if stay == -INFINITY:
@@ -672,7 +679,7 @@ def log_probability(const double[:, ::1] frames, labels, int blank, bint is_log)
 def log_probabilities(batch, int blank, bint is_log) -> list:
     """All in one stretch without the GIL."""
     cdef list problems = [_Problem(frames, labels, blank, is_log) for frames, labels in batch]
-    cdef Py_ssize_t n = len(problems), i
+    cdef Py_ssize_t n = len(problems), i, worked = 0
     cdef _Problem problem
     cdef Task *tasks = <Task *> calloc(n + 1, sizeof(Task))
     if tasks is NULL:
@@ -685,6 +692,7 @@ def log_probabilities(batch, int blank, bint is_log) -> list:
         with nogil:
             for i in range(n):
                 tasks[i].total = sweep(tasks[i].lattice, tasks[i].ahead)
+                notice(tasks[i].lattice, &worked)
         return [tasks[i].total for i in range(n)]
     finally:
         free(tasks)
@@ -776,7 +784,7 @@ cdef int run(Task *task) except -1 nogil:
 
 def annotate(batch, int blank) -> list:
     cdef list items = list(batch), problems = [], kept = [], result = []
-    cdef Py_ssize_t i, n = len(items)
+    cdef Py_ssize_t i, n = len(items), worked = 0
     cdef _Problem problem
     cdef const double[:, ::1] logs
     cdef Task *tasks = <Task *> calloc(n + 1, sizeof(Task))
@@ -811,6 +819,7 @@ def annotate(batch, int blank) -> list:
         with nogil:
             for i in range(n):
                 run(&tasks[i])
+                notice(tasks[i].lattice, &worked)
         for i in range(n):
             problem = problems[i]
             problem.total = tasks[i].total

@@ -1,7 +1,8 @@
 """Twin of fastctc.reference.metrics: the same row of distances, over small integers instead of objects."""
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdlib cimport free, malloc
+
+from fastctc.compiled.interrupts cimport look
 
 
 cdef int distance(const int *first, Py_ssize_t n, const int *second, Py_ssize_t m, int *row) except -1 nogil:
@@ -21,8 +22,7 @@ cdef int distance(const int *first, Py_ssize_t n, const int *second, Py_ssize_t 
                 best = row[j] + 1
             row[j + 1] = best
         if (i & 1023) == 1023:
-            with gil:
-                PyErr_CheckSignals()
+            look()
     return row[m]
 
 

@@ -3,9 +3,10 @@
 Only prefixes that are extended keep their vectors; those of an extension are computed anew when its turn comes.
 """
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, log
 from libc.stdlib cimport free, malloc, realloc
+
+from fastctc.compiled.interrupts cimport look
 
 cdef extern from "processor.h":
     const char *choose_registers() except NULL
@@ -257,8 +258,7 @@ cdef int search(Search *s, Py_ssize_t max_prefixes) except -1 nogil:
         worked += s.n_frames * s.width
         if worked > SIGNAL_WORK:
             worked = 0
-            with gil:
-                PyErr_CheckSignals()
+            look()
     return 0
 
 
@@ -275,6 +275,7 @@ def prefix_search(
         raise ValueError(f"n_best must be 1 to {1 << 24}, got {n_best}")
     if not 1 <= max_prefixes < 1 << 31:
         raise ValueError(f"max_prefixes must be 1 to {(1 << 31) - 1}, got {max_prefixes}")
+    look()  # a batch of short sequences never gets as far as the next look
     s.n_frames = n_frames
     s.width = width
     s.blank = blank

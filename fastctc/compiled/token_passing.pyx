@@ -9,13 +9,14 @@ a good path, mostly the best. Then a token is dropped only if its path cannot re
 most probable class in every frame to come: nothing is lost, and most words are not looked at behind their first labels.
 """
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc, realloc
 
+from fastctc.compiled.interrupts cimport look
+
 cdef double MARGIN = 20.0  # how far below the best, in nats, tokens are kept at first
-cdef Py_ssize_t SIGNAL_WORK = 1 << 24  # states between two looks for Ctrl-C
+cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # states between two looks for Ctrl-C
 
 cdef struct Token:
     double score
@@ -31,6 +32,7 @@ cdef struct Left:
     int before
 
 cdef struct Search:
+    Py_ssize_t worked           # since the last look for Ctrl-C
     Py_ssize_t n_words
     Py_ssize_t n_classes
     int blank
@@ -182,9 +184,11 @@ cdef int enter(Search *s) except -1 nogil:
                 s.entries[word].score = score + s.single[word]
                 s.entries[word].history = winner
         n_pending = kept
+        notice(s, 4 * n_pending + 16)  # a binary search each
     for w in range(s.n_words):
         if s.ends[w].score == -INFINITY:
             continue
+        notice(s, s.successor_starts[w + 1] - s.successor_starts[w])
         for k in range(s.successor_starts[w], s.successor_starts[w + 1]):
             word = s.successors[k]
             score = s.ends[w].score + s.log_probs[k]
@@ -301,9 +305,18 @@ cdef inline double move(Search *s, Py_ssize_t w, const double *row, double lowes
     return best
 
 
+cdef inline int notice(Search *s, Py_ssize_t work) except -1 nogil:
+    """Count what has been done, and look for Ctrl-C now and then."""
+    s.worked += work
+    if s.worked > SIGNAL_WORK:
+        s.worked = 0
+        look()
+    return 0
+
+
 cdef int search(Search *s, const double[:, ::1] log_probs, double margin, double goal) except -1 nogil:
     """Keep the tokens that are within the margin from the best, and can reach the goal."""
-    cdef Py_ssize_t w, i, t, worked = 0
+    cdef Py_ssize_t w, i, t, worked
     cdef bint separated = s.separator >= 0
     cdef const double *row = &log_probs[0, 0]
     cdef double first, lowest, best = INFINITY, next_best
@@ -328,18 +341,16 @@ cdef int search(Search *s, const double[:, ::1] log_probs, double margin, double
         if margin < INFINITY:
             lowest = max(lowest, best - margin if best < INFINITY else -INFINITY)
         next_best = -INFINITY
+        worked = s.n_words
         for w in range(s.n_words):
             if s.alive[w] < 0:
                 if s.entries[w].score < lowest:
                     continue
                 s.alive[w] = 0
             next_best = max(next_best, move(s, w, row, lowest))
-            worked += s.alive[w] + 1
+            worked += s.alive[w]
         best = next_best
-        if worked > SIGNAL_WORK:
-            worked = 0
-            with gil:
-                PyErr_CheckSignals()
+        notice(s, worked)
     return 0
 
 
@@ -369,8 +380,10 @@ def token_passing(
     for i in range(labels.shape[0]):
         if not 0 <= labels[i] < n_classes or labels[i] == blank or labels[i] == separator:
             raise ValueError(f"labels must be classes, neither blank nor separator, got {labels[i]}")
+    look()  # a batch of short sequences never gets as far as the next look
     if n_frames == 0:
         return [], 0.0
+    s.worked = 0
     s.n_words = n_words
     s.n_classes = n_classes
     s.blank = blank

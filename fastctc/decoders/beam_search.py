@@ -224,6 +224,9 @@ class BeamSearch(Decoder):
         tokens = np.array(self._tokens, np.int32)
         return model(lm.tables, lm.start, tokens, ceilings, weight, self.character_bonus, lm.vocabulary.number(END))
 
+    def _prepare(self) -> None:
+        _ = self._model, self._words
+
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
         frames = as_doubles(batch, workspace)

@@ -77,6 +77,7 @@ class Decoder(Value, ABC):
             As :meth:`decode`, with the number of the sequence; for lengths out of range and threads below 1.
         """
         batch = as_batch(self.alphabet.n_classes, log_probs, probs, logits, lengths)
+        self._prepare()
 
         def begin() -> Callable[[list[Frames]], list[list[Hypothesis]]]:
             workspace = Workspace()
@@ -85,6 +86,9 @@ class Decoder(Value, ABC):
         # A device takes all in one launch.
         parts = _parts(batch, threads or 1) if self.backend in BACKENDS or not batch else iter([batch])
         return [found for part in share(parts, begin, threads) for found in part]
+
+    def _prepare(self) -> None:
+        """Compute what all sequences need: once, and in the thread that hears Ctrl-C."""
 
     @abstractmethod
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]: ...

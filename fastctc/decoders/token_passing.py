@@ -99,6 +99,9 @@ class TokenPassing(Decoder):
     def _bigrams(self) -> Any:
         return None if self.lm is None else _bigrams(self.lexicon, self.lm, self.lm_weight)
 
+    def _prepare(self) -> None:
+        _ = self._bigrams
+
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         doubles = as_doubles(batch, workspace)
         return [self._decode_one(f, d) for f, d in zip(batch, doubles, strict=True)]

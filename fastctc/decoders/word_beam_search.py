@@ -163,6 +163,9 @@ class WordBeamSearch(Decoder):
         simple = self.completion == "unique" and not self.rescore
         return self.n_best if simple else self.beam_width  # completed, several may be one
 
+    def _prepare(self) -> None:
+        _ = self._words
+
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
         frames = as_doubles(batch, workspace)

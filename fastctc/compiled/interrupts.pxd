@@ -1,0 +1,1 @@
+cdef int look() except -1 nogil
