@@ -3,7 +3,7 @@
 All of them are exact for any number of frames, and computed in double precision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ class Alignment(NamedTuple):
 
 def log_probability(
     log_probs: Any = None,
-    text: Text = "",
+    text: Text | None = None,
     alphabet: Alphabet | None = None,
     *,
     probs: Any = None,
@@ -73,14 +73,15 @@ def log_probability(
     >>> exp(log_probability(probs=[[0.4, 0, 0.6], [0.4, 0, 0.6]], text="a", alphabet=Alphabet("ab")))
     0.64
     """
-    alphabet = _given(alphabet)
+    if text is None or alphabet is None:
+        raise _missing(text=text, alphabet=alphabet)
     frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
     return _log_probability(frames, _labels(alphabet, text), alphabet.blank)
 
 
 def ctc_loss(
     log_probs: Any = None,
-    texts: Text | Sequence[Text] = "",
+    texts: Text | Sequence[Text] | None = None,
     alphabet: Alphabet | None = None,
     lengths: Sequence[int] | None = None,
     threads: int | None = None,
@@ -121,11 +122,12 @@ def ctc_loss(
     >>> ctc_loss(probs=[frames, frames], texts=["a", "aa"], alphabet=Alphabet("ab"))
     array([0.4462871,       inf])
     """
-    alphabet = _given(alphabet)
-    if _is_one(texts):
+    if texts is None or alphabet is None:
+        raise _missing(texts=texts, alphabet=alphabet)
+    if _is_one(texts, log_probs, probs, logits):
         if lengths is not None:
             raise ValueError("lengths go with a batch of sequences and a list of texts, got a single text")
-        return -log_probability(log_probs, texts, alphabet, probs=probs, logits=logits)  # type: ignore[arg-type]
+        return 0.0 - log_probability(log_probs, texts, alphabet, probs=probs, logits=logits)  # type: ignore[arg-type]
     batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths)
     if len(batch) != len(texts):
         raise ValueError(f"there must be one text a sequence, got {len(batch)} sequences and {len(texts)} texts")
@@ -147,7 +149,7 @@ def ctc_loss(
 
 def posteriors(
     log_probs: Any = None,
-    text: Text = "",
+    text: Text | None = None,
     alphabet: Alphabet | None = None,
     *,
     probs: Any = None,
@@ -178,7 +180,8 @@ def posteriors(
     array([[0.625],
            [0.625]])
     """
-    alphabet = _given(alphabet)
+    if text is None or alphabet is None:
+        raise _missing(text=text, alphabet=alphabet)
     frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
     labels = _labels(alphabet, text)
     _refuse_impossible(frames, labels, alphabet)
@@ -190,7 +193,7 @@ def posteriors(
 
 def forced_align(
     log_probs: Any = None,
-    text: Text = "",
+    text: Text | None = None,
     alphabet: Alphabet | None = None,
     *,
     probs: Any = None,
@@ -222,7 +225,8 @@ def forced_align(
     >>> [(character.text, character.first, character.last) for character in aligned.characters]
     [('a', 1, 1), ('b', 2, 2)]
     """
-    alphabet = _given(alphabet)
+    if text is None or alphabet is None:
+        raise _missing(text=text, alphabet=alphabet)
     frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
     labels = _labels(alphabet, text)
     _refuse_impossible(frames, labels, alphabet)
@@ -234,14 +238,24 @@ def forced_align(
     return Alignment(alphabet.decode(labels), score, found[: len(labels)], found[len(labels) :])
 
 
-def _given(alphabet: Alphabet | None) -> Alphabet:
-    if alphabet is None:
-        raise TypeError("alphabet must be given")
-    return alphabet
+def _missing(**parameters: Any) -> TypeError:
+    """They have no default, though they stand behind the frames, which may come by another name."""
+    return TypeError(f"{next(name for name, value in parameters.items() if value is None)} must be given")
 
 
-def _is_one(texts: Text | Sequence[Text]) -> bool:
-    return isinstance(texts, str) or (len(texts) > 0 and isinstance(texts[0], int | np.integer))
+def _is_one(texts: Text | Sequence[Text], *frames: Any) -> bool:
+    """Whether these are one text. No labels at all are one where the frames are one sequence."""
+    if isinstance(texts, str):
+        return True
+    if len(texts):
+        return isinstance(texts[0], int | np.integer)
+    return not any(_is_batch(value) for value in frames if value is not None)
+
+
+def _is_batch(frames: Any) -> bool:
+    if isinstance(frames, list | tuple):
+        return not len(frames) or np.ndim(frames[0]) > 1
+    return isinstance(frames, Iterator) or len(getattr(frames, "shape", ())) > 2
 
 
 def _labels(alphabet: Alphabet, text: Text) -> tuple[int, ...]:

@@ -37,6 +37,23 @@ def test_zero_frames_and_empty_texts():
     assert exp(log_probability(probs=TWO_FRAMES, text="", alphabet=AB)) == pytest.approx(0.36)
     assert posteriors(probs=TWO_FRAMES, text="", alphabet=AB).shape == (2, 0)
     assert forced_align(nothing, "", AB) == ("", 0.0, (), ())
+    aligned = forced_align(logs(np.array(TWO_FRAMES)), "", AB)
+    assert aligned == ("", pytest.approx(log(0.36)), (), ())
+
+
+def test_no_labels_are_a_text():
+    one = logs(np.array(TWO_FRAMES))
+    for text in ("", [], (), np.array([], int)):
+        assert log_probability(one, text, AB) == pytest.approx(log(0.36))
+        for frames in (one, one.tolist()):
+            assert ctc_loss(frames, text, AB) == pytest.approx(-log(0.36))
+        assert ctc_loss(probs=TWO_FRAMES, texts=text, alphabet=AB) == pytest.approx(-log(0.36))
+    assert ctc_loss(np.empty((0, 3)), [], AB) == 0.0
+    for batch in (np.empty((0, 2, 3)), [], iter([])):
+        assert ctc_loss(batch, [], AB).shape == (0,)
+    for batch in (one[None], [one], [TWO_FRAMES]):
+        with pytest.raises(ValueError, match="got 1 sequences and 0 texts"):
+            ctc_loss(batch, [], AB)
 
 
 def test_batches():
@@ -53,8 +70,6 @@ def test_batches():
         ctc_loss(batch[0], "a", AB, [1])
     with pytest.raises(ValueError, match="threads must be"):
         ctc_loss(batch, texts, AB, threads=0)
-    with pytest.raises(TypeError, match="alphabet must be given"):
-        ctc_loss(batch, texts)
 
 
 def test_posteriors_sum_to_what_is_not_blank():
@@ -82,6 +97,21 @@ def test_bad_texts():
         log_probability(probs=TWO_FRAMES, text="x", alphabet=AB)
     with pytest.raises(ValueError, match="labels must be classes"):
         log_probability(probs=TWO_FRAMES, text=[2], alphabet=AB)
+
+
+@pytest.mark.parametrize("label", [3, -1, 1 << 31, 1 << 40, 1 << 70, -(1 << 40)])
+def test_labels_of_any_size_are_refused(label):
+    for function in (log_probability, ctc_loss, posteriors, forced_align):
+        with pytest.raises(ValueError, match=f"labels must be classes.*got {label}"):
+            function(np.log(np.full((2, 3), 1 / 3)), [label], AB)
+
+
+def test_what_must_be_given():
+    for function in (log_probability, ctc_loss, posteriors, forced_align):
+        with pytest.raises(TypeError, match=r"texts? must be given"):
+            function(probs=TWO_FRAMES, alphabet=AB)
+        with pytest.raises(TypeError, match="alphabet must be given"):
+            function(logs(np.array(TWO_FRAMES)), "a")
 
 
 def test_twenty_thousand_frames():

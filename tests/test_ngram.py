@@ -280,3 +280,14 @@ def test_the_real_arpa_file(shared):
     model = NGram.from_arpa(shared / "lm" / "english_3gram.arpa")
     assert len(model) == 12823 + 56027 + 77622
     assert model.score("the cat sat") < model.score("the house")
+
+
+def test_a_forecast_of_numbers_that_no_token_has(backend):
+    for smoothing in ("kneser-ney", "add-k"):
+        model = NGram.train("abracadabra", 2, smoothing=smoothing)
+        size = len(model.vocabulary)
+        assert model.forecast("ab", 0, size, backend) == pytest.approx(1.0)
+        assert model.forecast("ab", size, size, backend) == model.forecast("ab", 3, 1, backend) == 0.0
+        for first, last in ((0, 1 << 30), (0, size + 1), (-1, 2), (0, 1 << 70), (1 << 40, 1 << 41), (0, -1)):
+            with pytest.raises(ValueError, match=f"first and last must be 0 to {size}, got {first} and {last}"):
+                model.forecast("ab", first, last, backend)

@@ -101,9 +101,11 @@ cdef class _Problem:
         g.symbol[0] = 0
         g.n_symbols = 1
         for i in range(n):
+            if not 0 <= given[i] < width or given[i] == blank:  # still Python's numbers, which may be of any size
+                raise ValueError(
+                    f"labels must be classes, 0 to {width - 1}, other than the blank {blank}, got {given[i]}"
+                )
             label = given[i]
-            if not 0 <= label < width or label == blank:
-                raise ValueError(f"labels must be classes, 0 to {width - 1}, other than the blank {blank}, got {label}")
             if number[label] < 0:
                 number[label] = <int> g.n_symbols
                 g.classes[g.n_symbols] = label
@@ -741,7 +743,7 @@ def span_probabilities(const double[:, ::1] frames, labels, int blank, bint is_l
     problem.add_spans(spans)
     with nogil:
         total = sweep(&problem.lattice, &problem.ahead)
-        if total > -INFINITY:
+        if problem.n_spans and total > -INFINITY:
             find_spans(&problem.lattice, &problem.ahead, &problem.back, problem.row_sums, problem.spans,
                        problem.n_spans, problem.span_sums)
     problem.total = total

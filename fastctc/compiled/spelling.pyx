@@ -13,7 +13,7 @@ def spell_all(list many, str symbols, int blank) -> list:
 
 cpdef str spell(labels, str symbols, int blank):
     cdef tuple items = labels if type(labels) is tuple else tuple(labels)
-    cdef Py_ssize_t n = len(items), n_classes = len(symbols), i, written = 0
+    cdef Py_ssize_t n = len(items), n_classes = len(symbols), i = 0, written = 0
     cdef Py_ssize_t label
     cdef Py_UCS4 room[SHORT]
     cdef Py_UCS4 *text = &room[0]
@@ -30,6 +30,8 @@ cpdef str spell(labels, str symbols, int blank):
                 text[written] = symbols[label]
                 written += 1
         return PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text, written)
+    except OverflowError:
+        raise IndexError(f"labels must be classes, 0 to {n_classes - 1}, got {items[i]}") from None
     finally:
         if n > SHORT:
             PyMem_Free(text)

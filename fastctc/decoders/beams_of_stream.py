@@ -9,6 +9,8 @@ from fastctc.hypothesis import Hypothesis
 
 Labels = tuple[int, ...]
 
+WIDEST = 1 << 24  # beams
+
 
 class BeamDecoder(Protocol):
     """What the beams ask of their decoder."""
@@ -55,7 +57,7 @@ class BeamsOfStream:
 
 def check_beams(beam_width: int, n_best: int) -> None:
     """Refuse a beam that is none."""
-    if beam_width < 1:
-        raise ValueError(f"beam_width must be 1 or more, got {beam_width}")
+    if not 1 <= beam_width <= WIDEST:
+        raise ValueError(f"beam_width must be 1 to {WIDEST}, got {beam_width}")
     if not 1 <= n_best <= beam_width:
         raise ValueError(f"n_best must be 1 to beam_width, which is {beam_width}, got {n_best}")

@@ -247,11 +247,20 @@ class NGram(Value):
         ----------
         history : sequence of str
             The tokens before; not the beginning of a sentence, unless it says so with <s>.
+        first, last : int
+            0 to the size of the vocabulary; nothing where ``last`` is not above ``first``.
+
+        Raises
+        ------
+        ValueError
+            For numbers that no token has.
 
         >>> model = NGram.train("abracadabra", 3)
         >>> round(model.forecast("ab", 0, len(model.vocabulary)), 6)
         1.0
         """
+        if not (0 <= first <= len(self.vocabulary) and 0 <= last <= len(self.vocabulary)):
+            raise ValueError(f"first and last must be 0 to {len(self.vocabulary)}, got {first} and {last}")
         ngram = backends.load(backend, "ngram")
         state = ngram.score(*self.tables, 0, self.numbers(history))[1]
         result: float = ngram.forecast(*self.tables, *self.sums, state, first, last)
