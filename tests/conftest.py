@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from adversarial import adversarial_rows
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -45,8 +46,12 @@ ENTRIES = st.sampled_from([0.0, 0.0, 0.125, 0.25, 0.25, 0.5, 1.0]) | st.floats(1
 
 @st.composite
 def matrices(draw, max_frames=5, max_classes=4):
-    """(probabilities as lists, blank): rows need not sum to 1, but are not all zeros."""
+    """(probabilities as lists, blank): rows need not sum to 1, but are not all zeros. Half of them are adversarial."""
     n_classes = draw(st.integers(1, max_classes))
+    if draw(st.booleans()):
+        rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+        rows = adversarial_rows(rng, draw(st.integers(0, max_frames)), n_classes).tolist()
+        return rows, draw(st.integers(0, n_classes - 1))
     row = st.lists(ENTRIES, min_size=n_classes, max_size=n_classes).filter(any)
     return draw(st.lists(row, max_size=max_frames)), draw(st.integers(0, n_classes - 1))
 

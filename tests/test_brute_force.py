@@ -1,15 +1,19 @@
-"""The reference against the enumeration of all paths."""
+"""The reference and the compiled modules, each against the enumeration of all paths."""
 
 from itertools import groupby
 from math import exp, inf, isclose, log
 
 import pytest
 from brute_force import all_paths, collapse, text_probabilities
-from conftest import matrices, width
+from conftest import as_array, logs, matrices, width
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastctc.reference import beam_search, best_path, frames, loss, metrics
+from fastctc import backends
+from fastctc.reference import frames, metrics
+
+BACKENDS = ("reference", "compiled")
+LOSSES = [backends.load(backend, "loss") for backend in BACKENDS]
 
 
 @given(matrices())
@@ -17,17 +21,25 @@ def test_best_path_is_the_first_of_the_most_probable_paths(case):
     rows, blank = case
     n_classes = width(rows, blank)
     paths = dict(all_paths(rows, n_classes))
-    best = tuple(row.index(max(row)) for row in rows)
+    array = logs(as_array(rows, n_classes))  # two numbers may have one logarithm
+    best = tuple(int(row.argmax()) for row in array)
     assert isclose(paths[best], max(paths.values()), rel_tol=1e-12)
-    labels, timesteps, score, _ = best_path.best_path([[log(x) if x else -inf for x in row] for row in rows], blank)
-    assert labels == collapse(best, blank)
-    assert isclose(exp(score), paths[best], rel_tol=1e-12)
     runs, start = [], 0
     for label, run in groupby(best):
         if label != blank:
             runs.append(start)
         start += len(list(run))
-    assert timesteps == tuple(runs)
+    for backend in BACKENDS:
+        labels, timesteps, score, _ = backends.load(backend, "best_path").best_path(array, blank)
+        assert labels == collapse(best, blank)
+        assert isclose(exp(score), paths[best], rel_tol=1e-11)
+        assert timesteps == tuple(runs)
+
+
+def beams(rows, blank, n_classes, beam_width):
+    """What each of the twins finds."""
+    array = as_array(rows, n_classes)
+    return [backends.load(b, "beam_search").beam_search(array, blank, beam_width, beam_width) for b in BACKENDS]
 
 
 @given(matrices())
@@ -35,38 +47,39 @@ def test_a_wide_enough_beam_finds_every_text(case):
     rows, blank = case
     texts = text_probabilities(rows, blank, width(rows, blank))
     possible = {labels: p for labels, p in texts.items() if p > 0}
-    found = beam_search.beam_search(rows, blank, 10_000, 10_000)
-    assert {labels for labels, _ in found} == set(possible)
-    for labels, score in found:
-        assert isclose(exp(score), possible[labels], rel_tol=1e-9)
-    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    for found in beams(rows, blank, width(rows, blank), 10_000):
+        assert {labels for labels, _ in found} == set(possible)
+        for labels, score in found:
+            assert isclose(exp(score), possible[labels], rel_tol=1e-9)
+        assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
 
 
 def test_texts_of_equal_probability_stand_in_lexicographic_order():
     rows = [[0.25] * 4] * 4  # sums of powers of two are exact
     texts = text_probabilities(rows, 0, 4)
-    found = beam_search.beam_search(rows, 0, 10_000, 10_000)
-    assert [labels for labels, _ in found] == sorted(texts, key=lambda labels: (-texts[labels], labels))
+    for found in beams(rows, 0, 4, 10_000):
+        assert [labels for labels, _ in found] == sorted(texts, key=lambda labels: (-texts[labels], labels))
 
 
 @given(matrices(), st.integers(1, 4))
 def test_a_beam_sums_at_most_the_true_probability(case, beam_width):
     rows, blank = case
     texts = text_probabilities(rows, blank, width(rows, blank))
-    found = beam_search.beam_search(rows, blank, beam_width, beam_width)
-    assert 1 <= len(found) <= beam_width
-    for labels, score in found:
-        assert exp(score) <= texts[labels] * (1 + 1e-9)
+    for found in beams(rows, blank, width(rows, blank), beam_width):
+        assert 1 <= len(found) <= beam_width
+        for labels, score in found:
+            assert exp(score) <= texts[labels] * (1 + 1e-9)
 
 
 @given(matrices())
 def test_log_probability(case):
     rows, blank = case
+    array = as_array(rows, width(rows, blank))
     for labels, probability in text_probabilities(rows, blank, width(rows, blank)).items():
-        for is_log in (False, True):
-            given_rows = [[log(x) if x else -inf for x in row] for row in rows] if is_log else rows
-            result = loss.log_probability(given_rows, labels, blank, is_log)
-            assert isclose(exp(result), probability, rel_tol=1e-9)
+        for loss in LOSSES:
+            for is_log in (False, True):
+                result = loss.log_probability(logs(array) if is_log else array, labels, blank, is_log)
+                assert isclose(exp(result), probability, rel_tol=1e-9)
 
 
 @given(matrices(max_frames=4, max_classes=3))
@@ -74,7 +87,6 @@ def test_posteriors(case):
     rows, blank = case
     n_classes = width(rows, blank)
     for labels, probability in text_probabilities(rows, blank, n_classes).items():
-        found = loss.posteriors(rows, labels, blank, False)
         expected = [[0.0] * len(labels) for _ in rows]
         for path, p in all_paths(rows, n_classes):
             if p and collapse(path, blank) == labels:
@@ -84,8 +96,10 @@ def test_posteriors(case):
                     if label != blank:
                         expected[t][position] += p / probability
                     previous = label
-        for a, b in zip(found, expected, strict=True):
-            assert a == pytest.approx(b, rel=1e-9)
+        for loss in LOSSES:
+            found = loss.posteriors(as_array(rows, n_classes), labels, blank, False)
+            for a, b in zip(found, expected, strict=True):
+                assert list(a) == pytest.approx(b, rel=1e-9)
 
 
 @given(matrices(max_frames=4, max_classes=3))
@@ -95,26 +109,28 @@ def test_forced_alignment_is_a_most_probable_path(case):
     paths = dict(all_paths(rows, n_classes))
     for labels in text_probabilities(rows, blank, n_classes):
         best = max(p for path, p in paths.items() if collapse(path, blank) == labels)
-        score, first, last = loss.forced_align(rows, labels, blank, False)
-        assert isclose(exp(score), best, rel_tol=1e-9)
-        if best == 0 or not rows:
-            assert (first, last) == ((), ())
-            continue
-        path = [blank] * len(rows)
-        for label, start, stop in zip(labels, first, last, strict=True):
-            path[start : stop + 1] = [label] * (stop + 1 - start)
-        assert isclose(paths[tuple(path)], best, rel_tol=1e-9)
-        assert collapse(path, blank) == labels
+        for loss in LOSSES:
+            score, first, last = loss.forced_align(as_array(rows, n_classes), labels, blank, False)
+            assert isclose(exp(score), best, rel_tol=1e-9)
+            if best == 0 or not rows:
+                assert (first, last) == ((), ())
+                continue
+            path = [blank] * len(rows)
+            for label, start, stop in zip(labels, first, last, strict=True):
+                path[start : stop + 1] = [label] * (stop + 1 - start)
+            assert isclose(paths[tuple(path)], best, rel_tol=1e-9)
+            assert collapse(path, blank) == labels
 
 
 @given(matrices(max_frames=4, max_classes=3))
 def test_span_probabilities(case):
     rows, blank = case
-    texts = text_probabilities(rows, blank, width(rows, blank))
+    n_classes = width(rows, blank)
+    texts = text_probabilities(rows, blank, n_classes)
     for labels, probability in texts.items():
         spans = [(i, j) for i in range(len(labels) + 1) for j in range(i, len(labels) + 1)]
-        found = loss.span_probabilities(rows, labels, blank, False, spans)
-        for (start, stop), result in zip(spans, found, strict=True):
+        found = [loss.span_probabilities(as_array(rows, n_classes), labels, blank, False, spans) for loss in LOSSES]
+        for (start, stop), *results in zip(spans, *found, strict=True):
             before, after = labels[:start], labels[stop:]
             place = sum(
                 p
@@ -123,7 +139,10 @@ def test_span_probabilities(case):
                 and other[:start] == before
                 and other[len(other) - len(after) :] == after
             )
-            assert isclose(result, probability / place if place else 0.0, rel_tol=1e-9)
+            for result in results:
+                assert isclose(result, probability / place if place else 0.0, rel_tol=1e-9)
+        for loss in LOSSES:
+            assert loss.span_probabilities(as_array(rows, n_classes), labels, blank, False, []) == ()
 
 
 def changes(text, alphabet):

@@ -141,6 +141,17 @@ def test_search_equals_scoring_every_word(n_best, temperature):
         assert [h.confidence for h in expected] == pytest.approx([h.confidence for h in found], rel=1e-6)
 
 
+@pytest.mark.parametrize("sure", [40.0, 80.0, 170.0])
+def test_a_network_that_is_sure_of_a_text_outside_the_lexicon(sure, backend):
+    scores = np.zeros((4, 4))
+    scores[[0, 1, 2, 3], [3, 1, 3, 3]] = sure
+    lexicon = Lexicon.from_words(["ba"], ABC)
+    [found] = LexiconSearch(lexicon, backend=backend).decode(logits=scores)
+    assert found.text == "ba"
+    assert found.log_prob == pytest.approx(log_probability(logits=scores, text="ba", alphabet=ABC))
+    assert 0 < found.confidence <= 1
+
+
 def test_a_handful_of_candidates():
     lexicon = Lexicon.from_words(["ba", "ab", "c"], ABC)
     found = LexiconSearch(lexicon, n_best=3).decode(probs=[[0.1, 0.6, 0.2, 0.1], [0.1, 0.2, 0.6, 0.1]])
@@ -231,7 +242,7 @@ def test_lexicons_travel():
 
 def test_bad_options():
     lexicon = Lexicon.from_words(["a"], ABC)
-    with pytest.raises(ValueError, match="n_best must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match=r"n_best must be 1 to .*, got 0"):
         LexiconSearch(lexicon, n_best=0)
     with pytest.raises(ValueError, match="certainty must be 0 or more and below 1, got 1"):
         LexiconSearch(lexicon, certainty=1)

@@ -6,7 +6,7 @@ from math import exp, inf, log
 
 import numpy as np
 import pytest
-from brute_force import text_probabilities
+from brute_force import all_paths, collapse, text_probabilities
 from conftest import as_array, logs, matrices, peaky, width
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +35,20 @@ def test_prefix_search_finds_the_most_probable_texts(case, n_best):
         assert exp(rest) <= best[-1] * (1 + 1e-9)
 
 
+@given(matrices(max_frames=5, max_classes=4))
+def test_ways_on_are_the_paths_that_show_another_label(case):
+    rows, blank = case
+    n_classes = width(rows, blank)
+    twins = [backends.load(b, "prefix_search").ways_on(as_array(rows, n_classes), blank) for b in BACKENDS]
+    assert twins[0] == twins[1]
+    for t, found in enumerate(twins[0]):
+        for label in range(n_classes):
+            paths = all_paths(rows[t + 1 :], n_classes) if label != blank else ()
+            expected = sum(p for path, p in paths if len(collapse((label, *path), blank)) > 1)
+            if all(abs(sum(row) - 1) < 1e-12 for row in rows[t + 1 :]):
+                assert found[label] == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize(("n_frames", "n_classes", "n_best"), [(30, 80, 1), (25, 20, 5), (40, 6, 3), (1, 300, 4)])
 def test_prefix_search_of_real_size(n_frames, n_classes, n_best):
     rng = np.random.default_rng(n_classes)
@@ -42,6 +56,15 @@ def test_prefix_search_of_real_size(n_frames, n_classes, n_best):
     for limit in (1, 7, 200):
         a, b = (backends.load(x, "prefix_search").prefix_search(probs, 2, n_best, limit) for x in BACKENDS)
         assert a == b
+
+
+def test_a_possible_text_below_the_precision_of_its_prefix(backend):
+    rows = np.full((4, 4), 1e-20)
+    rows[[0, 1, 2, 3], [3, 1, 3, 3]] = 1.0
+    found = PrefixSearch(Alphabet("abc"), n_best=400, backend=backend).decode(probs=rows)
+    texts = {labels: p for labels, p in text_probabilities(rows, 3, 4).items() if p > 0}
+    assert [exp(one.score) for one in found] == pytest.approx(sorted(texts.values(), reverse=True))
+    assert {one.labels for one in found} == set(texts)
 
 
 def test_prefix_search_of_a_tie():

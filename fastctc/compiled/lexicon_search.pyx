@@ -6,6 +6,9 @@ from libc.stdlib cimport free, malloc, realloc
 
 from fastctc.compiled.interrupts cimport look
 
+cdef extern from "ways_on.h" nogil:
+    void find_ways_on(const double *y, size_t n_frames, size_t n_classes, size_t blank, double *result)
+
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # numbers computed between two looks for Ctrl-C
 
 # An entry of the queue: a node, and where the vectors of its prefix lie.
@@ -25,6 +28,7 @@ cdef struct Search:
     Py_ssize_t n_words
     int blank
     double *y               # normalised rows
+    double *on              # of each frame and label, the ways on from there
     double *later           # the most that a path can keep in the frames after each
     double *vectors         # slots of 2 n_frames numbers: the paths that end in a blank, and in the last label
     Py_ssize_t n_slots      # in use or free
@@ -147,12 +151,13 @@ cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -
     cdef Py_ssize_t n = s.n_frames, t
     cdef int last = tree.node_labels[entry.node] if entry.node >= 0 else -1, child = entry.node + 1
     cdef int end = tree.ends[entry.node] if entry.node >= 0 else tree.n_nodes, label, slot
-    cdef double first, prefix, single, whole, score, mass, p, q, in_label, in_blank, skip
+    cdef double first, below, single, whole, score, mass, p, q, in_label, in_blank, skip
     cdef const double *blanks
     cdef const double *labels
     cdef double *new_blanks
     cdef double *new_labels
     cdef const double *row
+    cdef const double *on
     while child < end:
         label = tree.node_labels[child]
         # Nodes are checked where they are met: there may be millions of others.
@@ -170,17 +175,20 @@ cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -
         new_blanks = s.vectors + slot * 2 * n
         new_labels = new_blanks + n
         skip = 0.0 if label == last else 1.0
-        in_label = prefix = s.y[label] if entry.node < 0 else 0.0
-        single = prefix * s.later[0]
+        in_label = s.y[label] if entry.node < 0 else 0.0
+        below = in_label * s.on[label]
+        single = in_label * s.later[0]
         in_blank = 0.0
         new_labels[0] = in_label
         new_blanks[0] = 0.0
         row = s.y
+        on = s.on + label
         for t in range(1, n):
             row += s.width
+            on += s.width
             p = row[label]
             first = p * (blanks[t - 1] + skip * labels[t - 1])
-            prefix += first
+            below += first * on[0]
             single += first * s.later[t]
             q = in_label
             in_label = first + p * q
@@ -193,7 +201,7 @@ cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -
             s.explored += score
             if score > 0.0 and score >= worst(s):
                 keep(s, score, tree.words[child])
-        mass = max(0.0, prefix - whole) * tree.bounds[child]
+        mass = below * tree.bounds[child]
         single = min(mass, single * tree.bounds[child])
         if child + 1 < tree.ends[child] and mass > 0.0 and (single >= worst(s) or s.certainty > 0.0):
             s.waiting += mass
@@ -295,7 +303,7 @@ def lexicon_search(
     tree.bounds = &bounds[0]
     tree.priors = &priors[0]
     tree.n_nodes = <int> n_nodes
-    s.y = <double *> malloc(n_frames * (width + 1) * sizeof(double))
+    s.y = <double *> malloc(n_frames * (2 * width + 1) * sizeof(double))
     s.vectors = <double *> malloc(s.room * 2 * n_frames * sizeof(double))
     s.free_slots = <int *> malloc(s.room * sizeof(int))
     s.queue = <Entry *> malloc(s.queue_room * sizeof(Entry))
@@ -303,7 +311,8 @@ def lexicon_search(
     try:
         if s.y is NULL or s.vectors is NULL or s.free_slots is NULL or s.queue is NULL or s.found is NULL:
             raise MemoryError()
-        s.later = s.y + n_frames * width
+        s.on = s.y + n_frames * width
+        s.later = s.on + n_frames * width
         with nogil:
             for t in range(n_frames):
                 total = 0.0
@@ -312,6 +321,7 @@ def lexicon_search(
                 scale += log(total)
                 for c in range(width):
                     s.y[t * width + c] = probs[t, c] / total
+            find_ways_on(s.y, n_frames, width, blank, s.on)
             search(&s, &tree)
         return (
             [(s.found[t].word, log(s.found[t].score) + scale) for t in range(s.n_found)],

@@ -11,10 +11,13 @@ from fastctc.compiled.interrupts cimport look
 cdef extern from "processor.h":
     const char *choose_registers() except NULL
 
+cdef extern from "ways_on.h" nogil:
+    void find_ways_on(const double *y, size_t n_frames, size_t n_classes, size_t blank, double *result)
+
 cdef extern from "prefixes.h" nogil:
     void extend_all(
-        const double *row, size_t n_classes, double blank, double before, double *in_label, double *in_blank,
-        double *arrived
+        const double *row, const double *on, size_t n_classes, double blank, double before, double *in_label,
+        double *in_blank, double *below
     )
 
 REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
@@ -38,6 +41,7 @@ cdef struct Search:
     Py_ssize_t width
     int blank
     double *y               # normalised rows
+    double *on              # of each frame and label, the ways on from there
     Node *nodes
     double *vectors         # of each node 2 n_frames numbers: the paths that end in a blank, and in the last label
     Py_ssize_t n_nodes
@@ -51,7 +55,7 @@ cdef struct Search:
     Py_ssize_t n_best
     double *in_label        # of each extension
     double *in_blank
-    double *arrived
+    double *below
     int *one                # two label sequences, to be compared
     int *other
 
@@ -210,35 +214,39 @@ cdef int extend(Search *s, int node) except -1 nogil:
     cdef const double *blanks = s.vectors + node * 2 * n
     cdef const double *labels = blanks + n
     cdef const double *row = s.y
-    cdef double whole, bound, first, was, in_label, in_blank, arrived
+    cdef const double *on = s.on
+    cdef double whole, first, was, in_label, in_blank, below
     cdef int last = s.nodes[node].label
     for c in range(s.width):
-        s.in_label[c] = s.arrived[c] = row[c] if node == 0 else 0.0
+        s.in_label[c] = row[c] if node == 0 else 0.0
+        s.below[c] = row[c] * on[c] if node == 0 else 0.0
         s.in_blank[c] = 0.0
     for t in range(1, n):
         row += s.width
-        extend_all(row, s.width, row[s.blank], blanks[t - 1] + labels[t - 1], s.in_label, s.in_blank, s.arrived)
+        on += s.width
+        extend_all(row, on, s.width, row[s.blank], blanks[t - 1] + labels[t - 1], s.in_label, s.in_blank, s.below)
     if last >= 0:  # after its own repetition a label needs a blank, or else the two are one
         row = s.y
-        in_label = arrived = in_blank = 0.0
+        on = s.on
+        in_label = below = in_blank = 0.0
         for t in range(1, n):
             row += s.width
+            on += s.width
             first = row[last] * blanks[t - 1]
             was = in_label
             in_blank = row[s.blank] * (in_blank + was)
             in_label = first + row[last] * was
-            arrived += first
+            below += first * on[last]
         s.in_label[last] = in_label
         s.in_blank[last] = in_blank
-        s.arrived[last] = arrived
+        s.below[last] = below
     for c in range(s.width):
         if c == s.blank:
             continue
         whole = s.in_label[c] + s.in_blank[c]
         keep(s, whole, node, <int> c)
-        bound = s.arrived[c] - whole
-        if bound > 0.0 and bound >= worst(s):
-            push(s, bound, node, <int> c)
+        if s.below[c] > 0.0 and s.below[c] >= worst(s):
+            push(s, s.below[c], node, <int> c)
     return 0
 
 
@@ -262,6 +270,21 @@ cdef int search(Search *s, Py_ssize_t max_prefixes) except -1 nogil:
     return 0
 
 
+def ways_on(const double[:, ::1] y, int blank) -> list:
+    cdef Py_ssize_t n_frames = y.shape[0], width = y.shape[1], t, c
+    cdef double *on = <double *> malloc((n_frames * width + 1) * sizeof(double))
+    if on is NULL:
+        raise MemoryError()
+    try:
+        if not 0 <= blank < width:
+            raise ValueError(f"blank must be a class, 0 to {width - 1}, got {blank}")
+        if n_frames:
+            find_ways_on(&y[0, 0], n_frames, width, blank, on)
+        return [[on[t * width + c] for c in range(width)] for t in range(n_frames)]
+    finally:
+        free(on)
+
+
 def prefix_search(
     const double[:, ::1] probs, int blank, Py_ssize_t n_best, Py_ssize_t max_prefixes
 ) -> tuple:
@@ -283,7 +306,7 @@ def prefix_search(
     s.room = 64
     s.queue_room = 256
     s.n_best = n_best
-    s.y = <double *> malloc((n_frames * width + 1) * sizeof(double))
+    s.y = <double *> malloc((2 * n_frames * width + 1) * sizeof(double))
     s.nodes = <Node *> malloc(s.room * sizeof(Node))
     s.vectors = <double *> malloc(s.room * 2 * (n_frames + 1) * sizeof(double))
     s.queue = <Entry *> malloc(s.queue_room * sizeof(Entry))
@@ -296,8 +319,9 @@ def prefix_search(
             or s.in_label is NULL or s.one is NULL
         ):
             raise MemoryError()
+        s.on = s.y + n_frames * width
         s.in_blank = s.in_label + width
-        s.arrived = s.in_blank + width
+        s.below = s.in_blank + width
         s.other = s.one + n_frames + 2
         with nogil:
             for t in range(n_frames):
@@ -307,6 +331,7 @@ def prefix_search(
                 scale += log(total)
                 for c in range(width):
                     s.y[t * width + c] = probs[t, c] / total
+            find_ways_on(s.y, n_frames, width, blank, s.on)
             search(&s, max_prefixes)
         for t in range(s.n_found):
             c = write(&s, &s.found[t], s.one)

@@ -7,10 +7,10 @@
 
 #include <stddef.h>
 
-#define ARGUMENTS row, n_classes, blank, before, in_label, in_blank, arrived
-#define PARAMETERS                                                                                                        \
-    const double *row, size_t n_classes, double blank, double before, double *restrict in_label, double *restrict in_blank, \
-        double *restrict arrived
+#define ARGUMENTS row, on, n_classes, blank, before, in_label, in_blank, below
+#define PARAMETERS                                                                                              \
+    const double *row, const double *on, size_t n_classes, double blank, double before, double *restrict in_label, \
+        double *restrict in_blank, double *restrict below
 
 INLINE void extended(PARAMETERS) {
     for (size_t c = 0; c < n_classes; c++) {
@@ -18,7 +18,7 @@ INLINE void extended(PARAMETERS) {
         double was = in_label[c];
         in_blank[c] = blank * (in_blank[c] + was);
         in_label[c] = first + row[c] * was;
-        arrived[c] += first;
+        below[c] += first * on[c];
     }
 }
 
@@ -27,8 +27,8 @@ AVX2 static void extended_avx2(PARAMETERS) { extended(ARGUMENTS); }
 AVX512 static void extended_avx512(PARAMETERS) { extended(ARGUMENTS); }
 #endif
 
-/* row: the frame; before: probability of the prefix's paths up to the frame before. Of each extension: the probability of
-   its paths that end in its last label, in a blank, and the sum of those that just arrived at its last label. */
+/* row: the frame; on: its ways on; before: probability of the prefix's paths up to the frame before. Of each extension:
+   the probability of its paths that end in its last label, in a blank, and of those that go on to another label. */
 static void extend_all(PARAMETERS) {
 #ifdef DISPATCH
     if (registers == WITH_AVX512) { extended_avx512(ARGUMENTS); return; }

@@ -13,6 +13,8 @@ from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
 
+MOST = 1 << 40  # words, and nodes
+
 
 @dataclass(frozen=True)
 class LexiconSearch(Decoder):
@@ -78,12 +80,12 @@ class LexiconSearch(Decoder):
     backend: str = "compiled"
 
     def __post_init__(self) -> None:
-        if self.n_best < 1:
-            raise ValueError(f"n_best must be 1 or more, got {self.n_best}")
+        if not 1 <= self.n_best <= MOST:
+            raise ValueError(f"n_best must be 1 to {MOST}, got {self.n_best}")
         if not 0 <= self.certainty < 1:
             raise ValueError(f"certainty must be 0 or more and below 1, got {self.certainty}")
-        if self.patience < 0:
-            raise ValueError(f"patience must be 0 or more, got {self.patience}")
+        if not 0 <= self.patience <= MOST:
+            raise ValueError(f"patience must be 0 to {MOST}, got {self.patience}")
         if self.tolerance is not None and self.tolerance < 0:
             raise ValueError(f"tolerance must be 0 or more, got {self.tolerance}")
 

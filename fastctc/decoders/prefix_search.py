@@ -13,6 +13,7 @@ from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
 
 MEMORY = 1 << 30  # bytes that the prefixes may take, if nothing else is said
+MOST = 1 << 24  # texts
 
 Text = tuple[tuple[int, ...], float]  # labels, log probability
 
@@ -69,10 +70,10 @@ class PrefixSearch(Decoder):
     def __post_init__(self) -> None:
         if self.split is not None and not 0.5 <= self.split < 1:
             raise ValueError(f"split must be a probability, 0.5 or more and below 1, got {self.split}")
-        if self.n_best < 1:
-            raise ValueError(f"n_best must be 1 or more, got {self.n_best}")
-        if self.max_prefixes is not None and self.max_prefixes < 1:
-            raise ValueError(f"max_prefixes must be 1 or more, got {self.max_prefixes}")
+        if not 1 <= self.n_best <= MOST:
+            raise ValueError(f"n_best must be 1 to {MOST}, got {self.n_best}")
+        if self.max_prefixes is not None and not 1 <= self.max_prefixes < 1 << 31:
+            raise ValueError(f"max_prefixes must be 1 to {(1 << 31) - 1}, got {self.max_prefixes}")
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         return [self._decode_one(frames) for frames in as_doubles(batch, workspace)]

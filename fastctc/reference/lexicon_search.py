@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from math import inf, log
 
+from fastctc.reference.prefix_search import ways_on
+
 Vector = list[float]
 # Bound (negated), what all words below may hold, node, probabilities of its paths.
 Entry = tuple[float, float, int, Vector, Vector]
@@ -31,8 +33,8 @@ def lexicon_search(
 
     What is below a node is bounded in two ways. No single word has more than the paths that begin with the node's
     prefix, if in every later frame they meet a blank and the two most probable labels, since a text offers no more than
-    these: its own label again, a blank, the next label. And all words together have no more than the prefix has, less
-    its share as a whole text. Both times the greatest prior below.
+    these: its own label again, a blank, the next label. And all words together have no more than the texts that go on
+    from the prefix. Both times the greatest prior below.
 
     The node with the greatest bound for a single word comes next, until no such bound reaches the worst of the words to
     be returned. Then the one that holds most in all, until the words looked at hold at least the share ``certainty`` of
@@ -55,6 +57,7 @@ def lexicon_search(
     for t in range(n_frames - 1, 0, -1):
         labels_only = sorted((p for label, p in enumerate(y[t]) if label != blank), reverse=True)
         later[t - 1] = later[t] * min(1.0, y[t][blank] + sum(labels_only[:2]))
+    on = ways_on(y, blank)
     queue: list[Entry] = []
 
     def worst() -> float:
@@ -88,7 +91,7 @@ def lexicon_search(
                     found.append((-score, int(words[child])))
                     found.sort()
                     del found[n_best:]
-            mass = max(0.0, sum(first) - whole) * bounds[child]
+            mass = sum(p * row[label] for p, row in zip(first, on, strict=True)) * bounds[child]
             single = min(mass, sum(p * q for p, q in zip(first, later, strict=True)) * bounds[child])
             if below < ends[child] and mass > 0.0:
                 if single >= worst() or certainty > 0.0:

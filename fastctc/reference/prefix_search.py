@@ -11,6 +11,35 @@ Labels = tuple[int, ...]
 Vector = list[float]
 
 
+def ways_on(y: Sequence[Sequence[float]], blank: int) -> list[Vector]:
+    """Of each frame and label: the probability that a path which shows the label there goes on to another one.
+
+    So the texts that go on from a prefix have, all together, the probability of each path's arrival at the prefix times
+    its ways on. It is a sum of what may follow, frame by frame, and no difference between a prefix and its whole text:
+    that one vanishes where the network is sure that nothing follows.
+    """
+    if not len(y):
+        return []
+    after_blank, after_label = 0.0, [0.0] * len(y[0])
+    result = [after_label]
+    for row in reversed(y[1:]):
+        labels = [p if label != blank else 0.0 for label, p in enumerate(row)]
+        top = labels.index(max(labels))
+        rest = 0.0
+        for label, p in enumerate(labels):
+            if label != top:
+                rest += p
+        everything = rest + labels[top]
+        # What is subtracted here is never more than half.
+        others = [rest if label == top else everything - p for label, p in enumerate(labels)]
+        stops = row[blank] * after_blank
+        after_label = [other + (p * on + stops) for other, p, on in zip(others, labels, after_label, strict=True)]
+        after_label[blank] = 0.0
+        after_blank = everything + stops
+        result.append(after_label)
+    return result[::-1]
+
+
 def prefix_search(
     probs: Sequence[Sequence[float]], blank: int, n_best: int, max_prefixes: int
 ) -> tuple[list[tuple[Labels, float]], float]:
@@ -42,6 +71,7 @@ def prefix_search(
         product *= row[blank]
         in_blank.append(product)
     keep(product, ())
+    on = ways_on(y, blank)
     queue: list[tuple[float, int, Labels, Vector, Vector]] = []
     count = 0
     if y:
@@ -63,10 +93,9 @@ def prefix_search(
             whole = new_labels[-1] + new_blanks[-1]
             longer = (*prefix, label)
             keep(whole, longer)
-            total = 0.0
-            for p in first:
-                total += p
-            bound = total - whole  # what is left to the texts that go on from here
+            bound = 0.0  # what is left to the texts that go on from here
+            for t, p in enumerate(first):
+                bound += p * on[t][label]
             if bound > 0.0 and bound >= worst():
                 count += 1
                 heappush(queue, (-bound, count, longer, new_blanks, new_labels))
