@@ -57,6 +57,7 @@ class Doubles(NamedTuple):
 
     probs: NDArray[np.float64]
     log_probs: Floats | None  # if it came so
+    behind: tuple[int, ...] = ()  # the label that the first row stands for, if it belongs to what came before
 
 
 class Workspace:

@@ -51,18 +51,28 @@ Spans = list[tuple[int, int]]
 def hypotheses(
     alphabet: Alphabet, findings: list[Finding], backend: str, places: list[Spans] | None = None
 ) -> list[Hypothesis]:
-    """Everything that the frames tell about the labels found; the words are where the alphabet or ``places`` say."""
+    """Everything that the frames tell about the labels found; the words are where the alphabet or ``places`` say.
+
+    Frames behind a label are those of a stream: that label and its row are not part of what was found.
+    """
     if places is None:
         places = [alphabet.words(labels) for _, labels, _ in findings]
     notes = backends.load(backend, "loss").annotate(
         [
-            (f.probs, None if f.log_probs is None else f.log_probs.astype(np.float64, copy=False), labels, spans)
+            (
+                f.probs,
+                None if f.log_probs is None else f.log_probs.astype(np.float64, copy=False),
+                f.behind + labels,
+                [(start + 1, stop + 1) for start, stop in spans] if f.behind else spans,
+            )
             for (f, labels, _), spans in zip(findings, places, strict=True)
         ],
         alphabet.blank,
     )
     result = []
-    for (_, labels, score), spans, (log_prob, first, last, probabilities) in zip(findings, places, notes, strict=True):
+    for (f, labels, score), spans, (log_prob, first, last, probabilities) in zip(findings, places, notes, strict=True):
+        if f.behind:
+            first, last = tuple([t - 1 for t in first[1:]]), tuple([t - 1 for t in last[1:]])
         # A text that is impossible (a decoder may have completed it) stands in no frames.
         words = segments(alphabet, labels, spans, first, last, probabilities) if len(first) == len(labels) else ()
         result.append(

@@ -349,3 +349,60 @@ def test_the_real_line_with_a_model(real, shared):
     for frame in log_probs:
         stream.push(frame[None])
     assert stream.finish() == weighed.decode(log_probs)
+
+
+def test_beams_are_for_one_thread_at_a_time():
+    from threading import Thread
+
+    from fastctc.compiled.beam_search import Beams
+
+    beams, probs = Beams(28, 27), np.exp(peaky(np.random.default_rng(0), 4000, 28) / 8)
+    worker = Thread(target=beams.extend, args=(probs / probs.sum(axis=1, keepdims=True), 400))
+    refused = 0
+    worker.start()
+    while worker.is_alive():
+        try:
+            beams.best(1)
+        except RuntimeError as error:
+            assert "one thread at a time" in str(error)  # noqa: PT017
+            refused += 1
+    worker.join()
+    assert refused
+    assert beams.best(1)[0][0]
+
+
+def test_what_is_refused_leaves_beams_as_they_were():
+    from fastctc.compiled.beam_search import Beams
+
+    beams = Beams(3, 2)
+    beams.extend(np.array([[0.6, 0.3, 0.1]]), 3)
+    expected = beams.best(3)
+    for beam_width in (0, -1, 1 << 30):
+        with pytest.raises(ValueError, match="beam_width must be"):
+            beams.extend(np.ones((2, 3)), beam_width)
+    with pytest.raises(TypeError):
+        beams.best(None)
+    with pytest.raises(ValueError, match="n_labels must be"):
+        beams.commit(7)
+    assert beams.best(3) == expected
+    beams.extend(np.array([[0.0, 0.0, 1.0]]), 3)
+
+
+def test_ctrl_c_in_a_stream_breaks_it_for_good():
+    """A frame may be half done then: whoever goes on is told so."""
+    script = """if True:
+        import numpy as np, os, signal, threading
+        from fastctc.compiled.beam_search import Beams
+        beams = Beams(28, 27)
+        probs = np.random.default_rng(0).random((100_000, 28))
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            beams.extend(probs, 1000)
+        except KeyboardInterrupt:
+            try:
+                beams.best(1)
+            except RuntimeError as error:
+                print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "beams must not be used any more after an error\n"

@@ -9,6 +9,7 @@ it after any history takes the place of the class's probability in these bounds.
 total times a weight, and the greatest weight that it may have after one more label stands in the bounds.
 """
 
+cimport cython
 from libc.math cimport INFINITY, NAN, exp, frexp, ldexp, log
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free, malloc, realloc
@@ -23,9 +24,9 @@ cdef Py_ssize_t ROWS = 3  # of that table, that a beam may need in a frame
 cdef Py_ssize_t ROOM = 1 << 20  # numbers that the table of the model's answers may hold
 
 # A prefix. Below node 0, which stands for none, are the roots: node 1, where the texts begin, and the others that are
-# left of branches which can no longer win (see ``commit``); the labels of roots are their numbers. jump is an
-# ancestor, chosen such that any ancestor is reached in O(log depth) steps (E. W. Myers: An applicative random-access
-# stack, 1983).
+# left of branches which can no longer win (see ``commit``); the labels of roots are numbers in the order of the texts
+# before them, so that all nodes stand in the order of their whole texts. jump is an ancestor, chosen such that any
+# ancestor is reached in O(log depth) steps (E. W. Myers: An applicative random-access stack, 1983).
 cdef struct Node:
     int parent
     int label
@@ -240,6 +241,15 @@ cdef inline void put(Search *s, Py_ssize_t place, double score, Py_ssize_t i, in
     candidate.label = label
 
 
+cdef inline int notice(Search *s, Py_ssize_t work) except -1 nogil:
+    """Count what has been done, and look for Ctrl-C now and then."""
+    s.worked += work
+    if s.worked > SIGNAL_WORK:
+        s.worked = 0
+        look()
+    return 0
+
+
 cdef int step(Search *s, const double *row) except -1 nogil:
     """Take in one frame."""
     cdef Py_ssize_t n = s.n_beams, n_extensions = 0, n_classes = 0, limit = 2 * s.room, i, j, k, c
@@ -394,11 +404,7 @@ cdef int step(Search *s, const double *row) except -1 nogil:
             s.beams[i].blank *= top
             s.beams[i].nonblank *= top
             s.beams[i].total *= top
-    s.worked += n + n_extensions
-    if s.worked > SIGNAL_WORK:
-        s.worked = 0
-        look()
-    return 0
+    return notice(s, n + n_extensions)
 
 
 cdef void start(Search *s) noexcept nogil:
@@ -482,7 +488,8 @@ cdef tuple labels_of(const Search *s, int node):
 cdef class Beams:
     cdef Search search
     cdef object arrays      # what the model's pointers point to
-    cdef bint busy
+    cdef bint busy          # a thread is at it
+    cdef bint broken        # an error, or Ctrl-C, has left a frame half done
 
     def __cinit__(self, Py_ssize_t n_classes, int blank, model=None, words=None):
         cdef Search *s = &self.search
@@ -616,10 +623,9 @@ cdef class Beams:
         """See to it that so many beams fit."""
         cdef Search *s = &self.search
         cdef Py_ssize_t room = s.room
-        if not 1 <= beam_width <= 1 << 24:
-            raise ValueError(f"beam_width must be 1 to {1 << 24}, got {beam_width}")
-        s.beam_width = beam_width
+        check_beam_width(beam_width)
         if beam_width <= room and room:
+            s.beam_width = beam_width
             return 0
         s.beams = <Beam *> resized(s.beams, beam_width * sizeof(Beam))
         s.next_beams = <Beam *> resized(s.next_beams, beam_width * sizeof(Beam))
@@ -632,7 +638,7 @@ cdef class Beams:
         s.first_child = <int *> resized(s.first_child, beam_width * sizeof(int))
         s.next_child = <int *> resized(s.next_child, beam_width * sizeof(int))
         s.cuts = <int *> resized(s.cuts, beam_width * sizeof(int))
-        s.room = beam_width
+        s.room = s.beam_width = beam_width
         return 0
 
     def __dealloc__(self):
@@ -659,52 +665,96 @@ cdef class Beams:
         free(s.slots)
 
     cdef int enter(self) except -1:
-        if self.busy:
-            raise RuntimeError("beams must be used by one thread at a time, and no more after an error")
-        self.busy = True
+        """Keep all other threads out, until ``leave``."""
+        with cython.critical_section(self):  # where there is no GIL
+            if self.busy:
+                raise RuntimeError("beams must be used by one thread at a time")
+            if self.broken:
+                raise RuntimeError("beams must not be used any more after an error")
+            self.busy = True
         return 0
+
+    cdef void leave(self) noexcept:
+        with cython.critical_section(self):
+            self.busy = False
 
     def extend(self, const double[:, ::1] probs, Py_ssize_t beam_width):
         if probs.shape[1] != self.search.width:
             raise ValueError(f"probs must have {self.search.width} classes, got {probs.shape[1]}")
+        check_beam_width(beam_width)
         self.enter()
-        self.reserve(beam_width)
-        if probs.shape[0]:
-            with nogil:
-                extend(&self.search, &probs[0, 0], probs.shape[0])
-        self.busy = False
+        try:
+            self.reserve(beam_width)
+            if probs.shape[0]:
+                self.broken = True
+                with nogil:
+                    extend(&self.search, &probs[0, 0], probs.shape[0])
+                self.broken = False
+        finally:
+            self.leave()
 
     def best(self, Py_ssize_t n_best) -> list:
         cdef Search *s = &self.search
         cdef list result = []
+        cdef Py_ssize_t i, n
+        self.enter()
+        try:
+            with nogil:
+                n = ranking(s, s.first_child)
+            for i in range(min(n_best, n)):
+                result.append((labels_of(s, s.beams[s.first_child[i]].node), score_of(s, s.first_child[i])))
+        finally:
+            self.leave()
+        return result
+
+    def prefixes(self) -> list:
+        cdef Search *s = &self.search
+        cdef list result = []
+        cdef const Beam *beam
         cdef Py_ssize_t i
         self.enter()
-        for i in range(min(n_best, ranking(s, s.first_child))):
-            result.append((labels_of(s, s.beams[s.first_child[i]].node), score_of(s, s.first_child[i])))
-        self.busy = False
+        try:
+            for i in range(s.n_beams):
+                beam = &s.beams[i]
+                if ancestor(s.nodes, beam.node, 0) == 1:
+                    result.append((labels_of(s, beam.node), beam.blank > 0.0, beam.nonblank > 0.0))
+        finally:
+            self.leave()
         return result
 
     def stable(self, Py_ssize_t limit) -> tuple:
+        cdef int node
         self.enter()
-        result = labels_of(&self.search, stable_prefix(&self.search, limit))
-        self.busy = False
-        return result
+        try:
+            with nogil:
+                node = stable_prefix(&self.search, limit)
+            return labels_of(&self.search, node)
+        finally:
+            self.leave()
 
     def commit(self, Py_ssize_t n_labels):
         cdef Search *s = &self.search
-        cdef Py_ssize_t longest
+        cdef bint can = True
         self.enter()
-        longest = s.nodes[s.beams[0].node].depth if s.n_beams else 0
-        if not 0 <= n_labels <= longest or (
-            n_labels and not find_cuts(s, ancestor(s.nodes, s.beams[0].node, <int> n_labels))
-        ):
-            self.busy = False
+        try:
+            with nogil:
+                can = 0 <= n_labels <= (s.nodes[s.beams[0].node].depth if s.n_beams else 0)
+                if can and n_labels:
+                    can = find_cuts(s, ancestor(s.nodes, s.beams[0].node, <int> n_labels))
+                if can and s.n_beams:
+                    if n_labels == 0:
+                        keep_roots(s)
+                    make_room(s)
+        finally:
+            self.leave()
+        if not can:
             raise ValueError(f"n_labels must be a number of labels that can no longer change, got {n_labels}")
-        if s.n_beams:
-            if n_labels == 0:
-                keep_roots(s)
-            make_room(s)
-        self.busy = False
+
+
+cdef int check_beam_width(Py_ssize_t beam_width) except -1:
+    if not 1 <= beam_width <= 1 << 24:
+        raise ValueError(f"beam_width must be 1 to {1 << 24}, got {beam_width}")
+    return 0
 
 
 cdef void *resized(void *memory, size_t size) except NULL:

@@ -55,7 +55,7 @@ cdef int make_room(Search *s) except -1 nogil:
     cdef Node *nodes
     cdef Note *notes = NULL
     cdef int *places
-    cdef int node, roots = 1
+    cdef int node, roots = 1, root
     places = <int *> malloc(s.n_nodes * sizeof(int))
     nodes = <Node *> malloc(capacity * sizeof(Node))
     if s.has_notes:
@@ -70,16 +70,24 @@ cdef int make_room(Search *s) except -1 nogil:
         places[i] = -1
     nodes[0] = old[0]
     nodes[0].child = -1
-    # The best beam is below the main root, which comes first.
+    # The best beam is below the main root, which comes first. No root is above another, so that they stand in the order
+    # of any beams below them.
     for i in range(s.n_beams):
         node = s.cuts[i]
         if places[node] < 0:
             places[node] = roots
-            attach(nodes, roots, 0, roots)
-            if s.has_notes:
-                notes[roots] = old_notes[node]
+            s.stays[roots - 1].score = 0.0  # scratch between two frames
+            s.stays[roots - 1].beam = <int> i
+            s.stays[roots - 1].label = -1
             roots += 1
     live = roots
+    sort(s, s.stays, roots - 1)
+    for i in range(roots - 1):
+        node = s.cuts[s.stays[i].beam]
+        root = places[node]
+        attach(nodes, root, 0, <int> i + 1)
+        if s.has_notes:
+            notes[root] = old_notes[node]
     for i in range(s.n_beams):
         node = s.beams[i].node
         while places[node] < 0:

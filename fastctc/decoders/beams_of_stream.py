@@ -3,6 +3,7 @@
 import sys
 from typing import Any, Protocol
 
+from fastctc.alphabet import Alphabet
 from fastctc.decoders.running_words import History
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis
@@ -14,6 +15,9 @@ WIDEST = 1 << 24  # beams
 
 class BeamDecoder(Protocol):
     """What the beams ask of their decoder."""
+
+    @property
+    def alphabet(self) -> Alphabet: ...
 
     @property
     def beam_width(self) -> int: ...
@@ -32,8 +36,9 @@ class BeamDecoder(Protocol):
 class BeamsOfStream:
     """What a stream asks of the beams."""
 
-    def __init__(self, decoder: BeamDecoder, beams: Any) -> None:
+    def __init__(self, decoder: BeamDecoder, beams: Any, keeps_words: bool = False) -> None:
         self._decoder, self._beams = decoder, beams
+        self._keeps_words = keeps_words  # whether the beginning of a word is needed until it ends
         self._history = decoder._start  # of what was committed
 
     def extend(self, frames: Frames) -> None:
@@ -42,6 +47,16 @@ class BeamsOfStream:
     def best(self) -> Labels:
         found = self._beams.best(1)
         return found[0][0] if found else ()
+
+    def prefixes(self) -> list[tuple[Labels, bool, bool]]:
+        found: list[tuple[Labels, bool, bool]] = self._beams.prefixes()
+        return found
+
+    def whole(self, labels: Labels) -> int:
+        n, is_word = len(labels), self._decoder.alphabet.is_word
+        while self._keeps_words and n and is_word[labels[n - 1]]:
+            n -= 1
+        return n
 
     def stable(self, limit: int | None = None) -> Labels:
         labels: Labels = self._beams.stable(sys.maxsize if limit is None else limit)

@@ -105,6 +105,14 @@ class _PathOfStream:
     def best(self) -> tuple[int, ...]:
         return tuple(self._labels)
 
+    def prefixes(self) -> list[tuple[tuple[int, ...], bool, bool]]:
+        best_path = backends.load(self._decoder.backend, "best_path").best_path
+        in_label = bool(best_path(self._row, self._decoder.alphabet.blank)[0])
+        return [(tuple(self._labels), not in_label, in_label)]
+
+    def whole(self, labels: tuple[int, ...]) -> int:
+        return len(labels)
+
     def stable(self, limit: int | None = None) -> tuple[int, ...]:
         return tuple(self._labels[:limit])
 

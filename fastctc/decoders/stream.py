@@ -21,6 +21,10 @@ class Search(Protocol):
 
     def best(self) -> Labels: ...
 
+    def prefixes(self) -> list[tuple[Labels, bool, bool]]: ...  # may they end in a blank, in their last label
+
+    def whole(self, labels: Labels) -> int: ...  # how many of some stable labels may be let go as for the decoder
+
     def stable(self, limit: int | None = None) -> Labels: ...
 
     def commit(self, n_labels: int) -> None: ...
@@ -36,6 +40,21 @@ class Stream:
     kept for it. So a stream that is committed from time to time takes as much memory after a day as after a minute.
 
     Between threads a stream is not to be shared.
+
+    Notes
+    -----
+    What holds after commits, exactly:
+
+    - The search goes on as if nothing had been committed: ``score``, and the text of the best hypothesis, are those of
+      ``decode``, equal scores included. Two things may differ: with ``rescore`` or ``n_best`` above 1 only texts that
+      begin with what was committed are left to choose from; and a word's ``completion`` "best" or "forced" is the most
+      probable one given the frames that are left (the beginning of a word is never let go before its end).
+    - A commit lets go of the frames up to ``first_frame``, the last of which is the last frame of the last label
+      committed, on the best path of the best text then. From there on that is taken for granted: ``log_prob``,
+      ``timesteps``, ``words`` and ``confidence`` are those of the rest of the text over the rest of the frames, behind
+      that label. So the ``log_prob`` of all parts add up to that of the paths that pass through these labels in these
+      frames, a lower bound of what ``decode`` gives for the whole. Every text that the search has reached remains
+      possible; what ``completion`` adds to it need not be.
 
     Examples
     --------
@@ -54,6 +73,7 @@ class Stream:
         self._kept: list[Floats] = []  # frames since the last commit, if the exact algorithms will need them
         self._is_log = True
         self._first = 0  # number of the first frame kept
+        self._before: Labels = ()  # the label that stands in the frame before it, if anything was committed
         self._gaps: list[tuple[int, int]] = []  # of long pauses: before which of the frames kept, how many are left out
         self._n_frames = 0
         self._finished = False
@@ -83,6 +103,11 @@ class Stream:
         return self._n_frames
 
     @property
+    def first_frame(self) -> int:
+        """Number of the first frame that has not been let go."""
+        return self._first if self._exact else self._n_frames
+
+    @property
     def best(self) -> str:
         """The best text so far, since the last commit."""
         return self._alphabet.decode(self._search.best())
@@ -104,10 +129,10 @@ class Stream:
         Hypothesis
             The text since the last commit; put together, these texts and the last one are what decoding all at once
             gives. ``log_prob``, ``words`` and ``confidence`` are those of its own frames, which end where the best
-            alignment puts its last label; frames are counted from the beginning of the stream. Where the decoder is
-            not exact they are left out as always. A label that may still go on in the next frame stays for later. Where
-            what came before a long pause may still change, the middle of the pause is let go alone: it is missing in
-            ``log_prob``.
+            alignment puts its last label, and of the paths that end in that label; frames are counted from the
+            beginning of the stream. Where the decoder is not exact they are left out as always. A label that may still
+            go on in the next frame stays for later, and so does what the rest of some text in the beam could not do
+            without. The middle of a long pause behind what is left is let go alone: it is missing in ``log_prob``.
         """
         self._refuse_finished()
         labels = self._search.stable()
@@ -117,13 +142,15 @@ class Stream:
         values = self._values()
         labels, end = self._boundary(labels, values)
         self._search.commit(len(labels))
-        self._kept = [values[end:].copy()]
-        doubles = self._doubles(values[:end])
+        if not labels:
+            self._leave_out_pause(values)
+            return Hypothesis("", 0.0, nan, (), (), (), 1.0)
+        doubles = _ending_in(labels[-1], self._doubles(values[:end]))
         [found] = hypotheses(self._alphabet, [(doubles, labels, nan)], self._backend)
         found = self._moved(found)
+        self._kept = [values[end:].copy()]
+        self._before = labels[-1:]
         self._first, self._gaps = self._number(end), [(place - end, n) for place, n in self._gaps if place > end]
-        if not end:
-            self._leave_out_pause(values)
         return found
 
     def finish(self) -> list[Hypothesis]:
@@ -152,37 +179,64 @@ class Stream:
         return self._kept[0]
 
     def _doubles(self, values: Floats) -> Doubles:
-        return as_doubles([Frames(values, self._is_log)], Workspace())[0]
+        """Frames that were kept, behind the label that stands before them."""
+        plain = as_doubles([Frames(values, self._is_log)], Workspace())[0]
+        return behind(self._before[0], plain) if self._before else plain
+
+    def _aligned(self, doubles: Doubles, labels: Labels) -> Labels:
+        """The last frame of each label on the best path, among the frames kept; nothing if there is no path."""
+        is_log = doubles.log_probs is not None
+        values = doubles.probs if doubles.log_probs is None else doubles.log_probs.astype(np.float64, copy=False)
+        align = backends.load(self._backend, "loss").forced_align
+        _, _, last = align(values, doubles.behind + labels, self._alphabet.blank, is_log)
+        n = len(doubles.behind)
+        return tuple([frame - n for frame in last[n:]])
 
     def _boundary(self, labels: Labels, values: Floats) -> tuple[Labels, int]:
         """How many of the stable labels can be let go, and the frame up to which they reach."""
-        best = self._search.best()
-        if not best:
-            return (), max(0, len(values) - SILENCE)
         if not labels:
             return (), 0
-        align = backends.load(self._backend, "loss").forced_align
-        values = values.astype(np.float64, copy=False)
-        _, first, last = align(values, best, self._alphabet.blank, self._is_log)
-        if len(first) < len(best):  # the frames let go were those of another text that was the best then
-            return (), 0
-        if len(best) == len(labels) and last[-1] + 1 == len(values):
-            labels = self._search.stable(len(labels) - 1)  # the last label may go on
-            if not labels:
-                return (), 0
-        return labels, last[len(labels) - 1] + 1
+        best, doubles = self._search.best(), self._doubles(values)
+        last = self._aligned(doubles, best)
+        n, step = len(labels) if len(last) == len(best) else 0, 1
+        while n > 0:
+            labels = self._search.stable(n)
+            n = self._search.whole(labels)
+            if n < len(labels):
+                continue
+            if n == 0:
+                break
+            end = last[n - 1] + 1
+            goes_on = n == len(best) and end == len(values)  # perhaps in the next frame
+            if not goes_on and self._can_do_without(labels, values[end:]):
+                return labels, end
+            n -= step
+            step *= 2
+        return (), 0
+
+    def _can_do_without(self, labels: Labels, values: Floats) -> bool:
+        """Whether all texts in the beam remain possible if only these frames are left, behind some labels."""
+        probs = as_doubles([Frames(values, self._is_log)], Workspace())[0].probs
+        before = labels[-1:] or self._before
+        n = len(labels)
+        rests = [(text[n:], ends) for text, *ends in self._search.prefixes() if text[:n] == labels]
+        if (probs > 0.0).all() and all(len(probs) > 2 * len(rest) for rest, *_ in rests):
+            return True
+        return all(_is_possible(probs, self._alphabet.blank, before, rest, *ends) for rest, ends in rests)
 
     def _leave_out_pause(self, values: Floats) -> None:
         """Let go of the middle of a pause after the best text, so that a pause of any length takes little memory."""
         best = self._search.best()
-        align = backends.load(self._backend, "loss").forced_align
-        _, _, last = align(values.astype(np.float64, copy=False), best, self._alphabet.blank, self._is_log)
+        last = self._aligned(self._doubles(values), best)
         if len(last) < len(best):
             return
         start, stop = (last[-1] + 1 if last else 0) + SILENCE, len(values) - SILENCE
         if stop - start < SILENCE:
             return
-        self._kept = [np.concatenate([values[:start], values[stop:]])]
+        rest = np.concatenate([values[:start], values[stop:]])
+        if not self._can_do_without((), rest):
+            return
+        self._kept = [rest]
         before = [(place, n) for place, n in self._gaps if place < start]
         within = sum(n for place, n in self._gaps if start <= place <= stop)
         after = [(place - (stop - start), n) for place, n in self._gaps if place > stop]
@@ -198,3 +252,44 @@ class Stream:
             timesteps=tuple([number(step) for step in found.timesteps]),
             words=tuple([word._replace(first=number(word.first), last=number(word.last)) for word in found.words]),
         )
+
+
+def behind(label: int, frames: Doubles) -> Doubles:
+    """Frames behind one that is a label for sure."""
+    row = np.zeros((1, frames.probs.shape[1]))
+    row[0, label] = 1.0
+    with np.errstate(divide="ignore"):
+        logs = None if frames.log_probs is None else np.concatenate([np.log(row), frames.log_probs])
+    return Doubles(np.concatenate([row, frames.probs]), logs, (label,))
+
+
+def _ending_in(label: int, frames: Doubles) -> Doubles:
+    """Frames of which only the paths count that end in a label."""
+    others = np.arange(frames.probs.shape[1]) != label
+    probs = frames.probs.copy()
+    probs[-1, others] = 0.0
+    logs = frames.log_probs
+    if logs is not None:
+        logs = logs.copy()
+        logs[-1, others] = -np.inf
+    return Doubles(probs, logs, frames.behind)
+
+
+def _is_possible(probs: Floats, blank: int, before: Labels, labels: Labels, in_blank: bool, in_label: bool) -> bool:
+    """Whether paths of some labels, behind another, may end in a blank, and in the last label, as far as is asked for.
+
+    The states of the alignment are bits of a number: the label before, a blank, the first label, a blank, and so on.
+    """
+    n = len(labels)
+    places = {blank: sum(2 << 2 * i for i in range(n + 1))}
+    for i, label in enumerate((*before, *labels), 1 - len(before)):
+        places[label] = places.get(label, 0) | 1 << 2 * i
+    previous = (*(before or (blank,)), *labels)  # of each label the one before it; between equal ones there is a blank
+    skips = sum(1 << 2 * i for i in range(n) if previous[i] != labels[i])
+    states = 1
+    for row in probs:
+        allowed = sum(mask for label, mask in places.items() if row[label] > 0.0)
+        states = (states | states << 1 | (states & skips) << 2) & allowed
+        if not states:
+            return False
+    return (not in_blank or bool(states >> 2 * n + 1 & 1)) and (not in_label or bool(states >> 2 * n & 1))

@@ -134,8 +134,8 @@ class WordBeamSearch(Decoder):
         beams = backends.load(self.backend, "beam_search").Beams(
             self.alphabet.n_classes, self.alphabet.blank, None, self._words
         )
-        keeps_frames = self.exact or self.completion != "unique"  # to compare completions
-        return Stream(self.alphabet, BeamsOfStream(self, beams), keeps_frames, self.backend)
+        compares = self.completion != "unique"  # completions, by their frames
+        return Stream(self.alphabet, BeamsOfStream(self, beams, compares), self.exact or compares, self.backend)
 
     @cached_property
     def _model(self) -> WordModel | None:
@@ -231,10 +231,11 @@ class WordBeamSearch(Decoder):
         lengths = np.diff(lexicon.offsets[first : last + 1])
         likely = np.lexsort((numbers, lengths, -weights))[:CANDIDATES]
         log_probability = backends.load(self.backend, "loss").log_probability
+        before = frames.behind + labels
         best, missing = -inf, lexicon.word_labels(int(numbers[likely[0]]))[length:]
         for place in likely.tolist():
             rest = lexicon.word_labels(int(numbers[place]))[length:]
-            value = weights[place] + log_probability(frames.probs, labels + rest, self.alphabet.blank, False)
+            value = weights[place] + log_probability(frames.probs, before + rest, self.alphabet.blank, False)
             if value > best:
                 best, missing = value, rest
         return missing

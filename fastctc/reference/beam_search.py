@@ -77,7 +77,11 @@ class Note(NamedTuple):
 
 
 class Prefix(NamedTuple):
-    """Labels behind a root: root 0 is the text since the last commit, others are branches that can no longer win."""
+    """Labels behind a root: the main one is the text committed, others are branches that can no longer win.
+
+    Roots are numbered in the lexicographic order of the texts before them, of which none is the beginning of another:
+    so prefixes stand in the order of their whole texts.
+    """
 
     root: int
     labels: Labels
@@ -97,6 +101,7 @@ class Beams:
         self.notes = {Prefix(0, ()): Note(-1, words.start if words else 0, 0, 0.0, 1.0)}
         self.beams = {Prefix(0, ()): (1.0, 0.0)}
         self.exponent = 0
+        self.main = 0  # root of the texts
         self.before: list[Labels] = [()]  # of each root the label before it
         self.states = {Prefix(0, ()): model.start if model else 0}
 
@@ -169,7 +174,7 @@ class Beams:
 
     def best(self, n_best: int) -> list[tuple[Labels, float]]:
         """The best prefixes since the last commit, and their log probabilities, the model's share included."""
-        own = [prefix for prefix in self.beams if prefix.root == 0]
+        own = [prefix for prefix in self.beams if prefix.root == self.main]
         weights = {prefix: self._weight(prefix) for prefix in own}
         if (self.words and (self.words.fusion or self.words.hot)) or (self.model and self.model.end >= 0):
             ended = {prefix: self._end(prefix) for prefix in own}
@@ -198,6 +203,10 @@ class Beams:
             weight *= exp(self.model.weight * value)
         return weight
 
+    def prefixes(self) -> list[tuple[Labels, bool, bool]]:
+        """All prefixes since the last commit, whether some of their paths end in a blank, and some in a label."""
+        return [(p.labels, both[0] > 0.0, both[1] > 0.0) for p, both in self.beams.items() if p.root == self.main]
+
     def stable(self, limit: int) -> Labels:
         """The longest beginning of the best prefix, of at most ``limit`` labels, that can no longer change."""
         labels = next(iter(self.beams)).labels if self.beams else ()
@@ -214,7 +223,7 @@ class Beams:
         cuts = {prefix: Prefix(prefix.root, ()) for prefix in self.beams} if n_labels == 0 else self._cuts(n_labels)
         if cuts is None:
             raise ValueError(f"n_labels must be a number of labels that can no longer change, got {n_labels}")
-        roots = list(dict.fromkeys(cuts.values()))
+        roots = sorted(set(cuts.values()))
         states = {Prefix(i, ()): self._state(root) for i, root in enumerate(roots)}
         before = [self._last(root) for root in roots]
         if self.words:
@@ -229,23 +238,25 @@ class Beams:
             for prefix, both in self.beams.items()
         }
         if roots:
+            self.main = roots.index(next(iter(cuts.values())))  # that of the best beam
             self.states, self.before = states, before
 
     def _cuts(self, n_labels: int) -> dict[Prefix, Prefix] | None:
         """Where each beam is to be cut so that the first labels of the best one can go; None if they may still change.
 
         All beams that begin otherwise must be the worse twins of some that begin so: what they go on with, their last
-        label and the model's state are the same, and both their sums are smaller. Then they stay so, since what comes
-        multiplies both alike. Nothing may flow into what is left from a prefix that is cut off.
+        label and the model's state are the same, and both their sums are smaller, or equal if they stand behind them
+        in the order of the texts. Then they stay so, since what comes multiplies both alike. Nothing may flow into what
+        is left from a prefix that is cut off.
         """
         if not self.beams or n_labels > len(next(iter(self.beams)).labels):
             return None
-        root = Prefix(0, next(iter(self.beams)).labels[:n_labels])
-        order = list(self.beams)
-        own = [prefix for prefix in order if prefix.root == 0 and prefix.labels[:n_labels] == root.labels]
-        cuts = dict.fromkeys(own, root)
-        for prefix in order:
-            if prefix in cuts:
+        root = Prefix(self.main, next(iter(self.beams)).labels[:n_labels])
+        own = [p for p in self.beams if p.root == root.root and p.labels[:n_labels] == root.labels]
+        cuts = {}
+        for prefix in self.beams:
+            if prefix in own:
+                cuts[prefix] = root
                 continue
             longest = -1
             for twin in own:
@@ -254,7 +265,7 @@ class Beams:
                     len(rest) > longest
                     and len(rest) <= len(prefix.labels)
                     and prefix.labels[len(prefix.labels) - len(rest) :] == rest
-                    and self._dominates(twin, prefix, order)
+                    and self._dominates(twin, prefix)
                 ):
                     longest = len(rest)
             if longest < 0:
@@ -267,7 +278,7 @@ class Beams:
                     return None
         return cuts
 
-    def _dominates(self, one: Prefix, other: Prefix, order: list[Prefix]) -> bool:
+    def _dominates(self, one: Prefix, other: Prefix) -> bool:
         """Whether a beam is better than another, and stays better whatever comes, if both go on alike."""
         a, b = self.beams[one], self.beams[other]
         if self.words:
@@ -279,9 +290,9 @@ class Beams:
         return (
             self._last(one) == self._last(other)
             and self._state(one) == self._state(other)
-            and a[0] >= b[0]
-            and a[1] >= b[1]
-            and (sum(b) < sum(a) * (1.0 - 1e-9) or (a == b and order.index(one) < order.index(other)))
+            # What comes may leave one of the sums alone: each must be smaller by more than roundings make equal.
+            and all(x >= y for x, y in zip(a, b, strict=True))
+            and (one < other or all(y < x * (1.0 - 1e-9) or x == y == 0.0 for x, y in zip(a, b, strict=True)))
         )
 
 
