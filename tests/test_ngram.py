@@ -197,6 +197,56 @@ def test_a_bad_arpa_file_is_refused_with_its_line(tmp_path, old, new, line, mess
         NGram.from_arpa(path)
 
 
+def one_gram(order):
+    """A file of one n-gram of so many tokens, and one shorter one."""
+    counts = "".join(f"ngram {n}={int(n in (1, order))}\n" for n in range(1, order + 1))
+    sections = (f"\n\\{n}-grams:\n" + f"-1 {'a ' * n}\n" * (n in (1, order)) for n in range(1, order + 1))
+    return f"\\data\\\n{counts}{''.join(sections)}\n\\end\\\n"
+
+
+def test_small_files_that_ask_for_much(tmp_path):
+    assert NGram.from_arpa(write(tmp_path / "x.arpa", one_gram(32))).order == 32
+    for order in (33, 2000):
+        with pytest.raises(ValueError, match=r"x.arpa, line 34: n-grams must have at most 32 tokens .*HIGHEST_ORDER"):
+            NGram.from_arpa(write(tmp_path / "x.arpa", one_gram(order)))
+    with pytest.raises(ValueError, match=r"x.arpa, line 6: there must be at most 6 n-grams \(max_ngrams\), got 7"):
+        NGram.from_arpa(write(tmp_path / "x.arpa", ARPA), max_ngrams=6)
+    assert len(NGram.from_arpa(write(tmp_path / "x.arpa", ARPA), max_ngrams=7)) == 9
+    for bad in ("ngram 1=" + "9" * 5000, "ngram " + "9" * 5000 + "=1", "ngram 1=-1", "ngram one=1"):
+        with pytest.raises(ValueError, match=r"x.arpa, line 4: must be 'ngram 1=COUNT', got b'ngram"):
+            NGram.from_arpa(write(tmp_path / "x.arpa", ARPA.replace("ngram 1=4", bad)))
+    for many in (b"\n", b"a\n", b" ", b"ngram 1=1\n", b"\\data\\\n"):
+        with pytest.raises(ValueError, match=r"x.arpa.gz, line 1: the file must unpack to at most 16777216 bytes"):
+            NGram.from_arpa(write(tmp_path / "x.arpa.gz", gzip.compress(many * ((40 << 20) // len(many)), 9)))
+    for many in (b"\n", b"a\n", b" ", b"ngram 1=1\n", b"\\data\\\n", b"\\", b"\\data\\"):
+        with pytest.raises(ValueError, match=r"x.arpa, line"):
+            NGram.from_arpa(write(tmp_path / "x.arpa", many * ((4 << 20) // len(many))))
+
+
+def test_training_of_long_n_grams():
+    for order in (33, 99999999999):
+        with pytest.raises(ValueError, match=r"order must be 1 to 32 .*HIGHEST_ORDER"):
+            NGram.train("ab", order)
+
+
+def test_long_files_are_read_in_parts(tmp_path, monkeypatch):
+    from fastctc.lm import arpa
+
+    model = NGram.train("the cat sat on the mat and the rat sat on the cat", 3)
+    model.to_arpa(tmp_path / "x.arpa")
+    whole = NGram.from_arpa(tmp_path / "x.arpa")
+    text = (tmp_path / "x.arpa").read_text(encoding="utf-8")
+    for size in (1, 7, 100):
+        monkeypatch.setattr(arpa, "AT_ONCE", size)
+        for found, array in zip(NGram.from_arpa(tmp_path / "x.arpa").tables[:5], whole.tables[:5], strict=True):
+            np.testing.assert_array_equal(found, array)
+        place = text.index("\\3-grams:") + 200
+        line = text[:place].count("\n") + 2
+        bad = text[:place] + text[place:].replace("\n", "\nx", 1)
+        with pytest.raises(ValueError, match=f"y.arpa, line {line}: must be a"):
+            NGram.from_arpa(write(tmp_path / "y.arpa", bad))
+
+
 def test_other_bad_arpa_files(tmp_path):
     for content in (b"", b"\0\1\2", b"\\data\\", b"\\data\\\nngram 1=1\n\\1-grams:\n-1\t\xff\n\\end\\\n"):
         with pytest.raises(ValueError, match="line"):

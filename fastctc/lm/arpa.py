@@ -9,12 +9,13 @@ from contextlib import nullcontext
 from math import log
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastctc import storage
+from fastctc.lm import tables
 from fastctc.lm.tables import Level
 from fastctc.lm.vocabulary import Vocabulary
 
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 LN10 = log(10.0)
 SPACE = "<space>"  # how models of characters write the blank space, since white space separates the fields
 
+MOST_EXPANSION = 50  # of a compressed file: those of models unpack to three to ten times their size
+MUCH = 1 << 24  # bytes to which any file may unpack
+AT_ONCE = 1 << 20  # bytes of n-grams
+
+HEAD = re.compile(rb"^[ \t\r]*\\data\\[ \t\r]*$", re.M)
+NOT_EMPTY = re.compile(rb"\S[^\n]*")
+COUNT = re.compile(rb"ngram\s+(\d{1,4})\s*=\s*(\d{1,18})")
+SECTION_END = re.compile(rb"^(?:\\|[ \t\r]*$)", re.M)
+
 Row = tuple[int, ...]
+Part = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
 
 
 class ArpaError(ValueError):
@@ -34,68 +45,101 @@ class ArpaError(ValueError):
         super().__init__(f"{path}, line {line}: {reason}")
 
 
-def read(path: str | PathLike[str], unit: str) -> tuple[list[Level], Vocabulary]:
+def read(path: str | PathLike[str], unit: str, max_ngrams: int = tables.MOST_NGRAMS) -> tuple[list[Level], Vocabulary]:
     """The n-grams of every length and the tokens of a file; see :meth:`fastctc.NGram.from_arpa`."""
-    return _Reader(path).model(unit)
+    return _Reader(path).model(unit, max_ngrams)
 
 
 class _Reader:
-    """One pass over the lines of a file."""
+    """One pass over the bytes of a file; memory grows with its n-grams, whatever else stands in it."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = path
-        try:
-            with gzip.open(path) if os.fspath(path).endswith(".gz") else Path(path).open("rb") as file:
-                self.lines = file.read().splitlines()
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise ArpaError(path, 1, f"the compressed file is damaged: {error}") from None
+        with Path(path).open("rb") as file:
+            self.data = self._unpacked(file) if os.fspath(path).endswith(".gz") else file.read()
         self.place = 0
 
-    def refuse(self, reason: str, place: int | None = None) -> ArpaError:
-        return ArpaError(self.path, (self.place if place is None else place) + 1, reason)
+    def _unpacked(self, file: BinaryIO) -> bytes:
+        most = max(MUCH, MOST_EXPANSION * os.fstat(file.fileno()).st_size)
+        try:
+            with gzip.GzipFile(fileobj=file) as lines:
+                data = lines.read(most + 1)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ArpaError(self.path, 1, f"the compressed file is damaged: {error}") from None
+        if len(data) > most:
+            raise ArpaError(
+                self.path, 1, f"the file must unpack to at most {most} bytes, {MOST_EXPANSION} times its size "
+                "(fastctc.lm.arpa.MOST_EXPANSION): unpack it before"
+            )  # fmt: skip
+        return data
+
+    def refuse(self, reason: str, place: int | None = None, more: int = 0) -> ArpaError:
+        """An error in the line at a place, or so many lines after it."""
+        return ArpaError(self.path, self._line(self.place if place is None else place) + more, reason)
+
+    def _line(self, place: int) -> int:
+        return self.data.count(b"\n", 0, place) + 1
 
     def next(self, what: str) -> bytes:
-        """The next line that is not empty; what it must be, if there is none."""
-        while self.place < len(self.lines):
-            line = self.lines[self.place].strip()
-            if line:
-                return line
-            self.place += 1
-        raise self.refuse(f"the file ends where {what} must be: it is truncated")
+        """The next line that is not empty; what it must be, if there is none. Its end becomes the place."""
+        found = NOT_EMPTY.search(self.data, self.place)
+        if found is None:
+            self.place = len(self.data)
+            raise self.refuse(f"the file ends where {what} must be: it is truncated")
+        self.place = found.start()
+        return found[0].rstrip()
 
-    def model(self, unit: str) -> tuple[list[Level], Vocabulary]:
-        while self.next("\\data\\") != b"\\data\\":  # whatever comes before is a comment
-            self.place += 1
-        self.place += 1
+    def skip(self) -> None:
+        """Go to the next line."""
+        end = self.data.find(b"\n", self.place)
+        self.place = len(self.data) if end < 0 else end + 1
+
+    def model(self, unit: str, max_ngrams: int) -> tuple[list[Level], Vocabulary]:
+        head = HEAD.search(self.data)  # whatever comes before is a comment
+        if head is None:
+            self.place = len(self.data)
+            raise self.refuse("the file ends where \\data\\ must be: it is truncated")
+        self.place = head.end()
         counts: list[int] = []
-        while match := re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", self.next("\\1-grams:")):
+        while (line := self.next("\\1-grams:")).startswith(b"ngram"):
+            match = COUNT.fullmatch(line)
+            if match is None:
+                raise self.refuse(f"must be 'ngram {len(counts) + 1}=COUNT', got {line[:60]!r}")
             if int(match[1]) != len(counts) + 1:
                 raise self.refuse(f"must count the {len(counts) + 1}-grams, got {match[0]!r}")
             counts.append(int(match[2]))
-            self.place += 1
+            if len(counts) > tables.HIGHEST_ORDER:
+                raise self.refuse(
+                    f"n-grams must have at most {tables.HIGHEST_ORDER} tokens (fastctc.lm.tables.HIGHEST_ORDER)"
+                )
+            if sum(counts) > max_ngrams:
+                raise self.refuse(f"there must be at most {max_ngrams} n-grams (max_ngrams), got {sum(counts)}")
+            self.skip()
         if not counts:
-            raise self.refuse(f"must be 'ngram 1=COUNT', got {self.lines[self.place][:60]!r}")
+            raise self.refuse(f"must be 'ngram 1=COUNT', got {line[:60]!r}")
         table: dict[bytes, int] = {}
         levels: list[Level] = []
-        starts = []
+        starts = []  # the line in which the n-grams of each length begin
         for order, expected in enumerate(counts, 1):
-            if self.next(f"\\{order}-grams:") != b"\\%d-grams:" % order:
-                raise self.refuse(f"must be '\\{order}-grams:', got {self.lines[self.place][:60]!r}")
-            self.place += 1
-            starts.append(self.place)
-            stop = self._end(self.place + expected)
-            if stop - self.place != expected:
-                self.place = min(stop, len(self.lines) - 1)
-                missing = ": the file is truncated" if stop == len(self.lines) else ""
+            if (line := self.next(f"\\{order}-grams:")) != b"\\%d-grams:" % order:
+                raise self.refuse(f"must be '\\{order}-grams:', got {line[:60]!r}")
+            self.skip()
+            starts.append(self._line(self.place))
+            end = SECTION_END.search(self.data, self.place)
+            stop = len(self.data) if end is None else end.start()
+            unended = stop > self.place and self.data[stop - 1 : stop] != b"\n"
+            found = self.data.count(b"\n", self.place, stop) + unended
+            if found != expected:
+                missing = ": the file is truncated" if stop == len(self.data) else ""
                 raise self.refuse(
                     f"there must be {expected} {order}-grams, as the head of the file says, but there are "
-                    f"{stop - starts[-1]}{missing}"
+                    f"{found}{missing}",
+                    min(stop, len(self.data) - 1),
                 )
             levels.append(self._section(order, stop, table))
-            self.place = stop
-        if self.next("\\end\\") != b"\\end\\":
-            raise self.refuse(f"must be '\\end\\', got {self.lines[self.place][:60]!r}")
-        del self.lines
+        if (line := self.next("\\end\\")) != b"\\end\\":
+            raise self.refuse(f"must be '\\end\\', got {line[:60]!r}")
+        del self.data
         if unit == "character" and SPACE.encode() in table:
             table = {b" " if token == SPACE.encode() else token: number for token, number in table.items()}
         tokens = sorted(table)
@@ -104,72 +148,76 @@ class _Reader:
         renumber[[table[token] for token in tokens]] = np.arange(len(tokens))
         return self._tree(levels, renumber, vocabulary, starts), vocabulary
 
-    def _end(self, expected: int) -> int:
-        """Where the n-grams of a section end: at an empty line, or a new section."""
-
-        def ends(place: int) -> bool:
-            return self.lines[place][:1] == b"\\" or not self.lines[place].strip()
-
-        if self.place < expected < len(self.lines) and ends(expected) and not ends(expected - 1):
-            return expected  # as it should be; what else may be wrong the lines will tell
-        return next((place for place in range(self.place, len(self.lines)) if ends(place)), len(self.lines))
-
     def _section(self, order: int, stop: int, table: dict[bytes, int]) -> Level:
         """The n-grams of one length: a row of tokens each, nothing, log probabilities, log back-off weights."""
+        parts = [(np.empty((0, order), np.int64), np.empty(0), np.empty(0))]
+        while self.place < stop:
+            end = self.data.find(b"\n", min(self.place + AT_ONCE, stop), stop)
+            end = stop if end < 0 else end
+            parts.append(self._part(order, self.data[self.place : end].removesuffix(b"\n").split(b"\n"), table))
+            self.place = min(end + 1, stop)
+        rows, log_probs, backoffs = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        return rows, np.empty(0, dtype=np.int64), log_probs * LN10, backoffs * LN10
+
+    def _part(self, order: int, lines: list[bytes], table: dict[bytes, int]) -> Part:
+        """Some n-grams of one length: tokens, and the logarithms to the base of 10 as they stand there."""
         first, last, full = 1, 1 + order, 2 + order
-        fields = [line.split() for line in self.lines[self.place : stop]]
+        fields = [line.split() for line in lines]
         if not {last, full}.issuperset(map(len, fields)):
-            place = self.place + next(i for i, row in enumerate(fields) if len(row) not in (last, full))
+            number = next(i for i, row in enumerate(fields) if len(row) not in (last, full))
             raise self.refuse(
                 f"must be a log probability, {order} token{'s' * (order > 1)} and perhaps a back-off weight, got "
-                f"{self.lines[place][:80]!r}",
-                place,
+                f"{lines[number][:80]!r}",
+                more=number,
             )
-        probs = self._numbers([row[0] for row in fields])
-        weights = self._numbers([row[last] if len(row) == full else b"0" for row in fields])
-        tokens: list[int] = []
+        log_probs = self._numbers([row[0] for row in fields])
+        backoffs = self._numbers([row[last] if len(row) == full else b"0" for row in fields])
         if order == 1:
-            table.update((row[1], number) for number, row in enumerate(fields))
-            if len(table) < len(fields):
-                known: set[bytes] = set()
-                for place, row in enumerate(fields, self.place):
-                    if row[1] in known:
-                        raise self.refuse(f"tokens must be different, got {row[1]!r} again", place)
-                    known.add(row[1])
-            try:
-                b" ".join(table).decode()
-            except UnicodeDecodeError:
-                for place, row in enumerate(fields, self.place):
-                    try:
-                        row[1].decode()
-                    except UnicodeDecodeError as error:
-                        raise self.refuse(f"a token must be UTF-8 text: {error}", place) from None
+            tokens = self._new_tokens([row[1] for row in fields], table)
         else:
             try:
                 tokens = [table[token] for row in fields for token in row[first:last]]
             except KeyError as error:
-                place = self.place + next(i for i, row in enumerate(fields) if error.args[0] in row[first:last])
-                raise self.refuse(f"tokens must be among the 1-grams, got {error.args[0]!r}", place) from None
-        log_probs, backoffs = np.array(probs), np.array(weights)
+                number = next(i for i, row in enumerate(fields) if error.args[0] in row[first:last])
+                raise self.refuse(f"tokens must be among the 1-grams, got {error.args[0]!r}", more=number) from None
         bad = ~((log_probs <= 0) & (backoffs < np.inf) & ~np.isnan(backoffs))
         if bad.any():
-            place = self.place + int(np.argmax(bad))
+            number = int(np.argmax(bad))
             raise self.refuse(
-                f"a log probability must be 0 or less, and a back-off weight finite, got {self.lines[place][:80]!r}",
-                place,
+                f"a log probability must be 0 or less, and a back-off weight finite, got {lines[number][:80]!r}",
+                more=number,
             )
-        rows = np.arange(len(fields)) if order == 1 else np.array(tokens, dtype=np.int64)
-        return rows.reshape(-1, order), np.empty(0, dtype=np.int64), log_probs * LN10, backoffs * LN10
+        return np.array(tokens, dtype=np.int64).reshape(-1, order), log_probs, backoffs
 
-    def _numbers(self, texts: list[bytes]) -> list[float]:
+    def _new_tokens(self, tokens: list[bytes], table: dict[bytes, int]) -> list[int]:
+        """The numbers of tokens, which go into the table."""
+        new = dict(zip(tokens, range(len(table), len(table) + len(tokens)), strict=True))
+        if len(new) < len(tokens) or not table.keys().isdisjoint(new):
+            known = set(table)
+            for number, token in enumerate(tokens):
+                if token in known:
+                    raise self.refuse(f"tokens must be different, got {token!r} again", more=number)
+                known.add(token)
         try:
-            return list(map(float, texts))
+            b" ".join(tokens).decode()
+        except UnicodeDecodeError:
+            for number, token in enumerate(tokens):
+                try:
+                    token.decode()
+                except UnicodeDecodeError as error:
+                    raise self.refuse(f"a token must be UTF-8 text: {error}", more=number) from None
+        table.update(new)
+        return list(new.values())
+
+    def _numbers(self, texts: list[bytes]) -> NDArray[np.float64]:
+        try:
+            return np.array(list(map(float, texts)))
         except ValueError:
-            for place, text in enumerate(texts, self.place):
+            for number, text in enumerate(texts):
                 try:
                     float(text)
                 except ValueError as error:
-                    raise self.refuse(f"must be a number: {error}", place) from None
+                    raise self.refuse(f"must be a number: {str(error)[:80]}", more=number) from None
             raise
 
     def _tree(
@@ -190,9 +238,9 @@ class _Reader:
             sort = np.argsort(key, kind="stable")
             keys.append(key[sort])
             if (again := np.flatnonzero(keys[-1][1:] == keys[-1][:-1])).size:
-                place = starts[order] + int(sort[again[0] + 1])
+                line = starts[order] + int(sort[again[0] + 1])
                 gram = " ".join(vocabulary[int(token)] for token in row[sort[again[0]]])
-                raise self.refuse(f"n-grams must be different, got {gram!r} again", place)
+                raise ArpaError(self.path, line, f"n-grams must be different, got {gram!r} again")
             result.append((parents[sort], row[sort, order], log_probs[sort], backoffs[sort]))
         return result
 

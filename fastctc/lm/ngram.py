@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from fastctc import backends, storage
 from fastctc.lm.soundness import check_tables, check_vocabulary
-from fastctc.lm.tables import MISSING, TABLES, Level, running_sums, tree
+from fastctc.lm.tables import MISSING, MOST_NGRAMS, TABLES, Level, check_order, running_sums, tree
 from fastctc.lm.vocabulary import Vocabulary
 from fastctc.value import Value
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 UNITS = ("word", "character")
-HIGHEST_ORDER = 32  # tokens of the longest n-grams: what texts repeat is shorter, and an n-gram takes order**2 to read
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +96,7 @@ class NGram(Value):
         from fastctc.lm import estimation  # not at the top, so that `import fastctc` is quick
 
         _check_unit(unit)
-        _check_order(order)
+        check_order(order)
         lines = text.splitlines() if isinstance(text, str) else list(text)
         if sentences is None:
             sentences = unit == "word" and sum(bool(line.strip()) for line in lines) > 1
@@ -138,13 +137,15 @@ class NGram(Value):
         return cls(len(levels), unit, vocabulary, *tree(levels, len(vocabulary), root), uniform)
 
     @classmethod
-    def from_arpa(cls, path: str | PathLike[str], *, unit: str = "word") -> "NGram":
+    def from_arpa(cls, path: str | PathLike[str], *, unit: str = "word", max_ngrams: int = MOST_NGRAMS) -> "NGram":
         """Read an ARPA file, plain or compressed (.gz).
 
         Parameters
         ----------
         unit : {"word", "character"}
             What its tokens are. In a model of characters the blank space is written ``<space>``.
+        max_ngrams : int, default 2**28
+            How many n-grams it may have at most; each takes about 100 bytes while the file is read.
 
         Raises
         ------
@@ -156,7 +157,7 @@ class NGram(Value):
         _check_unit(unit)
         from fastctc.lm import arpa
 
-        levels, vocabulary = arpa.read(path, unit)
+        levels, vocabulary = arpa.read(path, unit, max_ngrams)
         return cls.from_levels(levels, vocabulary, unit, 0.0, False)
 
     def to_arpa(self, path: str | PathLike[str]) -> None:
@@ -198,7 +199,7 @@ class NGram(Value):
         try:
             if type(order) is not int or unit not in UNITS or type(uniform) is not bool:
                 raise ValueError(f"order, unit and uniform cannot be {order!r}, {unit!r} and {uniform!r}")
-            _check_order(order)
+            check_order(order)
             check_vocabulary(text, offsets)
             check_tables(order, len(offsets) - 1, **arrays)
         except (TypeError, ValueError) as error:
@@ -326,11 +327,6 @@ class NGram(Value):
         if not isinstance(text, str):
             return list(text)
         return text.split() if self.unit == "word" else list(text)
-
-
-def _check_order(order: int) -> None:
-    if not 1 <= order <= HIGHEST_ORDER:
-        raise ValueError(f"order must be 1 to {HIGHEST_ORDER} (fastctc.lm.ngram.HIGHEST_ORDER), got {order}")
 
 
 def _check_unit(unit: str) -> None:

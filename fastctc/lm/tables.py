@@ -6,6 +6,8 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
+HIGHEST_ORDER = 32  # tokens of the longest n-grams: what texts repeat is shorter, and an n-gram takes order**2 to read
+MOST_NGRAMS = 1 << 28  # that are read by default
 NEVER = -99 * log(10)  # what ARPA files write for what is never predicted
 MISSING = -100 * log(10)  # an unknown token, where the model says nothing about them
 
@@ -16,6 +18,12 @@ Tables = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32], NDAr
 Level = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
 
 TABLES = {"words": "int32", "log_probs": "float32", "backoffs": "float32", "children": "int32", "suffixes": "int32"}
+
+
+def check_order(order: int) -> None:
+    """Refuse the lengths that no n-gram has."""
+    if not 1 <= order <= HIGHEST_ORDER:
+        raise ValueError(f"order must be 1 to {HIGHEST_ORDER} (fastctc.lm.tables.HIGHEST_ORDER), got {order}")
 
 
 def tree(levels: Sequence[Level], size: int, root: float) -> Tables:
