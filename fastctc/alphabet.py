@@ -1,5 +1,6 @@
 """Alphabet: which class of a network means which character."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,9 +63,11 @@ class Alphabet(Value):
                     "(the blank is not listed: name its class with blank=)"
                 )
         if len(set(characters)) < len(characters):
-            twice = next(c for index, c in enumerate(characters) if c in characters[:index])
+            twice = next(c for c, count in Counter(characters).items() if count > 1)
             places = [index for index, c in enumerate(characters) if c == twice]
-            raise ValueError(f"characters must be unique, got {twice!r} at positions {places}")
+            more = ", ..." if len(places) > 10 else ""
+            where = ", ".join(map(str, places[:10]))
+            raise ValueError(f"characters must be unique, got {twice!r} at positions [{where}{more}]")
         n_classes = len(characters) + 1
         if not -n_classes <= self.blank < n_classes:
             raise ValueError(f"blank must be a class, -{n_classes} to {n_classes - 1}, got {self.blank}")
@@ -208,7 +211,7 @@ class Alphabet(Value):
 
             try:
                 loaded = json.loads(content)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{path}: not JSON: {error}") from None
             if isinstance(loaded, dict) and sorted(loaded.values(), key=repr) == sorted(range(len(loaded)), key=repr):
                 characters = sorted(loaded, key=loaded.__getitem__)

@@ -179,7 +179,7 @@ class Lexicon(Value):
     def numbers_near(self, labels: Sequence[int], tolerance: int, backend: str = "compiled") -> list[tuple[int, int]]:
         """Number and edit distance of all words that are at most the tolerance away from the labels."""
         near = backends.load(backend, "lexicon").words_near
-        found: list[tuple[int, int]] = near(self.node_labels, self.ends, self.words, labels, tolerance)
+        found: list[tuple[int, int]] = near(self.node_labels, self.ends, self.words, labels, min(tolerance, FARTHEST))
         return found
 
     def similar(self, text: str, tolerance: int = 1) -> list[tuple[str, int]]:
@@ -315,6 +315,7 @@ def _check(
         raise ValueError("the bounds must be the greatest priors below each node")
 
 
+FARTHEST = 1 << 30  # no two texts are farther apart
 FIRST = 0xE000  # labels become characters from here on, behind the surrogates, so that Python sorts words by labels
 
 

@@ -256,6 +256,109 @@ def test_damaged_files_are_refused_and_nothing_else_happens(tmp_path):
     assert all(message.startswith(str(path)) for message in messages)
 
 
+def test_small_files_that_ask_for_much(tmp_path, capsys):
+    def header(shape, dtype="<f8"):
+        text = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
+        return b"\x93NUMPY\x01\0" + len(text).to_bytes(2, "little") + text.encode()
+
+    for name, content, message in (
+        ("x.npy", header((30_000_000, 0, 3)), "must hold at most 10000 matrices without numbers"),
+        ("x.npy", header((1 << 40, 3)), f"which is {24 << 40} bytes, but has 128"),
+        ("x.npy", header((1, 3), "<U99999"), "must hold numbers"),
+        ("x.npy", header((1, 3), "|O"), "must hold numbers"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        status, _, err = run(capsys, tmp_path, "--chars", "ab")
+        assert status == 1
+        assert message in err
+        assert "Traceback" not in err
+    np.save(tmp_path / "x.npy", np.zeros((3, 0, 3)))
+    assert run(capsys, tmp_path, "--chars", "ab")[0] == 0
+    (tmp_path / "x.npy").unlink()
+    np.savez_compressed(tmp_path / "x.npz", np.zeros(300 << 20, np.uint8))
+    status, _, err = run(capsys, tmp_path, "--chars", "ab")
+    assert status == 1
+    assert "must unpack to at most 268435456 bytes, 200 times its size" in err
+
+
+HUGE = ("-1", "9" * 24, "-" + "9" * 24, "9" * 5000, "1e23", "inf", "-inf", "nan")
+
+
+@pytest.mark.parametrize("number", HUGE, ids=lambda number: f"{number[:2]}-{len(number)}")
+@pytest.mark.parametrize(
+    "option",
+    ["--blank", "--beam-width", "--n-best", "--lm-weight", "--character-bonus", "--split", "--tolerance"],
+)
+def test_numbers_of_any_size(option, number, folder, capsys):
+    words = folder / "words.txt"
+    words.write_text("ab\n", encoding="utf-8")
+    decoder = {"--split": ["prefix-search"], "--tolerance": ["lexicon", "--words", str(words)]}
+    files = [str(folder), "--chars", "ab", "--decoder", *decoder.get(option, ["beam-search"])]
+    with suppress(SystemExit):
+        main(["decode", *files, f"{option}={number}"])
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "[Infinity]", '["a", ["b"]]', "[1e999]"],
+    ids=lambda content: content[:5],
+)
+def test_alphabets_that_are_none(content, tmp_path, capsys):
+    (tmp_path / "a.json").write_text(content, encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["decode", "x.npy", "--alphabet", str(tmp_path / "a.json")])
+    assert "a.json: " in capsys.readouterr().err
+
+
+def test_an_alphabet_of_one_character_many_times(capsys):
+    for characters in ("[" * 100_000, "".join(map(chr, range(0x10000, 0x20000))) * 2):
+        with pytest.raises(SystemExit):
+            main(["decode", "x.npy", "--chars", characters])
+        assert "characters must be unique" in capsys.readouterr().err[-400:]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--border", "inf"),
+        ("--border", "-inf"),
+        ("--border", "nan"),
+        ("--border", "1e400"),
+        ("--border", "300"),
+        ("--iterations", "9" * 24),
+        ("--iterations", "-1"),
+        ("--footprint", "disk:99999999"),
+        ("--footprint", "disk:1e400"),
+        ("--footprint", "disk:nan"),
+        ("--footprint", "diamond:" + "9" * 24),
+        ("--footprint", "cross:99999999"),
+        ("--footprint", "line:99999999"),
+        ("--footprint", "line:16000000:45"),
+        ("--footprint", "line:9:inf"),
+        ("--footprint", "99999999x99999999"),
+        ("--footprint", "9" * 5000),
+    ],
+)
+def test_numbers_of_any_size_for_images(option, value, tmp_path, capsys):
+    images = pytest.importorskip("fastctc.imaging.images")
+    images.save(tmp_path / "x.png", np.zeros((4, 4), np.uint8))
+    try:
+        status = main(["morph", "erode", str(tmp_path / "x.png"), str(tmp_path / "y.png"), f"{option}={value}"])
+    except SystemExit as error:
+        status = error.code
+    assert status in (1, 2)
+    assert "fastctc morph: " in capsys.readouterr().err
+    assert not (tmp_path / "y.png").exists()
+
+
+def test_orders_of_any_size(tmp_path, capsys):
+    (tmp_path / "x.txt").write_text("a b", encoding="utf-8")
+    for order in ("99999999999", "-1", "0", "9" * 24):
+        assert main(["lm", "train", str(tmp_path / "x.txt"), "-o", str(tmp_path / "y"), f"--order={order}"]) == 1
+        assert "order must be 1 to 32" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

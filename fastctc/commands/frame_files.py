@@ -1,6 +1,7 @@
 """Matrices in files: the outputs of networks as they are stored, .npy, .npz and .csv."""
 
 import io
+import math
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -8,9 +9,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 SUFFIXES = (".csv", ".npy", ".npz")
+MOST_EXPANSION = 200  # of an archive: networks' outputs unpack to a few times their size
+MUCH = 1 << 28  # bytes to which any array may unpack
+MOST_EMPTY = 10_000  # matrices without a number in one stack
 STANDARD_INPUT = "-"
 
 
@@ -84,20 +89,39 @@ def _arrays(stream: BinaryIO) -> Iterator[tuple[str, NDArray[Any]]]:
     magic = stream.read(6)
     stream.seek(0)
     if magic == b"\x93NUMPY":
-        yield "", _loaded(stream)
+        yield "", _loaded(stream, stream.seek(0, io.SEEK_END))
     elif magic[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         with zipfile.ZipFile(stream) as archive:
-            for member in archive.namelist():
+            for member in archive.infolist():
+                most = max(MUCH, MOST_EXPANSION * member.compress_size)
+                if member.file_size > most:
+                    raise ValueError(
+                        f"{member.filename} must unpack to at most {most} bytes, {MOST_EXPANSION} times its size "
+                        f"(frame_files.MOST_EXPANSION), but takes {member.file_size}: unpack it before"
+                    )
                 with archive.open(member) as inner:
-                    yield member.removesuffix(".npy"), _loaded(inner)
+                    yield member.filename.removesuffix(".npy"), _loaded(inner, member.file_size)
     else:
         yield from _tables(stream)
 
 
-def _loaded(stream: Any) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(stream, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        raise ValueError("an archive within an archive is not read")
+def _loaded(stream: Any, size: int) -> NDArray[Any]:
+    """The array of a .npy file of so many bytes, which says beforehand how many numbers it has."""
+    stream.seek(0)
+    version, _ = npy.read_magic(stream)
+    if version not in (1, 2):
+        raise ValueError(f"must be a .npy file of version 1 or 2, got {version}")
+    shape, _, dtype = npy.read_array_header_1_0(stream) if version == 1 else npy.read_array_header_2_0(stream)
+    if dtype.kind not in "biuf":
+        raise ValueError(f"must hold numbers, got {dtype}")
+    if (n_bytes := math.prod(shape) * dtype.itemsize) > size:
+        raise ValueError(f"must hold shape {shape} of {dtype}, which is {n_bytes} bytes, but has {size}")
+    if len(shape) == 3 and not n_bytes and shape[0] > MOST_EMPTY:
+        raise ValueError(
+            f"must hold at most {MOST_EMPTY} matrices without numbers (frame_files.MOST_EMPTY), got shape {shape}"
+        )
+    stream.seek(0)
+    array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
     return array
 
 
@@ -127,7 +151,7 @@ def _table(lines: list[tuple[int, str]]) -> NDArray[np.float64]:
     for number, line in lines:
         row = line.strip(" ").removesuffix(separator or "").split(separator)
         try:
-            rows.append(np.array(row, dtype=np.float64))
+            rows.append(np.array(list(map(float, row))))
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
         if len(rows[-1]) != len(rows[0]):

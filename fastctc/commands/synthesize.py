@@ -39,6 +39,8 @@ def run(options: Namespace) -> int:
         options.parser.error("--fonts and --text are needed")
     if options.count < 1:
         options.parser.error(f"--count must be 1 or more, got {options.count}")
+    if options.seed < 0:
+        options.parser.error(f"--seed must be 0 or more, got {options.seed}")
     out = Path(options.out)
     sheet = out.suffix.lower() in images.ENDINGS
     if not sheet and out.exists() and not (out.is_dir() and not any(out.iterdir())):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+MOST_PIXELS = 1 << 24  # of a footprint: as many as a whole page has
 Mask = npt.NDArray[np.bool_]
 Footprint = int | tuple[int, int] | npt.ArrayLike
 
@@ -35,8 +36,12 @@ def line(length: int, degrees: float = 0.0) -> Mask:
     """A line of about ``length`` pixels through the middle, turned counter-clockwise from the horizontal."""
     if length < 1:
         raise ValueError(f"length must be at least 1, got {length}")
+    _check_size(1, length)
     half = (length - 1) / 2
     angle = np.deg2rad(degrees)
+    if not np.isfinite(angle):
+        raise ValueError(f"degrees must be finite, got {degrees}")
+    _check_size(length * abs(np.sin(angle)) + 1, length * abs(np.cos(angle)) + 1)
     steps = np.linspace(-half, half, max(2, 2 * length))
     x, y = np.rint(steps * np.cos(angle)).astype(int), np.rint(-steps * np.sin(angle)).astype(int)
     mask = np.zeros((2 * int(np.abs(y).max()) + 1, 2 * int(np.abs(x).max()) + 1), bool)
@@ -47,6 +52,7 @@ def line(length: int, degrees: float = 0.0) -> Mask:
 def _grid(radius: float) -> tuple[Any, Any]:
     if not radius >= 0:
         raise ValueError(f"radius must be at least 0, got {radius}")
+    _check_size(2 * radius + 1, 2 * radius + 1)
     reach = int(radius)
     y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
     return y, x
@@ -74,12 +80,18 @@ def as_mask(footprint: Footprint) -> Mask:
     return mask
 
 
+def _check_size(rows: float, columns: float) -> None:
+    if not rows * columns <= MOST_PIXELS:
+        raise ValueError(
+            f"a footprint must have at most {MOST_PIXELS} pixels (footprints.MOST_PIXELS), got {rows} x {columns}"
+        )
+
+
 @lru_cache(64)
 def _rectangle(rows: int, columns: int) -> Mask:
     if rows < 1 or columns < 1:
         raise ValueError(f"a footprint must have at least 1 row and 1 column, got {rows} x {columns}")
-    if rows * columns > 1 << 26:
-        raise ValueError(f"a footprint must have at most {1 << 26} pixels, got {rows} x {columns}")
+    _check_size(rows, columns)
     mask = np.ones((rows, columns), bool)
     mask.setflags(write=False)
     return mask

@@ -10,6 +10,8 @@ from fastctc import backends
 from fastctc.imaging.footprints import Footprint, as_mask
 from fastctc.imaging.pixels import Border, Image, as_border, as_pixels, oriented_footprint
 
+MOST_ITERATIONS = 1_000_000
+
 
 def erosion(
     image: npt.ArrayLike,
@@ -288,8 +290,8 @@ def _extremes(
 ) -> Image:
     if convention not in ("adjoint", "opencv"):
         raise ValueError(f"convention must be 'adjoint' or 'opencv', got {convention!r}")
-    if iterations < 0:
-        raise ValueError(f"iterations must be 0 or more, got {iterations}")
+    if not 0 <= iterations <= MOST_ITERATIONS:
+        raise ValueError(f"iterations must be 0 to {MOST_ITERATIONS} (morphology.MOST_ITERATIONS), got {iterations}")
     pixels, dtype = as_pixels(image, channel_axis)
     mask, at = oriented_footprint(footprint, anchor, reflected=largest and convention == "adjoint")
     mode, fill = ("ignore", 0.0) if border == "ignore" else as_border(border, dtype)

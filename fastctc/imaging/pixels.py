@@ -73,6 +73,6 @@ def as_border(border: Border, dtype: np.dtype[Any]) -> tuple[str, float]:
             raise ValueError("border must be a number, got NaN")
         return "constant", float(np.float32(value))
     limits = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    if value != int(value) or not limits[0] <= value <= limits[1]:
+    if not limits[0] <= value <= limits[1] or value != int(value):
         raise ValueError(f"border must be a value of {dtype}, {limits[0]} to {limits[1]}, got {border}")
     return "constant", value
