@@ -110,6 +110,11 @@ def test_the_other_decoders(folder, capsys):
         ),
         (["--lm", "missing.arpa"], "missing.arpa"),
         (["--decoder", "prefix-search", "--split", "2"], "split must be a probability"),
+        (["--lm-weight", "0.3"], "--lm-weight goes with --lm"),
+        (["--character-bonus", "1"], "--character-bonus goes with --lm"),
+        (["--unit", "word"], "--unit goes with --lm"),
+        (["--word-bonus", "1"], "--word-bonus goes with --lm or --hotwords"),
+        (["--word-chars", "ab"], "--word-chars goes with --decoder word-beam-search, not"),
     ],
     ids=lambda value: "".join(value),
 )

@@ -12,7 +12,6 @@ from test_network import TINY, random_weights
 from fastctc import log_probability
 from fastctc.htr import experiments
 from fastctc.htr import network as plain
-from fastctc.htr.distortion import as_input
 from fastctc.htr.experiments import (
     hypothesis_editing,
     padding,
@@ -22,6 +21,7 @@ from fastctc.htr.experiments import (
     trained_padding,
     translation_invariance,
 )
+from fastctc.htr.preparation import as_input
 from fastctc.htr.reader import Reader
 
 

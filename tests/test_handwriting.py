@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,14 +16,18 @@ import pytest
 pytest.importorskip("PIL")
 from PIL import Image, ImageDraw, ImageFont
 
+from fastctc.__main__ import main
 from fastctc.commands.output_names import OutputNames
+from fastctc.decoders import BestPath
 from fastctc.htr import data, documents, fonts, preparation, synthesis
-from fastctc.htr.config import CHARACTERS
+from fastctc.htr.config import CHARACTERS, Config
 from fastctc.htr.distortion import distort
 from fastctc.htr.reader import Reader, shipped_weights
 from fastctc.htr.samples import HEIGHT
 from fastctc.imaging import images
 from fastctc.imaging.segmentation import Box, binarize, deslanted, segment_page, skew, slant, straightened
+from fastctc.lexicon import Lexicon
+from fastctc.lm.ngram import NGram
 
 
 @pytest.fixture(scope="module")
@@ -873,6 +878,71 @@ def test_synthesize_from_the_command_line(font_file, tmp_path):
     done = fastctc("synthesize", "--fonts", "f", "--text", "t.txt", "--count", 2, "--out", "d", cwd=tmp_path)
     assert done.returncode == 2
     assert "must be a picture, or an empty folder" in done.stderr
+
+
+def test_options_of_a_reader_that_would_be_ignored():
+    alphabet = Reader().alphabet
+    lexicon = Lexicon.from_words(["are"], Reader().word_alphabet)
+    ngram = NGram.train("are", 2, vocabulary=alphabet.characters)
+    decoder = BestPath(alphabet)
+    for more in ({"lexicon": lexicon}, {"ngram": ngram}, {"lm_weight": 0.5}, {"lexicon": lexicon, "ngram": ngram}):
+        with pytest.raises(ValueError, match="go without decoder"):
+            Reader(decoder=decoder, **more)
+    for more in ({}, {"lexicon": lexicon}, {"lexicon": lexicon, "ngram": ngram}):
+        with pytest.raises(ValueError, match="lm_weight is that of a character model"):
+            Reader(lm_weight=0.5, **more)
+    assert Reader(ngram=ngram, lm_weight=0.5).lm_weight == 0.5
+
+
+@pytest.mark.parametrize("more", [(), ("--words", "w.txt"), ("--words", "w.txt", "--lm", "m.arpa")])
+def test_a_weight_without_a_character_model(more, tmp_path):
+    done = fastctc("read", "p.png", "--lm-weight", "0.5", *more, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--lm-weight is that of a character model" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--init", "w.fastctc", "--units", "64"), "goes without --model and --units"),
+        (("--init", "w.fastctc", "--model", "simple"), "goes without --model and --units"),
+        (("--units", "0"), "--units must be 1 or more"),
+        (("--text", "t.txt"), "--fonts and --text belong together"),
+        (("--fonts", "f"), "--fonts and --text belong together"),
+        (("--fetch-fonts",), "--fetch-fonts fills the folder of --fonts"),
+    ],
+)
+def test_options_of_training_that_do_not_go_together(options, message, tmp_path):
+    done = fastctc("train", "--data", "d", *options, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), Config()),
+        (("--units", "64"), replace(Config(), units=(64, 64))),
+        (("--model", "simple"), Config.simple()),
+        (("--model", "simple", "--units", "64"), replace(Config.simple(), units=(64, 64))),
+    ],
+)
+def test_the_network_that_training_was_asked_for(options, expected, monkeypatch, tmp_path):
+    trained = []
+
+    def as_if_trained(config, *_):
+        trained.append(config)
+        raise RuntimeError("enough")
+
+    train = pytest.importorskip("fastctc.htr.train")
+    monkeypatch.setattr(train, "train", as_if_trained)
+    for name in "abcdefghij":
+        images.save(tmp_path / f"{name}.png", np.full((20, 30), 200, np.uint8))
+    rows = [f"{name}.png\tx\t{'val' if name == 'a' else 'train'}" for name in "abcdefghij"]
+    (tmp_path / "t.tsv").write_text("\n".join(["file\ttext\tsplit", *rows]), encoding="utf-8")
+    assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *options]) == 1
+    assert trained == [expected]
 
 
 def test_train_from_the_command_line(font_file, tmp_path):

@@ -118,3 +118,10 @@ def test_import_fastctc_brings_numpy_and_nothing_else():
         "fastctc",
         "numpy",
     }
+
+
+def test_reading_imports_no_training():
+    code = "import sys; import fastctc.htr.reader; print(*(m for m in sys.modules if m.startswith('fastctc.htr.')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=True)
+    training = ("distortion", "synthesis", "fonts", "train", "data", "samples", "model")
+    assert not {f"fastctc.htr.{name}" for name in training} & set(done.stdout.split())

@@ -93,6 +93,13 @@ def _decoder(options: Namespace) -> Decoder:
             raise ValueError(f"{_flag(name)} goes with --decoder {' or '.join(users)}, not with {options.decoder}")
     for name in needed - set(given):
         raise ValueError(f"--decoder {options.decoder} needs {_flag(name)}")
+    for name in ("lm_weight", "character_bonus", "unit"):
+        if "lm" not in given and getattr(options, name) is not None:
+            raise ValueError(f"{_flag(name)} goes with --lm")
+    if "word_bonus" in given and not {"lm", "hot_words"} & set(given):
+        raise ValueError("--word-bonus goes with --lm or --hotwords: without them words are not known")
+    if options.word_chars is not None and options.decoder != "word-beam-search":
+        raise ValueError(f"--word-chars goes with --decoder word-beam-search, not with {options.decoder}")
     if "lm" in given:
         unit = options.unit or ("character" if options.decoder == "beam-search" else "word")
         given["lm"] = read_model(given["lm"], unit)

@@ -57,6 +57,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     from fastctc.htr import documents
 
+    if options.lm_weight is not None and (not options.lm or options.words):
+        options.parser.error("--lm-weight is that of a character model: it goes with --lm, and without --words")
     if not 0 <= options.min_confidence <= 1:
         options.parser.error(f"--min-confidence must be between 0 and 1, got {options.min_confidence}")
     try:

@@ -4,6 +4,7 @@ import sys
 import zlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         choices=("default", "simple"),
-        default="default",
-        help="simple: the classic 128 x 32 network for words",
+        help="of a new network; simple: the classic 128 x 32 network for words",
     )
-    parser.add_argument("--units", type=int, metavar="N", help="of each LSTM: fewer are faster (default: 128)")
+    parser.add_argument("--units", type=int, metavar="N", help="of each LSTM of a new network: fewer are faster")
     parser.add_argument("--steps", type=int, default=4000, metavar="N", help="default: 4000")
     parser.add_argument(
         "--columns", type=int, default=18_000, metavar="N", help="columns of images in a batch (default: 18000)"
@@ -76,6 +76,10 @@ def run(options: Namespace) -> int:
         options.parser.error("--fonts and --text belong together: what is rendered is a text in a font")
     if options.fetch_fonts and not options.fonts:
         options.parser.error("--fetch-fonts fills the folder of --fonts: name one")
+    if options.init and (options.model or options.units is not None):
+        options.parser.error("--init begins with a network as it is: it goes without --model and --units")
+    if options.units is not None and options.units < 1:
+        options.parser.error(f"--units must be 1 or more, got {options.units}")
     if not 0 <= options.mix <= 1:
         options.parser.error(f"--mix must be between 0 and 1, got {options.mix}")
     out = Path(options.out)
@@ -83,7 +87,7 @@ def run(options: Namespace) -> int:
         initial = None
         config = Config.simple() if options.model == "simple" else Config()
         if options.units:
-            config = Config(units=(options.units, options.units))
+            config = replace(config, units=(options.units,) * len(config.units))
         if options.init:
             config, initial, _ = load_network(options.init)
         settings = Settings(

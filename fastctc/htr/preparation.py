@@ -179,3 +179,13 @@ def framed(writing: Ink, height: int, fill: float = FILL) -> Ink:
     above = (height - rows) // 2
     result[above : above + rows, MARGIN : MARGIN + columns] = resized(writing, rows, columns)
     return result
+
+
+def as_input(inks: list[Ink], width: int | None = None) -> npt.NDArray[Any]:
+    """A batch as the network takes it: (B, H, W, 1) float32, 1 for ink, paper to the right of the shorter ones."""
+    width = max(ink.shape[1] for ink in inks) if width is None else width
+    batch = np.zeros((len(inks), inks[0].shape[0], width, 1), np.float32)
+    for row, ink in zip(batch, inks, strict=True):
+        row[:, : ink.shape[1], 0] = ink
+    batch /= 255
+    return batch

@@ -18,8 +18,7 @@ from fastctc.decoders import BeamSearch, WordBeamSearch
 from fastctc.htr.agreement import agreed, together
 from fastctc.htr.checkpoint import load_network
 from fastctc.htr.config import Config
-from fastctc.htr.distortion import as_input
-from fastctc.htr.preparation import INK, Prepared, grey, prepared
+from fastctc.htr.preparation import INK, Prepared, as_input, grey, prepared
 from fastctc.hypothesis import Hypothesis
 from fastctc.imaging.segmentation import Box, PageLayout, segment_page
 from fastctc.lexicon import Lexicon
@@ -121,7 +120,8 @@ class Reader:
     OSError, StorageError
         If there are no such weights, or damaged ones.
     ValueError
-        If the decoder, the lexicon or the language model is made for another alphabet.
+        If the decoder, the lexicon or the language model is made for another alphabet; if a decoder is given together
+        with what the default decoder is made of, or a weight without the model that it is of.
 
     Examples
     --------
@@ -144,6 +144,10 @@ class Reader:
             raise ValueError(f"backend must be 'numpy' or 'keras', got {self.backend!r}")
         if not 1 <= self.tries <= len(SLANTS):
             raise ValueError(f"tries must be 1 to {len(SLANTS)}, got {self.tries}")
+        if self.decoder is not None and (self.lexicon, self.ngram, self.lm_weight) != (None, None, None):
+            raise ValueError("a decoder has its own lexicon and model: lexicon, ngram and lm_weight go without decoder")
+        if self.lm_weight is not None and (self.ngram is None or self.lexicon is not None):
+            raise ValueError("lm_weight is that of a character model: it goes with ngram, and without lexicon")
         if self.temperature is not None and not self.temperature > 0:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
         self._network, self._decoder  # noqa: B018 - what is wrong is wrong now, not at the first image

@@ -24,8 +24,8 @@ from fastctc.decoders import BestPath
 from fastctc.htr import model as network
 from fastctc.htr.checkpoint import load_state, save_network, save_state
 from fastctc.htr.config import Config
-from fastctc.htr.distortion import as_input, distort
-from fastctc.htr.preparation import framed
+from fastctc.htr.distortion import distort
+from fastctc.htr.preparation import as_input, framed
 from fastctc.htr.samples import HEIGHT, Samples
 from fastctc.metrics import edit_distance
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastctc.decoders import BestPath
 from fastctc.htr import model as network
 from fastctc.htr.config import Config
-from fastctc.htr.distortion import as_input
+from fastctc.htr.preparation import as_input
 from fastctc.metrics import edit_distance
 
 WORDS = ["the", "of", "and", "to", "in", "is", "was", "he", "for", "it", "with", "as", "his", "on", "be", "at"]

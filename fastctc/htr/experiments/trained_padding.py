@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from fastctc.htr import network as plain
 from fastctc.htr.config import PADDINGS
-from fastctc.htr.distortion import as_input
 from fastctc.htr.experiments import toy
 from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
+from fastctc.htr.preparation import as_input
 
 Doubles = npt.NDArray[np.float64]
 PLACES = (2, 8, 16, 24, 34)  # columns at which words begin

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from fastctc.decoders import BeamSearch, BestPath
 from fastctc.htr import network as plain
 from fastctc.htr.config import Config
-from fastctc.htr.distortion import as_input
 from fastctc.htr.experiments import toy
 from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
+from fastctc.htr.preparation import as_input
 from fastctc.loss import log_probability
 
 ONE, ALL, BLURRED = "trained at one place, max pooling", "trained at all places, max pooling", \
