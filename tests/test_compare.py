@@ -65,6 +65,7 @@ def test_losses_are_told():
     assert report.lost(rows[:1]) == ["No other package is quicker here, or better."]
     assert "Where another package wins:" in report.short(results(rows))
     assert "No other package wins here." in report.short(results(rows[:1]))
+    assert "`exact=False` here" in report.short(results(rows))
 
 
 def test_tables_and_page():

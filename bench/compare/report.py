@@ -35,6 +35,10 @@ QUALITIES = {  # heading and format
 HOW = ("Milliseconds an item: median, and the quartiles in brackets. The ratio is the median over rounds in which "
        "everybody does the same work in turn, one thread each, to the first line. make compare "
        "makes all of it, the command under a title its section.")  # fmt: skip
+NOT_EXACT = """\
+Best path and beam search of fastctc are `exact=False` here: the text and its score, which is what the others return.
+Its default also gives the exact probability, the alignment and the words, at a price that grows with the length of the
+text; the whole comparison (`make compare`) has a line for it."""
 BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
 PACKAGES = ("fastctc", "fast-ctc-decode", "pyctcdecode", "kenlm", "flashlight-text", "tensorflow-cpu", "keras", "torch",
             "opencv-python-headless", "scikit-image", "scipy", "numpy")  # fmt: skip
@@ -140,7 +144,7 @@ def into_readme(results: dict[str, Any], readme: Path) -> None:
 
 def short(results: dict[str, Any]) -> str:
     """One line for each peer and piece of work: how many times fastctc's time it takes."""
-    lines = ["| work | fastctc | the others, in multiples of its time |", "|---|---:|---|"]
+    lines = [NOT_EXACT, "", "| work | fastctc | the others, in multiples of its time |", "|---|---:|---|"]
     losses = []
     for name, section in results["sections"].items():
         losses += lost(section["rows"])
