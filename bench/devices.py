@@ -1,5 +1,8 @@
 """Is a device worth it? Dilation and best path on every OpenCL device, beside the compiled code, NumPy and OpenCV.
 
+All runtimes that are found stand in one table. A device that does not work, or fails at some piece of work, is reported
+with its reason; what was measured stays.
+
     python -m bench.devices [--quick] [--out DIR] [--merge OTHER.json …]
 
 Writes devices.md, devices.json and devices.html. Kernel times come from the device's own clock, totals are from NumPy
@@ -11,8 +14,10 @@ import argparse
 import json
 import platform
 import time
+from contextlib import contextmanager
 from datetime import date
 from html import escape
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +27,9 @@ from bench.compare import charts
 from bench.machine import processor
 from fastctc import backends, storage
 from fastctc.imaging import footprints, morphology
-from fastctc.opencl import Device, devices
+from fastctc.opencl import Device, Pipeline, devices
 from fastctc.opencl.best_path import BestPath
+from fastctc.storage import write_text
 
 FOOTPRINTS = {"3x3": (3, 3), "7x7": (7, 7), "31x31": (31, 31), "101x101": (101, 101), "disk 15": footprints.disk(15)}
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096)
@@ -59,7 +65,7 @@ def numpy_dilation(image, rows, columns):
 
 def copy_bandwidth(device):
     """Bytes a second, in and out, of the device's own copy of 64 MB."""
-    opened = device._opened
+    opened = device.opened
     n = 1 << 26
     flags = opened.cl.mem_flags
     a, b = (opened.cl.Buffer(opened.context, flags.READ_WRITE, n) for _ in range(2))
@@ -72,15 +78,14 @@ def copy_bandwidth(device):
 
 
 def dilations(found, repeats, sizes):
-    """A row for each image size, footprint and who does it."""
-    rows = []
+    """For each image size and footprint the rows of all who do it."""
     for size in sizes:
         image = np.random.default_rng(0).integers(0, 255, (size, size), dtype=np.uint8)
         some = FOOTPRINTS if size >= 512 else {"3x3": (3, 3), "31x31": (31, 31)}
         for name, footprint in some.items():
             about = {"work": "dilation", "size": f"{size}x{size}", "footprint": name, "bytes": 2 * image.nbytes}
             compiled = median(lambda f=footprint, a=image: morphology.dilation(a, f), repeats)
-            rows.append({**about, "who": "compiled", "total": compiled})
+            rows = [{**about, "who": "compiled", "total": compiled}]
             if isinstance(footprint, tuple):
                 rows.append(
                     {
@@ -103,64 +108,111 @@ def dilations(found, repeats, sizes):
                 )
             except ImportError:
                 pass
-            for device, info in found:
-                total = median(
-                    lambda f=footprint, a=image, d=device: morphology.dilation(a, f, backend=d.name), repeats
-                )
-                kernel = []
-                for _ in range(repeats):
-                    with device.pipeline(profile=True) as p:
-                        p.upload(image).dilation(footprint)
-                        kernel.append(sum(seconds for _, seconds in p.seconds))
-                row = {**about, "who": info.name, "total": total, "kernel": float(np.median(kernel))}
-                row["share_of_copy"] = about["bytes"] / row["kernel"] / device_copy[info.index]
-                rows.append(row)
-    return rows
+            for measured in found:
+                with measured.at(f"dilation {name} of {size}x{size}"):
+                    device, kernel = measured.device, []
+                    total = median(
+                        lambda f=footprint, a=image, d=device: morphology.dilation(a, f, backend=d.name), repeats
+                    )
+                    for _ in range(repeats):
+                        with Pipeline(device, profile=True) as p:
+                            p.upload(image).dilation(footprint)
+                            kernel.append(sum(seconds for _, seconds in p.seconds))
+                    rows.append(measured.row(about, total, kernel))
+            yield rows
 
 
 def best_paths(found, repeats, batches):
-    """Batches of 100 frames of 80 classes."""
-    rows = []
+    """Batches of 100 frames of 80 classes: for each size the rows of all who decode it."""
     compiled = backends.load("compiled", "best_path").best_path
     for n in batches:
         frames = workloads.batch(n).astype(np.float32)
         about = {"work": "best path", "size": f"{n} x 100 x 80", "footprint": "", "bytes": frames.nbytes}
-        rows.append(
-            {**about, "who": "compiled", "total": median(lambda f=frames: [compiled(one, 79) for one in f], repeats)}
-        )
+        total = median(lambda f=frames: [compiled(one, 79) for one in f], repeats)
+        rows = [{**about, "who": "compiled", "total": total}]
         rows.append({**about, "who": "numpy.argmax alone", "total": median(lambda f=frames: f.argmax(2), repeats)})
-        for device, info in found:
-            twin, kernel = BestPath(device), []
-            total = median(lambda f=frames, t=twin: t.batch(f), repeats)
-            for _ in range(repeats):
-                twin.batch(frames, None, -1, kernel)
-            row = {**about, "who": info.name, "total": total, "kernel": float(np.median(kernel))}
-            row["share_of_copy"] = about["bytes"] / row["kernel"] / device_copy[info.index]
-            rows.append(row)
-    return rows
+        for measured in found:
+            with measured.at(f"best path of {about['size']}"):
+                twin, kernel = BestPath(measured.device), []
+                total = median(lambda f=frames, t=twin: t.batch(f), repeats)
+                for _ in range(repeats):
+                    twin.batch(frames, None, -1, kernel)
+                rows.append(measured.row(about, total, kernel))
+        yield rows
 
 
-device_copy = {}
+class Measured:
+    """A device, and at what it has failed."""
+
+    def __init__(self, info):
+        self.info = info
+        self.device = Device(f"opencl:{info.index}")
+        self.copies = copy_bandwidth(self.device)
+        self.failures = []
+
+    @contextmanager
+    def at(self, work):
+        """A piece of work, after whose failure the next one follows."""
+        try:
+            yield
+        except Exception as error:
+            self.failures.append(f"{work}: {' '.join(str(error).split())}")
+            print(f"{self.info.name} failed at {self.failures[-1]}")
+
+    def row(self, about, total, kernel):
+        """What a piece of work took, as the table wants it."""
+        seconds = float(np.median(kernel))
+        share = about["bytes"] / seconds / self.copies
+        return {**about, "who": column(self.info), "total": total, "kernel": seconds, "share_of_copy": share}
+
+    def to_dict(self):
+        """As JSON wants it."""
+        described = {**self.info.to_dict(), "who": column(self.info)}
+        return {**described, "copy_bandwidth": self.copies, "failures": self.failures}
 
 
-def measure(quick):
-    """Everything, as JSON wants it."""
+def column(info):
+    """Its name in the table: several runtimes may call the same processor the same."""
+    return f"{info.name} ({info.platform})"
+
+
+def those_that_work():
+    """Devices to measure, and descriptions of those that do not work."""
     try:
         infos = devices()
-    except ImportError as error:
-        infos = []
+    except (ImportError, LookupError) as error:
         print(f"no device is measured: {error}")
-    found = [(Device(f"opencl:{info.index}"), info) for info in infos]
-    for device, info in found:
-        device_copy[info.index] = copy_bandwidth(device)
-        print(f"{info.name}: copies {device_copy[info.index] / 1e9:.1f} GB/s")
+        return [], []
+    found, broken = [], []
+    for info in infos:
+        reason = info.reason
+        if info.works:
+            try:
+                found.append(Measured(info))
+                print(f"{column(info)}: copies {found[-1].copies / 1e9:.1f} GB/s")
+                continue
+            except Exception as error:
+                reason = " ".join(str(error).split())
+        broken.append({**info.to_dict(), "who": column(info), "failures": [reason]})
+        print(f"{column(info)} is left out: {reason}")
+    return found, broken
+
+
+def measure(quick, keep):
+    """Everything, as JSON wants it; kept after each piece of work, for a driver may end the process."""
+    found, broken = those_that_work()
     repeats = 3 if quick else 9
     sizes, batches = (SIZES[3:5], BATCHES[:3]) if quick else (SIZES, BATCHES)
-    return {
+    result = {
         "machine": {"system": platform.platform(), "processor": processor(), "date": str(date.today())},
-        "devices": [{**info.to_dict(), "copy_bandwidth": device_copy[info.index]} for _, info in found],
-        "rows": dilations(found, repeats, sizes) + best_paths(found, repeats, batches),
+        "devices": [],
+        "rows": [],
     }
+    for more in chain(dilations(found, repeats, sizes), best_paths(found, repeats, batches)):
+        result["rows"] += more
+        result["devices"] = [measured.to_dict() for measured in found] + broken
+        keep(result)
+    return result
 
 
 def table(measured):
@@ -170,8 +222,9 @@ def table(measured):
         machine = result["machine"]
         out.append(f"\n### {machine['processor']}, {machine['system']}, {machine['date']}\n")
         for device in result["devices"]:
-            out.append(f"- {device['name']} ({device['platform']}, driver {device['driver']}): copies "
-                       f"{device['copy_bandwidth'] / 1e9:.1f} GB/s")  # fmt: skip
+            line = f"- {device['name']} ({device['platform']}, driver {device['driver']})"
+            copies = f": copies {device['copy_bandwidth'] / 1e9:.1f} GB/s" if "copy_bandwidth" in device else ""
+            out += [line + copies, *(f"  - FAILED: {failure}" for failure in device.get("failures", ()))]
         who = list(dict.fromkeys(row["who"] for row in result["rows"]))
         out.append(
             "\nMilliseconds from array to array, median; in brackets the kernel and its share of the copy's speed.\n"
@@ -200,15 +253,16 @@ def pays(result):
     """From which size on each device is quicker than the compiled code, array to array."""
     said = []
     for device in result["devices"]:
+        who = device.get("who", device["name"])
         for work, footprint in dict.fromkeys((row["work"], row["footprint"]) for row in result["rows"]):
             rows = [row for row in result["rows"] if (row["work"], row["footprint"]) == (work, footprint)]
             compiled = {row["size"]: row["total"] for row in rows if row["who"] == "compiled"}
-            mine = {row["size"]: row["total"] for row in rows if row["who"] == device["name"]}
+            mine = {row["size"]: row["total"] for row in rows if row["who"] == who}
+            if not mine:
+                continue
             wins = [size for size in mine if mine[size] < compiled[size]]
             what = f"{work} {footprint}".strip()
-            said.append(
-                f"- {what} on {device['name']}: " + (f"pays at {', '.join(wins)}" if wins else "never pays here")
-            )
+            said.append(f"- {what} on {who}: " + (f"pays at {', '.join(wins)}" if wins else "never pays here"))
     return said
 
 
@@ -265,10 +319,14 @@ def main():
     parser.add_argument("--out", default=".", help="where devices.md, devices.json and devices.html go (default: here)")
     parser.add_argument("--merge", nargs="+", default=[], metavar="FILE", help="devices.json of other machines")
     options = parser.parse_args()
-    mine = measure(options.quick)
-    others = [json.loads(Path(file).read_text(encoding="utf-8")) for file in options.merge]
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
+
+    def keep(result):
+        write_text(out / "devices.json", json.dumps(result, indent=1) + "\n")
+
+    mine = measure(options.quick, keep)
+    others = [json.loads(Path(file).read_text(encoding="utf-8")) for file in options.merge]
     markdown = table([mine, *others])
     storage.write_text(out / "devices.json", json.dumps(mine, indent=1) + "\n")
     storage.write_text(out / "devices.md", markdown)

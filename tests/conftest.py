@@ -1,6 +1,7 @@
 """Shared by all tests: where the real data lies, and matrices made at random."""
 
 import json
+from doctest import DocTest
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,41 @@ def peaky(rng, n_frames, n_classes, dtype=np.float64):
     scores[np.arange(n_frames), rng.integers(n_classes, size=n_frames)] += rng.gamma(2, 4, n_frames)
     scores -= scores.max(axis=1, keepdims=True)
     return (scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))).astype(dtype)
+
+
+def pytest_collection_modifyitems(items):
+    """Skip examples that need an OpenCL device, with the reason, where none works; the others beside them run."""
+    for place, item in reversed(list(enumerate(items))):
+        if not hasattr(item, "dtest"):
+            continue
+        rest = without_opencl(item.dtest)
+        if len(rest) == len(item.dtest.examples):
+            continue
+        reason = why_no_device_works()
+        if reason is None:
+            continue
+        item.add_marker(pytest.mark.skip(reason=reason))
+        if rest:
+            about = item.dtest
+            test = DocTest(rest, about.globs.copy(), about.name, about.filename, about.lineno, about.docstring)
+            name = f"{item.name} without OpenCL"
+            items.insert(place, type(item).from_parent(item.parent, name=name, runner=item.runner, dtest=test))
+
+
+def without_opencl(test):
+    """The examples outside of blocks that speak of OpenCL. Blocks are between fences; a docstring is one block."""
+    lines = test.docstring.splitlines()
+    block = {one.lineno: sum(line.startswith("```") for line in lines[: one.lineno]) for one in test.examples}
+    with_opencl = {block[one.lineno] for one in test.examples if "opencl" in one.source}
+    return [one for one in test.examples if block[one.lineno] not in with_opencl]
+
+
+def why_no_device_works():
+    """None if one does."""
+    from fastctc.opencl import Device
+
+    try:
+        Device("opencl")
+    except (ImportError, LookupError) as error:
+        return str(error)
+    return None

@@ -45,7 +45,7 @@ ALLOWED = {
     "lm": ENGINES | {"lexicon", "storage"},
     "loss": ENGINES | {"alphabet", "frames", "hypothesis", "threads"},
     "metrics": ENGINES,
-    "opencl": {"backends", "compiled", "imaging"},
+    "opencl": {"backends", "compiled", "imaging", "storage"},
     "reference": {"search_inputs"},
     "storage": set(),
     "threads": {"compiled"},

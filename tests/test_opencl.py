@@ -15,7 +15,7 @@ from fastctc import Alphabet, BestPath, backends
 from fastctc.imaging import morphology
 
 pytest.importorskip("pyopencl")
-from fastctc.opencl import Device, devices, kernel_source
+from fastctc.opencl import Device, DeviceError, Pipeline, devices, kernel_source
 from fastctc.opencl.best_path import BestPath as OnDevice
 from fastctc.opencl.covers import KIND_COST, covers
 
@@ -33,9 +33,9 @@ def device():
 @pytest.fixture(params=["as it is", "with all threads", "as a graphics card"])
 def either(device, request, monkeypatch):
     """The device, where small things may stay in the calling thread, or not, and with the kernels of graphics cards."""
-    opened = device._opened
+    opened = device.opened
     if request.param != "as it is":
-        monkeypatch.setattr("fastctc.opencl.device.SMALL", -1)
+        monkeypatch.setattr("fastctc.opencl.opened.SMALL", -1)
     if request.param == "as a graphics card":
         monkeypatch.setattr(opened, "streams", False)
         monkeypatch.setattr(opened, "plans", {})
@@ -66,8 +66,10 @@ def test_devices_are_described(device):
 
 
 def test_a_missing_device_names_what_is_there(device):
-    with pytest.raises(LookupError, match=f"no device 'opencl:abacus'; found: opencl:{device.info.index[0]}"):
+    with pytest.raises(DeviceError, match="no device 'opencl:abacus'") as found:
         Device("opencl:abacus")
+    assert f"opencl:{device.info.index} (the " in str(found.value)
+    assert len(str(found.value).splitlines()) == 3
     with pytest.raises(ValueError, match="must be named"):
         Device("opencl:")
 
@@ -88,6 +90,7 @@ def test_without_pyopencl(tmp_path):
         "import numpy, fastctc.imaging.morphology as m\n"
         "try: m.dilation(numpy.zeros((3, 3), 'u1'), backend='opencl:cpu')\nexcept ImportError as error: print(error)",
         PYTHONPATH=str(tmp_path),
+        FASTCTC_OPENCL="1",
     )
     assert 'pip install "fastctc[opencl]"' in done.stdout, done.stderr
 
@@ -102,11 +105,12 @@ def test_a_home_that_cannot_be_written(device):
 
 SMALL = """
 from fastctc.opencl import Device, devices
-opened = Device("opencl:cpu")._opened
+opened = Device("opencl:cpu").opened
 print(len(devices()), *(opened.for_work(size).info.compute_units for size in (10, 10**9)))
 """
 
 
+@pytest.mark.usefixtures("device")
 @pytest.mark.skipif(not pocl_of_pip(), reason="it is the PoCL 3 of pip that can do without threads")
 def test_small_work_stays_in_the_calling_thread():
     environment = {name: value for name, value in os.environ.items() if name != "POCL_DEVICES"}
@@ -197,7 +201,7 @@ def test_parts_cover_the_mask(size, share):
 
 
 def test_a_large_rectangle_goes_in_two_passes(either):
-    opened = either._opened
+    opened = either.opened
     image = np.random.default_rng(2).integers(0, 255, (60, 70), dtype=np.uint8)
     size = int(opened.info.local_memory**0.5)  # too large for a tile with its surroundings
     size = min(size, 301)
@@ -210,13 +214,13 @@ def test_a_pipeline_stays_on_the_device(either):
     for shape, dtype in [((30, 40), "uint8"), ((3, 20, 25), "float32"), ((10, 11), "bool"), ((0, 4), "uint8")]:
         image = (rng.integers(0, 2, shape) if dtype == "bool" else rng.integers(0, 99, shape)).astype(dtype)
         before = image.copy()
-        with either.pipeline(profile=True) as p:
+        with Pipeline(either, profile=True) as p:
             found = p.upload(image).opening((2, 3)).closing(3).download()
             assert len(p.seconds) == (4 if image.size else 0)
         np.testing.assert_array_equal(found, morphology.closing(morphology.opening(image, (2, 3)), 3))
         np.testing.assert_array_equal(image, before)
         assert found.dtype == image.dtype
-    with either.pipeline() as p, pytest.raises(RuntimeError, match="upload"):
+    with Pipeline(either) as p, pytest.raises(RuntimeError, match="upload"):
         p.download()
 
 

@@ -42,8 +42,11 @@ def run(options: Namespace) -> int:
         if options.iterations < 0:
             raise ValueError(f"iterations must be 0 or more, got {options.iterations}")
         morphology.erosion(np.zeros((1, 1), np.uint8), footprint, backend=options.backend)
-    except (ValueError, LookupError, ImportError, RuntimeError) as error:
+    except ValueError as error:
         options.parser.error(str(error))
+    except (LookupError, ImportError, RuntimeError) as error:  # no device that computes
+        print(f"fastctc morph: {error}", file=sys.stderr)
+        return 1
     source, target = Path(options.input), Path(options.output)
     folder = source.is_dir()
     files = list(images.find([source], out=target))
@@ -63,7 +66,7 @@ def run(options: Namespace) -> int:
                 )  # fmt: skip
                 to.parent.mkdir(parents=True, exist_ok=True)
                 images.save(to, done)
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError, LookupError) as error:
                 failed += 1
                 with progress.paused():
                     print(f"fastctc morph: {file}: {error}", file=sys.stderr)

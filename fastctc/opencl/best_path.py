@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from fastctc.compiled.best_path import are_rows_of, first_of_rows
 from fastctc.compiled.frames import first_bad_row
-from fastctc.opencl.device import Device, Launch, set_arguments
+from fastctc.opencl.device import Device
+from fastctc.opencl.opened import Launch
 
 INT = np.int32
 VECTOR = 32  # bytes
@@ -97,11 +98,11 @@ class BestPath:
         values, counts, doubts = np.zeros((n, n_frames), log_probs.dtype), np.zeros(n, INT), np.zeros(n, INT)
         if not labels.size:
             return labels, timesteps, counts, np.zeros(n), doubts
-        opened = self.device._opened.for_work(log_probs.nbytes)
+        opened = self.device.opened.for_work(log_probs.nbytes)
         double = log_probs.dtype == np.float64
         if double and "cl_khr_fp64" not in opened.device.extensions and not opened.device.double_fp_config:
             raise ValueError(f"{opened.info.name} has no float64: give float32")
-        with opened.lock:
+        with opened:
             how = (f"VN={VECTOR // log_probs.itemsize}", "STREAM") if opened.streams else ()
             queue = opened.queue if seconds is None else opened.profiling_queue
             source = opened.input(np.ascontiguousarray(log_probs))
@@ -115,9 +116,9 @@ class BestPath:
             if plan is None:
                 plan = opened.keep(key, [Launch(opened.kernel("best_path", (*reals, *how)), (), None)])
             kernel = plan[0].kernel
-            set_arguments(kernel, *arguments)
+            kernel.set(*arguments)
             items, group = ((n,), (1,)) if opened.streams else ((n * GROUP,), (GROUP,))
-            event = opened.cl.enqueue_nd_range_kernel(queue, kernel, items, group)
+            event = opened.cl.enqueue_nd_range_kernel(queue, kernel.kernel, items, group)
             for buffer, array in zip(buffers, (labels, timesteps, values, counts, doubts), strict=True):
                 opened.fetch(buffer, array, queue)
             if seconds is not None:

@@ -1,193 +1,66 @@
-"""Device: one OpenCL device with its queue and its built kernels; devices: what there is."""
+"""Device: one OpenCL device that computes; devices: what there is, with a verdict on each."""
 
+import atexit
 import os
+import shutil
 import tempfile
 import threading
-import warnings
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from importlib import metadata
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, Self
 
-import numpy as np
-
-from fastctc.opencl.source import kernel_source
-
-if TYPE_CHECKING:
-    from fastctc.opencl.pipeline import Pipeline
+from fastctc.opencl.drivers import Driver, drivers, shown
+from fastctc.opencl.listing import DeviceInfo, Found, facts, listed, pyopencl, refuse_forks
+from fastctc.opencl.opened import DeviceError, Opened
+from fastctc.opencl.verdict import Verdict, ask, remembered
 
 OFF = "FASTCTC_OPENCL"
-KEPT_PLANS = 256
-SMALL = 1 << 22  # bytes to compare: less is done before PoCL's threads wake up
-INSTALL = 'OpenCL needs pyopencl: pip install "fastctc[opencl]"'
-_used = False
-_forked = False
+SETTINGS = ("OCL_ICD_", "OPENCL_", "POCL_DEVICES")  # variables that decide which drivers and devices are shown
+AGAIN = "'fastctc devices --check' checks it again"
 
 
-def _after_fork() -> None:
-    global _forked
-    _forked = _used
+def devices(*, again: bool = False) -> list[DeviceInfo]:
+    """All OpenCL devices of this machine, broken ones too; none if ``FASTCTC_OPENCL=0``.
 
+    Each is checked before its first use: it builds and runs programs, one of our own kernels among them, in a process
+    of its own that is stopped after a minute. The verdict is kept in the user's cache folder until the driver, the
+    device or the processor changes.
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-@dataclass(frozen=True)
-class DeviceInfo:
-    """What an OpenCL device is and can do."""
-
-    index: str  # platform.device, as in "opencl:0.0"
-    kind: str  # cpu, gpu, accelerator or other
-    name: str
-    vendor: str
-    platform: str
-    version: str  # of OpenCL
-    driver: str
-    compute_units: int
-    clock_mhz: int
-    global_memory: int  # bytes
-    local_memory: int  # bytes, of a work-group
-    largest_work_group: int  # work-items
-    shares_memory: bool  # with the processor: arrays need no copy
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON wants it."""
-        return asdict(self)
-
-
-def _opencl() -> Any:
-    """pyopencl, ready to be asked for platforms.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed.
-    RuntimeError
-        In a process that was forked from one that had used OpenCL: PoCL would wait there for ever for threads that the
-        fork did not copy.
-    """
-    global _used
-    if _forked:
-        raise RuntimeError(
-            "OpenCL was used before this process was forked, and does not work in the fork: use the 'spawn' or "
-            "'forkserver' start method of multiprocessing, or backend='compiled'"
-        )
-    if not _used:
-        _give_pocl_a_cache()
-        _let_pocl_work_in_the_calling_thread()
-    try:
-        import pyopencl
-    except ImportError as error:
-        raise ImportError(f"{INSTALL} ({error})") from None
-    _used = True
-    return pyopencl
-
-
-def _give_pocl_a_cache() -> None:
-    """PoCL shows no device if it cannot write what it compiles; with an unwritable home that is a temporary folder."""
-    if "POCL_CACHE_DIR" in os.environ:
-        return
-    named = os.environ.get("XDG_CACHE_HOME")
-    place = (Path(named) if named else Path.home() / ".cache") / "pocl"
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place):
-            return
-    except OSError:
-        os.environ["POCL_CACHE_DIR"] = tempfile.mkdtemp(prefix="fastctc-pocl-")
-
-
-def _let_pocl_work_in_the_calling_thread() -> None:
-    """Have PoCL show a second device for the processor, without threads of its own, for small images.
-
-    Only the PoCL that pip brings: others may know their devices by other names, and show none then.
-    """
-    try:
-        known = metadata.version("pocl-binary-distribution").startswith("3.")
-    except metadata.PackageNotFoundError:
-        return
-    if known:
-        os.environ.setdefault("POCL_DEVICES", "pthread basic")
-
-
-class Found(NamedTuple):
-    """A device, and another one that is the same processor without threads, if there is one."""
-
-    info: DeviceInfo
-    device: Any
-    serial: Any = None
-
-
-def _found() -> list[Found]:
-    if os.environ.get(OFF) == "0":
-        return []
-    cl = _opencl()
-    try:
-        platforms = cl.get_platforms()
-    except cl.Error:  # there is none
-        return []
-    result = []
-    for p, platform in enumerate(platforms):
-        try:
-            own = platform.get_devices()
-        except cl.Error:  # a driver without a device
-            continue
-        serial = next((device for device in own if len(own) > 1 and device.name.startswith("basic-")), None)
-        for d, device in enumerate(one for one in own if one is not serial):
-            info = _info(cl, f"{p}.{d}", platform, device)
-            result.append(Found(info, device, serial if info.kind == "cpu" else None))
-    return result
-
-
-def _info(cl: Any, index: str, platform: Any, device: Any) -> DeviceInfo:
-    kinds = {"cpu": cl.device_type.CPU, "gpu": cl.device_type.GPU, "accelerator": cl.device_type.ACCELERATOR}
-    return DeviceInfo(
-        index=index,
-        kind=next((name for name, flag in kinds.items() if device.type & flag), "other"),
-        name=device.name.strip(),
-        vendor=device.vendor.strip(),
-        platform=platform.name.strip(),
-        version=device.version.strip(),
-        driver=device.driver_version.strip(),
-        compute_units=device.max_compute_units,
-        clock_mhz=device.max_clock_frequency,
-        global_memory=device.global_mem_size,
-        local_memory=device.local_mem_size,
-        largest_work_group=device.max_work_group_size,
-        shares_memory=bool(device.host_unified_memory),
-    )
-
-
-def devices() -> list[DeviceInfo]:
-    """All OpenCL devices of this machine; none if ``FASTCTC_OPENCL=0``.
+    Parameters
+    ----------
+    again : bool, default False
+        Check all devices now, whatever is known.
 
     Raises
     ------
     ImportError
         If pyopencl is not installed.
     """
-    return [one.info for one in _found()]
+    if os.environ.get(OFF) == "0":
+        return []
+    with _opening:
+        here = _platforms(again=again)
+        return [_judged(one, here.drivers, again=again) for one in here.found] + here.broken
 
 
 @dataclass(frozen=True)
 class Device:
-    """An OpenCL device, chosen by name; queue and kernels are made once for each device and kept.
+    """An OpenCL device that computes, chosen by name; queue and kernels are made once for each device and kept.
 
     Parameters
     ----------
     name : str, default "opencl"
         ``"opencl:cpu"``, ``"opencl:gpu"``, ``"opencl:0.1"`` (platform and device, as ``fastctc devices`` lists them),
-        or ``"opencl:"`` and a part of the device's or its platform's name. ``"opencl"`` takes a graphics card if there
-        is one, else whatever there is.
+        or ``"opencl:"`` and a part of the device's or its platform's name: the first of these that computes.
+        ``"opencl"`` takes a graphics card if there is one, else whatever there is.
 
     Raises
     ------
     ImportError
         If pyopencl is not installed.
-    LookupError
-        If there is no such device; the message says which there are.
+    DeviceError
+        A LookupError, if there is no such device or it does not compute. Three lines say what, why, and what to do.
     RuntimeError
         In a process that was forked after OpenCL had been used.
 
@@ -201,59 +74,164 @@ class Device:
     name: str = "opencl"
 
     def __post_init__(self) -> None:
-        self._opened  # noqa: B018 - a device that is missing is missed here
+        _open(self.name)
 
     @property
-    def _opened(self) -> "Opened":
-        if _forked:
-            _opencl()
+    def opened(self) -> Opened:
+        """Its context, queues and kernels."""
+        refuse_forks()
         return _open(self.name)
 
     @property
     def info(self) -> DeviceInfo:
         """What the device is."""
-        return self._opened.info
-
-    def pipeline(self, *, profile: bool = False) -> "Pipeline":
-        """A chain of operations whose images stay on the device; see :class:`fastctc.opencl.Pipeline`."""
-        from fastctc.opencl.pipeline import Pipeline
-
-        return Pipeline(self, profile=profile)
+        return self.opened.info
 
     def __reduce__(self) -> tuple[type[Self], tuple[str]]:
         return type(self), (self.name,)
 
 
+@dataclass(frozen=True)
+class _Platforms:
+    """What the loader has told this process; it reads its settings only once."""
+
+    found: list[Found]
+    drivers: list[Driver]  # that may be asked
+    broken: list[DeviceInfo]  # drivers that may not
+
+
+_opening = threading.RLock()
+_asked: _Platforms | None = None
+_open_devices: dict[str, Opened] = {}
+
+
+def _platforms(*, again: bool = False) -> _Platforms:
+    """Ask the drivers for their devices, but no driver that crashes or hangs when another process asks it."""
+    global _asked
+    refuse_forks()
+    if _asked is not None and not again:
+        return _asked
+    cl = pyopencl()
+    everything = drivers()
+    verdict = _can_be_asked(cl, everything, again=again)
+    broken: list[DeviceInfo] = []
+    sound = everything
+    if not verdict.works:
+        alone = [(one, _can_be_asked(cl, [one], again=again)) for one in everything]
+        sound = [one for one, its_own in alone if its_own.works]
+        broken = [_broken_driver(one, its_own) for one, its_own in alone if not its_own.works]
+        if not broken:
+            raise DeviceError(
+                f"OpenCL's drivers cannot be asked for their devices\nwhy: {verdict.reason}\n"
+                f"remedy: update or remove drivers; {OFF}=0 switches OpenCL off"
+            )
+    with shown(sound, _cache_for_pocl(sound)):
+        _asked = _Platforms(listed(cl), sound, broken)
+    return _asked
+
+
+def _can_be_asked(cl: Any, some: list[Driver], *, again: bool) -> Verdict:
+    settings = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
+    about = ["drivers", cl.VERSION_TEXT, [one.stamp() for one in some], settings]
+    return remembered(about, lambda: ask({"drivers": some, "device": None}), again=again)
+
+
+def _judged(found: Found, some: list[Driver], *, again: bool = False) -> DeviceInfo:
+    """The device with its verdict."""
+    its_facts = facts(found)
+    verdict = remembered(["device", *its_facts], lambda: ask({"drivers": some, "device": its_facts}), again=again)
+    if verdict.works:
+        return found.info
+    return replace(found.info, works=False, reason=verdict.reason, remedy=_remedy(found.info))
+
+
+def _broken_driver(driver: Driver, verdict: Verdict) -> DeviceInfo:
+    info = DeviceInfo(driver.name, "other", driver.library, "", driver.name, "", "", 0, 0, 0, 0, 0, False)
+    remedy = f"update or remove this driver; {AGAIN}"
+    return replace(info, works=False, reason=verdict.reason, remedy=remedy)
+
+
+def _remedy(info: DeviceInfo) -> str:
+    if info.kind == "gpu":
+        cure = f"install the present driver of {info.vendor}, or use opencl:cpu"
+    elif "portable computing" in info.platform.lower():
+        cure = (
+            "this PoCL may be older than the processor: pip install intel-opencl-rt intel-cmplr-lib-rt (Linux x86-64), "
+            "or a newer PoCL of the system (apt install pocl-opencl-icd)"
+        )
+    else:
+        cure = (
+            f"update the driver of {info.vendor or info.platform}, or install another one: apt install pocl-opencl-icd"
+        )
+    return f"{cure}; {AGAIN}"
+
+
+def _cache_for_pocl(some: list[Driver]) -> str | None:
+    """PoCL shows no device if it cannot write what it compiles; with an unwritable home that is a temporary folder."""
+    if "POCL_CACHE_DIR" in os.environ or not any("pocl" in one.library.lower() for one in some):
+        return None
+    named = os.environ.get("XDG_CACHE_HOME")
+    try:
+        place = (Path(named) if named else Path.home() / ".cache") / "pocl"
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            return None
+    except (OSError, RuntimeError):  # no permission; no home at all
+        folder = tempfile.mkdtemp(prefix="fastctc-pocl-")
+        atexit.register(partial(_remove, folder, os.getpid()))
+        return folder
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # a fork leaves its parent's alone
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _choose(name: str) -> Found:
-    found = _found()
-    wanted = name.removeprefix("opencl").removeprefix(":")
+    wanted = name.removeprefix("opencl").removeprefix(":").lower()
     if not name.startswith("opencl") or (name != "opencl" and not wanted):
         raise ValueError(
             f"a device must be named 'opencl', 'opencl:cpu', 'opencl:gpu', 'opencl:0.0' or by its name, got {name!r}"
         )
+    if os.environ.get(OFF) == "0":
+        raise DeviceError(f"there is no device {name!r}\nwhy: OpenCL is switched off by {OFF}=0\nremedy: unset {OFF}")
+    here = _platforms()
+    fitting = [one for one in here.found if _fits(one.info, wanted)]
     if not wanted:
         ranks = {"gpu": 0, "accelerator": 1, "cpu": 2, "other": 3}
-        fitting = sorted(found, key=lambda one: ranks[one.info.kind])
-    else:
-        fitting = [
-            one
-            for one in found
-            if wanted.lower() in (one.info.kind, one.info.index)
-            or (len(wanted) > 2 and wanted.lower() in f"{one.info.name} {one.info.platform}".lower())
-        ]
-    if fitting:
-        return fitting[0]
-    if os.environ.get(OFF) == "0":
-        raise LookupError(f"there is no device {name!r}: OpenCL is switched off by {OFF}=0")
-    there = "; ".join(f"opencl:{info.index} is the {info.kind} {info.name} ({info.platform})" for info, _, _ in found)
-    raise LookupError(f"there is no device {name!r}; found: {there or 'no OpenCL device at all'}")
+        fitting.sort(key=lambda one: ranks[one.info.kind])
+    broken = []
+    for one in fitting:
+        info = _judged(one, here.drivers)
+        if info.works:
+            return one
+        broken.append(info)
+    broken += [info for info in here.broken if _fits(info, wanted)]
+    raise _not_usable(name, broken, [one.info for one in here.found])
 
 
-_opening = threading.Lock()
-_open_devices: dict[str, "Opened"] = {}
+def _fits(info: DeviceInfo, wanted: str) -> bool:
+    if not wanted or wanted in (info.kind, info.index):
+        return True
+    return len(wanted) > 2 and wanted in f"{info.name} {info.platform}".lower()
 
 
-def _open(name: str) -> "Opened":
+def _not_usable(name: str, broken: list[DeviceInfo], found: list[DeviceInfo]) -> DeviceError:
+    if not broken:
+        there = ", ".join(f"opencl:{info.index} (the {info.kind} {info.name}, {info.platform})" for info in found)
+        return DeviceError(
+            f"there is no device {name!r}\nwhy: what there is: {there or 'no OpenCL device at all'}\n"
+            'remedy: pip install "fastctc[opencl]" brings one for the processor on Linux x86-64; a graphics card needs '
+            "its maker's driver"
+        )
+    named = ", ".join(f"opencl:{info.index} ({info.name}, {info.platform})" for info in broken)
+    many = len(broken) > 1
+    reasons = "; ".join(f"opencl:{info.index}: {info.reason}" if many else info.reason for info in broken)
+    verb = "do" if many else "does"
+    return DeviceError(f"{named} {verb} not compute\nwhy: {reasons}\nremedy: {broken[0].remedy}")
+
+
+def _open(name: str) -> Opened:
     opened = _open_devices.get(name)
     if opened is None:
         with _opening:
@@ -264,118 +242,3 @@ def _open(name: str) -> "Opened":
                 opened = _open_devices[place] = Opened(found)
             _open_devices[name] = opened
     return opened
-
-
-@dataclass(frozen=True)
-class Launch:
-    """A kernel with its arguments, but for the first two: where to read and where to write."""
-
-    kernel: Any
-    items: tuple[int, ...]
-    group: tuple[int, ...] | None
-
-
-def set_arguments(kernel: Any, *arguments: Any) -> None:
-    """All arguments of a kernel, None for those that stay as they are."""
-    for place, argument in enumerate(arguments):
-        if argument is not None:
-            kernel.set_arg(place, np.int32(argument) if isinstance(argument, int) else argument)
-    kernel.its_arguments = arguments  # buffers among them live as long as the kernel: OpenCL does not see to that
-
-
-class Opened:
-    """What is kept for a device: context, queues, kernels. Use it with :attr:`lock` held."""
-
-    def __init__(self, found: Found) -> None:
-        cl = _opencl()
-        info, device, self._serial_device = found
-        self.cl = cl
-        self.info = info
-        self.device = device
-        self.context = cl.Context([device])
-        self.queue = cl.CommandQueue(self.context, device)
-        self.lock = threading.RLock()
-        self.programs: dict[tuple[str, tuple[str, ...]], Any] = {}
-        self.plans: dict[Any, list[Launch]] = {}
-        self._profiling_queue: Any = None
-        # PoCL's processors read and write a NumPy array where it lies; others may copy it behind the scenes, slowly.
-        self.zero_copy = info.shares_memory and info.kind == "cpu" and "portable computing" in info.platform.lower()
-        self.streams = info.kind == "cpu"  # whole rows for processors, tiles for all others
-
-    def for_work(self, size: int) -> "Opened":
-        """Itself, or, for little work or a single core, the same processor without threads that must be woken up."""
-        threads_pay = size > SMALL and self.info.compute_units > 1
-        return self if threads_pay or self._serial is None else self._serial
-
-    @cached_property
-    def _serial(self) -> "Opened | None":
-        if self._serial_device is None:
-            return None
-        with self.lock:
-            return Opened(Found(replace(self.info, compute_units=1), self._serial_device))
-
-    @property
-    def profiling_queue(self) -> Any:
-        """A queue whose events know their times; those of the ordinary one do not, which saves a microsecond a call."""
-        if self._profiling_queue is None:
-            flag = self.cl.command_queue_properties.PROFILING_ENABLE
-            self._profiling_queue = self.cl.CommandQueue(self.context, self.device, properties=flag)
-        return self._profiling_queue
-
-    def kernel(self, source: str, defines: tuple[str, ...], *arguments: Any) -> Any:
-        """A kernel of a file, built with these definitions, and its arguments: None for those that every call sets.
-
-        Programs are kept; a kernel is the caller's own, since its arguments are part of it.
-        """
-        key = source, defines
-        program = self.programs.get(key)
-        if program is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", self.cl.CompilerWarning)
-                program = self.cl.Program(self.context, kernel_source(source))
-                try:
-                    program.build([f"-D{define}" for define in defines])
-                except self.cl.Error as error:
-                    raise RuntimeError(
-                        f"{self.info.name} could not build {source} ({' '.join(defines)}): {error}"
-                    ) from None
-            self.programs[key] = program
-        kernel = self.cl.Kernel(program, source)
-        set_arguments(kernel, *arguments)
-        return kernel
-
-    def keep(self, key: Any, plan: "list[Launch]") -> "list[Launch]":
-        """Keep the launches for a task in :attr:`plans`."""
-        if len(self.plans) >= KEPT_PLANS:
-            self.plans.clear()
-        self.plans[key] = plan
-        return plan
-
-    def input(self, array: Any) -> Any:
-        """A buffer that holds an array, or is the array itself where that costs nothing."""
-        flags = self.cl.mem_flags
-        if self.zero_copy:
-            return self.cl.Buffer(self.context, flags.READ_ONLY | flags.USE_HOST_PTR, hostbuf=array)
-        return self.cl.Buffer(self.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=array)
-
-    def output(self, array: Any) -> Any:
-        """A buffer for results that :meth:`fetch` brings into the array."""
-        flags = self.cl.mem_flags
-        if self.zero_copy:
-            return self.cl.Buffer(self.context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=array)
-        return self.cl.Buffer(self.context, flags.READ_WRITE, array.nbytes)
-
-    def fetch(self, buffer: Any, array: Any, queue: Any = None) -> None:
-        """Wait for the results, and bring them into the array if they are not there."""
-        queue = queue or self.queue
-        if self.zero_copy:
-            queue.finish()
-        else:
-            self.cl.enqueue_copy(queue, array, buffer)
-
-    def table(self, numbers: Any) -> Any:
-        """A constant table on the device."""
-        flags = self.cl.mem_flags
-        return self.cl.Buffer(
-            self.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=np.ascontiguousarray(numbers)
-        )

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc.opencl.covers import covers
-from fastctc.opencl.device import Device, Launch, Opened
+from fastctc.opencl.device import Device
+from fastctc.opencl.opened import Launch, Opened
 
 Images = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -50,8 +51,8 @@ class Morphology:
             result = np.empty_like(images)
         if not images.size:
             return result
-        opened = self.device._opened.for_work(images.nbytes * len(mask))
-        with opened.lock:
+        opened = self.device.opened.for_work(images.nbytes * len(mask))
+        with opened:
             source, target = opened.input(images), opened.output(result)
             enqueue(
                 opened, opened.queue, source, target, images.shape, images.dtype, mask, anchor, border, fill, largest
@@ -72,20 +73,19 @@ class Morphology:
         result = np.empty_like(images)
         if not images.size:
             return result
-        opened = self.device._opened.for_work(images.nbytes * max(map(len, masks)))
+        opened = self.device.opened.for_work(images.nbytes * max(map(len, masks)))
         points = [np.argwhere(mask) - anchor for mask, anchor in zip(masks, anchors, strict=True)]
         first = np.cumsum([0, *map(len, points)]).astype(INT)
         table = np.concatenate(points).astype(INT)
         sides = np.array(largest, INT)
         height, width = images.shape[1:]
-        with opened.lock:
+        with opened:
             defines = ("EACH", *_defines(images.dtype, border, fill, True))
             source, target = opened.input(images), opened.output(result)
             tables = [opened.table(numbers) for numbers in (first, table, sides)]
             kernel = opened.kernel("morphology", defines, source, target, width, height, *tables)
-            wide = 1 if opened.streams else WIDE
-            size = (-(-width // wide) * wide, height, len(images))
-            opened.cl.enqueue_nd_range_kernel(opened.queue, kernel, size, None if opened.streams else (wide, 1, 1))
+            size = (-(-width // WIDE) * WIDE, height, len(images))
+            opened.cl.enqueue_nd_range_kernel(opened.queue, kernel.kernel, size, (WIDE, 1, 1))
             opened.fetch(target, result)
         return result
 
@@ -94,10 +94,10 @@ class Morphology:
         result = np.ascontiguousarray(seed + 0 if seed.dtype.kind == "f" else seed.copy())
         if not result.size:
             return result
-        opened = self.device._opened.for_work(seed.nbytes * STEPS)
+        opened = self.device.opened.for_work(seed.nbytes * STEPS)
         height, width = seed.shape
         changed = np.zeros(1, INT)
-        with opened.lock:
+        with opened:
             defines = ("GEODESIC", *_defines(seed.dtype, "ignore", 0, grow))
             flags = opened.cl.mem_flags
             here, there = (opened.cl.Buffer(opened.context, flags.READ_WRITE, result.nbytes) for _ in range(2))
@@ -105,15 +105,15 @@ class Morphology:
             bound = opened.input(np.ascontiguousarray(mask))
             flag = opened.cl.Buffer(opened.context, flags.READ_WRITE, changed.nbytes)
             kernel = opened.kernel("morphology", defines, None, bound, None, width, height, connectivity, flag)
-            wide = 1 if opened.streams else WIDE
-            size, local = (-(-width // wide) * wide, height), None if opened.streams else (wide, 1)
+            # A group of one size: PoCL compiles a kernel anew for each.
+            size, local = (-(-width // WIDE) * WIDE, height), (WIDE, 1)
             while True:
                 changed[0] = 0
                 opened.cl.enqueue_copy(opened.queue, flag, changed)
                 for _ in range(STEPS):
-                    kernel.set_arg(0, here)
-                    kernel.set_arg(2, there)
-                    opened.cl.enqueue_nd_range_kernel(opened.queue, kernel, size, local)
+                    kernel.kernel.set_arg(0, here)
+                    kernel.kernel.set_arg(2, there)
+                    opened.cl.enqueue_nd_range_kernel(opened.queue, kernel.kernel, size, local)
                     here, there = there, here
                 opened.cl.enqueue_copy(opened.queue, changed, flag)
                 if not changed[0]:
@@ -150,9 +150,10 @@ def enqueue(
         to = target
         if step < len(launches):
             to = opened.cl.Buffer(opened.context, opened.cl.mem_flags.READ_WRITE, int(np.prod(shape)) * dtype.itemsize)
-        launch_.kernel.set_arg(0, source)
-        launch_.kernel.set_arg(1, to)
-        events.append(launch(queue, launch_.kernel, launch_.items, launch_.group))
+        kernel = launch_.kernel.kernel
+        kernel.set_arg(0, source)
+        kernel.set_arg(1, to)
+        events.append(launch(queue, kernel, launch_.items, launch_.group))
         source = to
     return events
 

@@ -17,21 +17,24 @@ class Pipeline:
 
     Parameters
     ----------
-    device : Device
+    device : Device or str
+        ``"opencl"``, ``"opencl:cpu"``, ``"opencl:gpu"``, ... as :class:`Device` takes them.
     profile : bool, default False
         Whether :attr:`seconds` is kept, at the cost of a microsecond a step.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fastctc.opencl import Device
+    >>> from fastctc.opencl import Pipeline
     >>> image = np.zeros((40, 200), np.uint8)
-    >>> with Device("opencl:cpu").pipeline() as p:  # doctest: +SKIP
+    >>> with Pipeline("opencl:cpu") as p:
     ...     closed = p.upload(image).dilation(3).erosion(3).download()
+    >>> closed.shape
+    (40, 200)
     """
 
-    def __init__(self, device: Device, *, profile: bool = False) -> None:
-        self.device = device
+    def __init__(self, device: Device | str = "opencl", *, profile: bool = False) -> None:
+        self.device = Device(device) if isinstance(device, str) else device
         self.profile = profile
         self._image: Any = None
         self._events: list[tuple[str, Any]] = []
@@ -48,8 +51,8 @@ class Pipeline:
         """Bring an image (H, W) or a batch (N, H, W) to the device; on processors nothing is copied."""
         pixels, dtype = as_pixels(image)
         batch = pixels if pixels.ndim == 3 else pixels[None]
-        opened = self.device._opened
-        with opened.lock:
+        opened = self.device.opened
+        with opened:
             # The host's array stays as it is: every step writes to a buffer of its own.
             self._image = _OnDevice(opened.input(batch) if batch.size else None, batch, pixels.shape, dtype)
         return self
@@ -81,10 +84,10 @@ class Pipeline:
     def download(self) -> Image:
         """Wait, and bring the result to the host."""
         image = self._uploaded()
-        opened = self.device._opened
+        opened = self.device.opened
         result = np.empty(image.batch.shape, image.batch.dtype)
         if result.size:
-            with opened.lock:
+            with opened:
                 opened.cl.enqueue_copy(self._queue, result, image.buffer)
         return result.reshape(image.shape).view(image.dtype)
 
@@ -105,7 +108,7 @@ class Pipeline:
 
     @property
     def _queue(self) -> Any:
-        opened = self.device._opened
+        opened = self.device.opened
         return opened.profiling_queue if self.profile else opened.queue
 
     def _uploaded(self) -> "_OnDevice":
@@ -119,8 +122,8 @@ class Pipeline:
         mask, at = oriented_footprint(footprint, anchor, reflected=largest)
         mode, fill = as_border(border, image.dtype)
         if image.batch.size:
-            opened = self.device._opened
-            with opened.lock:
+            opened = self.device.opened
+            with opened:
                 target = opened.cl.Buffer(opened.context, opened.cl.mem_flags.READ_WRITE, image.batch.nbytes)
                 events = enqueue(
                     opened,
