@@ -1,5 +1,6 @@
 # make demo    set everything up, decode the example frames, read the example page
 # make test    set everything up and run all tests
+# make long    count memory over a hundred thousand decodes and a million frames, some minutes
 # make bench   measure this commit with asv and publish the dashboard to .asv/html; QUICK=1 runs all that is timed once, BENCH=name some
 # make compare measure fastctc beside every peer, in an environment of its own, into compare/; QUICK=1 takes a look
 # make clean   remove what these made
@@ -11,13 +12,16 @@ PEERS := .venv-peers
 SOURCES := pyproject.toml setup.py $(wildcard fastctc/compiled/*.pyx fastctc/compiled/*.px[di] fastctc/compiled/*.h)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test bench compare clean
+.PHONY: demo test long bench compare clean
 
 demo: $(VENV)/reading
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest
+
+long: $(VENV)/dev
+	$(BIN)/python -m pytest --long-runs tests/test_long_runs.py
 
 bench: $(VENV)/dev
 	$(BIN)/asv machine --yes

@@ -16,6 +16,15 @@ settings.register_profile("fastctc", deadline=None, derandomize=True, max_exampl
 settings.load_profile("fastctc")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long-runs", action="store_true", help="count memory over 100 000 decodes, not 1000")
+
+
+@pytest.fixture(scope="session")
+def long_runs(request):
+    return request.config.getoption("--long-runs")
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder of real data beside the checkout."""
