@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastctc import backends, storage
 from fastctc.alphabet import Alphabet
 from fastctc.compiled import lexicon as compiled
+from fastctc.search_inputs import PrefixTree
 from fastctc.value import Value
 
 
@@ -103,16 +104,14 @@ class Lexicon(Value):
         labels = np.frombuffer("".join(ordered).encode("utf-32-le"), dtype=np.int32) - FIRST
         offsets = np.zeros(len(ordered) + 1, dtype=np.int64)
         np.cumsum(np.fromiter(map(len, ordered), dtype=np.int64, count=len(ordered)), out=offsets[1:])
-        node_labels, ends, first_words = compiled.prefix_tree(labels, offsets)
-        bounds = compiled.best_below(ends, first_words, weights)
+        tree = compiled.prefix_tree(labels, offsets)
+        bounds = compiled.best_below(tree, weights)
         return cls(
             alphabet,
             labels,
             offsets,
             weights,
-            node_labels,
-            ends,
-            first_words,
+            *tree,
             bounds,
             priors is not None,
             tuple(skipped),
@@ -160,6 +159,11 @@ class Lexicon(Value):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    @property
+    def tree(self) -> PrefixTree:
+        """The words as the searches take them."""
+        return PrefixTree(self.node_labels, self.ends, self.words)
+
     def word_labels(self, number: int) -> tuple[int, ...]:
         """Labels of a word."""
         return tuple(self.labels[self.offsets[number] : self.offsets[number + 1]].tolist())
@@ -179,7 +183,7 @@ class Lexicon(Value):
     def numbers_near(self, labels: Sequence[int], tolerance: int, backend: str = "compiled") -> list[tuple[int, int]]:
         """Number and edit distance of all words that are at most the tolerance away from the labels."""
         near = backends.load(backend, "lexicon").words_near
-        found: list[tuple[int, int]] = near(self.node_labels, self.ends, self.words, labels, min(tolerance, FARTHEST))
+        found: list[tuple[int, int]] = near(self.tree, labels, min(tolerance, FARTHEST))
         return found
 
     def similar(self, text: str, tolerance: int = 1) -> list[tuple[str, int]]:

@@ -47,6 +47,7 @@ ALLOWED = {
     "metrics": ENGINES,
     "opencl": {"backends", "compiled", "imaging", "storage"},
     "reference": {"search_inputs"},
+    "search_inputs": set(),
     "storage": set(),
     "threads": {"compiled"},
     "value": set(),

@@ -37,8 +37,8 @@ def test_prefix_tree(words, random):
     for a, b in zip(tree, compiled.prefix_tree(labels, offsets), strict=True):
         np.testing.assert_array_equal(a, b)
     node_labels, ends, firsts = tree
-    bounds = reference.best_below(ends, firsts, priors)
-    np.testing.assert_array_equal(compiled.best_below(ends, firsts, priors), bounds)
+    bounds = reference.best_below(tree, priors)
+    np.testing.assert_array_equal(compiled.best_below(tree, priors), bounds)
     # Every prefix is a node; its words are a range, and its bound the best of them.
     prefixes = sorted({word[:n] for word in words for n in range(1, len(word) + 1)})
     assert len(node_labels) - 1 == len(prefixes)
@@ -61,7 +61,7 @@ def test_trees_that_are_none():
             compiled.prefix_tree(labels, bad)
     tree = compiled.prefix_tree(labels, offsets)
     with pytest.raises(ValueError, match="no part of a prefix tree"):
-        compiled.best_below(tree[1], tree[2] + 5, np.ones(2))
+        compiled.best_below(tree._replace(words=tree.words + 5), np.ones(2))
     search = backends.load("compiled", "lexicon_search").lexicon_search
     probs = np.full((3, 4), 0.25)
     for nodes in (
@@ -96,7 +96,7 @@ def test_search_finds_the_best_words(case, data):
     tree = reference.prefix_tree(labels, offsets)
     arguments = (
         *tree,
-        reference.best_below(tree[1], tree[2], priors),
+        reference.best_below(tree, priors),
         np.array(priors),
         blank,
         n_best,
@@ -264,7 +264,7 @@ def test_words_near_a_text(words, text, tolerance):
     tree = reference.prefix_tree(*arrays(words))
     expected = [(i, d) for i, word in enumerate(words) if (d := edit_distance(word, tuple(text))) <= tolerance]
     for backend in ("reference", "compiled"):
-        assert backends.load(backend, "lexicon").words_near(*tree, text, tolerance) == expected
+        assert backends.load(backend, "lexicon").words_near(tree, text, tolerance) == expected
 
 
 def test_similar_words():
@@ -275,13 +275,13 @@ def test_similar_words():
     pieces = Lexicon.from_words([["abc"], ["abc", "d"]], Alphabet(["abc", "d"]))
     assert pieces.similar("abcdd") == [("abcd", 1)]
     near = backends.load("compiled", "lexicon").words_near
-    tree = lexicon.node_labels, lexicon.ends, lexicon.words
-    for arguments in ((*tree, [1], -1), (tree[0][:-1].copy(), *tree[1:], [1], 1)):
+    tree = lexicon.tree
+    for wrong, tolerance in ((tree, -1), (tree._replace(node_labels=tree.node_labels[:-1].copy()), 1)):
         with pytest.raises(ValueError, match="must be"):
-            near(*arguments)
-    for ends in (tree[1] - 1, tree[1] + 3):
+            near(wrong, [1], tolerance)
+    for ends in (tree.ends - 1, tree.ends + 3):
         with pytest.raises(ValueError, match="no part of a prefix tree"):
-            near(tree[0], ends, tree[2], [1, 2], 5)
+            near(tree._replace(ends=ends), [1, 2], 5)
 
 
 @pytest.mark.parametrize("priors", [None, [1.0, 0.0, 3.0, 0.5]])

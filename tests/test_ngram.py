@@ -292,16 +292,19 @@ def test_arrays_that_are_no_model():
     from fastctc.compiled.ngram import score
 
     model = NGram.train("abcabd", 3)
-    words, log_probs, backoffs, children, suffixes, uniform, unknown = model.tables
+    tables = model.tables
     rng = np.random.default_rng(1)
     for _ in range(200):
-        wild = [rng.integers(-5, 60, len(a)).astype(np.int32) for a in (words, children, suffixes)]
-        score(wild[0], log_probs, backoffs, wild[1], wild[2], uniform, unknown, 0, list(rng.integers(-3, 9, 20)))
+        wild = {
+            name: rng.integers(-5, 60, len(getattr(tables, name))).astype(np.int32)
+            for name in ("words", "children", "suffixes")
+        }
+        score(tables._replace(**wild), 0, list(rng.integers(-3, 9, 20)))
     with pytest.raises(ValueError, match="one entry a node"):
-        score(words[:-1].copy(), *model.tables[1:], 0, [])
-    for state in (-1, len(words)):
+        score(tables._replace(words=tables.words[:-1].copy()), 0, [])
+    for state in (-1, len(tables.words)):
         with pytest.raises(ValueError, match="state must be"):
-            score(*model.tables, state, [])
+            score(tables, state, [])
 
 
 @given(st.sets(st.text(max_size=4)))

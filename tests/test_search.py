@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastctc import Alphabet, BeamSearch, Lexicon, NGram, PrefixSearch, TokenPassing, backends, log_probability
+from fastctc.search_inputs import Bigrams
 
 BACKENDS = ("reference", "compiled")
 
@@ -113,7 +114,7 @@ def test_what_the_compiled_searches_refuse():
     passing = backends.load("compiled", "token_passing").token_passing
     labels, offsets = np.array([1, 2], np.int32), np.array([0, 1, 2])
     empty = np.empty(0, np.int32), np.empty(0)
-    bigrams = (np.zeros(2), np.zeros(2), np.zeros(2), np.zeros(3, np.int64), *empty)
+    bigrams = Bigrams(np.zeros(2), np.zeros(2), np.zeros(2), np.zeros(3, np.int64), *empty)
     passing(probs, labels, offsets, 0, 3, bigrams)
     for arguments in (
         (labels, offsets, 4, -1, None),
@@ -128,9 +129,9 @@ def test_what_the_compiled_searches_refuse():
         (labels, np.array([0, 3, 2]), 0, -1, None),
         (labels, np.array([0, 0, 2]), 0, -1, None),
         (labels, offsets[:1], 0, -1, None),
-        (labels, offsets, 0, -1, (np.zeros(1), *bigrams[1:])),
-        (labels, offsets, 0, -1, (*bigrams[:3], np.array([0, 2, 0]), *empty)),
-        (labels, offsets, 0, -1, (*bigrams[:3], np.array([0, 0, 1]), np.array([2], np.int32), np.zeros(1))),
+        (labels, offsets, 0, -1, bigrams._replace(first=np.zeros(1))),
+        (labels, offsets, 0, -1, bigrams._replace(starts=np.array([0, 2, 0]))),
+        (labels, offsets, 0, -1, Bigrams(*bigrams[:3], np.array([0, 0, 1]), np.array([2], np.int32), np.zeros(1))),
     ):
         with pytest.raises(ValueError, match="must"):
             passing(probs, *arguments)
@@ -201,7 +202,7 @@ def test_token_passing_finds_the_best_path(case, separated, with_bigrams, data):
     if with_bigrams:
         after = [data.draw(st.dictionaries(st.integers(0, n - 1), value, max_size=3)) for _ in words]
         numbers = st.lists(value, min_size=n, max_size=n).map(np.array)
-        bigrams = backends.load("reference", "token_passing").Bigrams(
+        bigrams = Bigrams(
             data.draw(numbers),
             data.draw(numbers),
             data.draw(numbers),

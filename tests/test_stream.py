@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastctc import Alphabet, BeamSearch, BestPath, Lexicon, NGram, backends
+from fastctc.search_inputs import CharacterModel
 
 TEXT = "a cab backed a bad cabbage "
 ALPHABET = Alphabet("abcdefgk ")
@@ -314,23 +315,24 @@ def test_what_beams_refuse():
     from fastctc.compiled.beam_search import Beams
 
     tokens = np.zeros(3, np.int32)
-    model = (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, 0.0, -1)
+    model = CharacterModel(MODEL.tables, 0, tokens, [0.0] * 3, 1.0, 0.0, -1)
     Beams(3, 2, model)
-    for wrong in (
-        (MODEL.tables, -1, tokens, [0.0] * 3, 1.0, 0.0, -1),
-        (MODEL.tables, 10**6, tokens, [0.0] * 3, 1.0, 0.0, -1),
-        (MODEL.tables, 0, tokens[:2], [0.0] * 3, 1.0, 0.0, -1),
-        (MODEL.tables, 0, tokens, [0.0] * 2, 1.0, 0.0, -1),
-        (MODEL.tables, 0, tokens, [0.0] * 3, 0.0, 0.0, -1),
-        (MODEL.tables, 0, tokens, [0.0] * 3, float("nan"), 0.0, -1),
-        (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, float("inf"), -1),
-        (MODEL.tables[:3], 0, tokens, [0.0] * 3, 1.0, 0.0, -1),
-        (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, 0.0, -2),
-        (MODEL.tables, 0, tokens, [0.0] * 3, 1.0, 0.0, 10**6),
-        (7,),
-        7,
+    for change in (
+        {"start": -1},
+        {"start": 10**6},
+        {"tokens": tokens[:2]},
+        {"ceilings": [0.0] * 2},
+        {"weight": 0.0},
+        {"weight": float("nan")},
+        {"bonus": float("inf")},
+        {"tables": MODEL.tables._replace(words=MODEL.tables.words[:3])},
+        {"end": -2},
+        {"end": 10**6},
     ):
-        with pytest.raises((ValueError, TypeError)):
+        with pytest.raises(ValueError, match="must"):
+            Beams(3, 2, model._replace(**change))
+    for wrong in ((7,), 7):
+        with pytest.raises(AttributeError):
             Beams(3, 2, wrong)
     with pytest.raises(ValueError, match="must have 3 classes"):
         Beams(3, 2).extend(np.ones((2, 4)), 3)

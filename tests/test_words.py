@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fastctc import Alphabet, Lexicon, NGram, WordBeamSearch, backends, compat
 from fastctc.lm.word_model import WordModel
+from fastctc.search_inputs import PrefixTree
 
 BACKENDS = ("reference", "compiled")
 CHARACTERS = "abcd .1"
@@ -270,15 +271,15 @@ def test_a_model_in_the_order_of_the_lexicon():
     ngram = backends.load("compiled", "ngram")
     names = LEXICON.all_words()
     for history in ([], ["a"], ["a", "bad"], ["cabba"], ["bad", "dab"]):
-        state = ngram.score(*model.tables[:7], 0, [names.index(word) for word in history])[1]
+        state = ngram.score(model.tables, 0, [names.index(word) for word in history])[1]
         values = []
         for number, name in enumerate(names):
-            [value] = ngram.score(*model.tables[:7], state, [number])[0]
+            [value] = ngram.score(model.tables, state, [number])[0]
             assert value == pytest.approx(TRIGRAMS.log_probs_of([*history, name], begin=False)[-1], rel=1e-6)
             values.append(exp(value))
         for first in range(len(names)):
             for last in range(first, len(names) + 1):
-                total = ngram.forecast(*model.tables, state, first, last)
+                total = ngram.forecast(model.tables, model.sums, state, first, last)
                 assert total == pytest.approx(sum(values[first:last]), rel=1e-6, abs=1e-12)
 
 
@@ -313,10 +314,10 @@ def test_what_the_compiled_search_refuses():
     beams(8, 7, None, words)
     small = WordModel.of(Lexicon.from_words(["a"], ALPHABET), NGram.train("a", 1, unit="word"))
     for change, message in (
-        ({"is_word": (True,)}, "8 entries"),
-        ({"ends": words.ends[:-1].copy()}, "equally long"),
+        ({"is_word_char": (True,)}, "8 entries"),
+        ({"tree": words.tree._replace(ends=words.tree.ends[:-1].copy())}, "equally long"),
         ({"tables": None}, "must have a model"),
-        ({"tables": small.tables}, "must know all"),
+        ({"tables": small.tables, "sums": small.sums}, "must know all"),
         ({"start": 10**6}, "start must be"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -324,15 +325,11 @@ def test_what_the_compiled_search_refuses():
     rng = np.random.default_rng(0)
     probs = np.exp(peaky(rng, 30, 8))
     for _ in range(200):  # arrays that are no tree: whatever comes out, nothing else happens
-        wild = [rng.integers(-3, 40, len(words.ends)).astype(np.int32) for _ in range(3)]
-        wild[1][-1], wild[2][-1] = len(words.ends) - 1, 5
-        beams(
-            8,
-            7,
-            None,
-            words._replace(node_labels=wild[0] % 8, ends=wild[1], words=wild[2], tables=None, forecast=False),
-        )
-        search = beams(8, 7, None, words._replace(node_labels=wild[0] % 8, ends=wild[1], words=wild[2], start=0))
+        wild = [rng.integers(-3, 40, len(words.tree.ends)).astype(np.int32) for _ in range(3)]
+        wild[1][-1], wild[2][-1] = len(words.tree.ends) - 1, 5
+        tree = PrefixTree(wild[0] % 8, wild[1], wild[2])
+        beams(8, 7, None, words._replace(tree=tree, tables=None, forecast=False))
+        search = beams(8, 7, None, words._replace(tree=tree, start=0))
         search.extend(probs, 10)
 
 

@@ -510,7 +510,11 @@ cdef class Beams:
         if words is not None:
             self.take_words(words)
         if model is not None:
-            tables, s.start, tokens, ceilings, weight, bonus, s.end = model
+            tables, tokens, ceilings, weight, bonus = (
+                model.tables, model.tokens, model.ceilings, model.weight, model.bonus
+            )
+            s.start = model.start
+            s.end = model.end
             if tokens.shape[0] != n_classes or len(ceilings) != n_classes:
                 raise ValueError(f"a model must have {n_classes} tokens and ceilings, one a class")
             if not 0.0 < weight < INFINITY:
@@ -546,18 +550,20 @@ cdef class Beams:
 
     cdef int take_words(self, words) except -1:
         cdef Search *s = &self.search
-        cdef const int32_t[::1] tree_labels, tree_ends, tree_words
+        tree, tables, is_word, begins = words.tree, words.tables, words.is_word_char, words.starts_word
+        cdef const int32_t[::1] tree_labels = tree.node_labels, tree_ends = tree.ends, tree_words = tree.words
         cdef Py_ssize_t c
-        tree_labels, tree_ends, tree_words, is_word, begins, s.forecast, tables, s.words_start, hot, fusion = words
+        s.forecast = words.forecast
+        s.words_start = words.start
         s.n_tree = <int> tree_ends.shape[0] - 1
         if s.n_tree < 1 or tree_labels.shape[0] != s.n_tree + 1 or tree_words.shape[0] != s.n_tree + 1:
             raise ValueError("the tables of the tree must be equally long, and hold a node")
         if len(is_word) != s.width or len(begins) != s.width:
-            raise ValueError(f"is_word and begins must have {s.width} entries, one a class")
+            raise ValueError(f"is_word_char and starts_word must have {s.width} entries, one a class")
         s.n_words = tree_words[s.n_tree]
         if tables is not None:
-            fill(&s.words_model, tuple(tables[:7]))
-            fill_sums(&s.words_model, tables[7], tables[8])
+            fill(&s.words_model, tables)
+            fill_sums(&s.words_model, words.sums)
             if s.words_model.children[1] - s.words_model.children[0] < s.n_words:
                 raise ValueError(f"the model must know all {s.n_words} words")
             if not 0 <= s.words_start < s.words_model.n_nodes:
@@ -565,7 +571,7 @@ cdef class Beams:
             s.scored = True
         elif s.forecast:
             raise ValueError("a forecast must have a model of words")
-        self.arrays = tree_labels, tree_ends, tree_words, tables
+        self.arrays = tree_labels, tree_ends, tree_words, tables, words.sums
         s.is_word = <char *> malloc(2 * s.width)
         if s.is_word is NULL:
             raise MemoryError()
@@ -578,15 +584,17 @@ cdef class Beams:
         s.tree_words = &tree_words[0]
         s.has_words = True
         s.hottest = 1.0
-        if hot is not None:
-            self.take_hot(hot)
-        if fusion is not None:
-            self.take_fusion(fusion)
+        if words.hot is not None:
+            self.take_hot(words.hot)
+        if words.fusion is not None:
+            self.take_fusion(words.fusion)
         return 0
 
     cdef int take_fusion(self, fusion) except -1:
         cdef Search *s = &self.search
-        s.words_weight, s.words_bonus, s.unknown = fusion
+        s.words_weight = fusion.weight
+        s.words_bonus = fusion.bonus
+        s.unknown = fusion.unknown
         s.is_open = s.unknown == s.unknown
         if not 0.0 <= s.words_weight < INFINITY or not -INFINITY < s.words_bonus < INFINITY:
             raise ValueError(f"weight and bonus must be finite, got {s.words_weight} and {s.words_bonus}")
@@ -598,11 +606,10 @@ cdef class Beams:
 
     cdef int take_hot(self, hot) except -1:
         cdef Search *s = &self.search
-        cdef const int32_t[::1] labels, ends
-        cdef const double[::1] partial, whole
+        cdef const int32_t[::1] labels = hot.node_labels, ends = hot.ends
+        cdef const double[::1] partial = hot.partial, whole = hot.whole
         cdef double most = 0.0, highest = 0.0
         cdef Py_ssize_t i
-        labels, ends, partial, whole = hot
         s.n_hot = <int> ends.shape[0] - 1
         if s.n_hot < 1 or not labels.shape[0] == partial.shape[0] == whole.shape[0] == s.n_hot + 1:
             raise ValueError("the tables of the hot words must be equally long, and hold a node")

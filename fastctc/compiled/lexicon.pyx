@@ -7,8 +7,10 @@ import numpy as np
 
 from fastctc.compiled.interrupts cimport look
 
+from fastctc.search_inputs import PrefixTree
 
-def prefix_tree(const int32_t[::1] labels, const int64_t[::1] offsets) -> tuple:
+
+def prefix_tree(const int32_t[::1] labels, const int64_t[::1] offsets):
     cdef Py_ssize_t n_words = offsets.shape[0] - 1, word, i, common, length, previous = 0, longest = 0
     cdef Py_ssize_t n_nodes = 0
     cdef const int32_t *current
@@ -58,10 +60,13 @@ def prefix_tree(const int32_t[::1] labels, const int64_t[::1] offsets) -> tuple:
     free(path)
     if bad >= 0:
         raise ValueError(f"words must be sorted and different, got word {bad} after its predecessor")
-    return node_labels[:n_nodes + 1].copy(), node_ends[:n_nodes + 1].copy(), node_words[:n_nodes + 1].copy()
+    return PrefixTree(
+        node_labels[:n_nodes + 1].copy(), node_ends[:n_nodes + 1].copy(), node_words[:n_nodes + 1].copy()
+    )
 
 
-def best_below(const int32_t[::1] ends, const int32_t[::1] words, const double[::1] priors):
+def best_below(tree, const double[::1] priors):
+    cdef const int32_t[::1] ends = tree.ends, words = tree.words
     cdef Py_ssize_t n_nodes = ends.shape[0] - 1, node, child, n_words = priors.shape[0]
     cdef double best
     result = np.zeros(n_nodes + 1)
@@ -161,9 +166,8 @@ cdef int search(Search *s) except -1 nogil:
             look()
 
 
-def words_near(
-    const int32_t[::1] node_labels, const int32_t[::1] ends, const int32_t[::1] words, text, Py_ssize_t tolerance
-) -> list:
+def words_near(tree, text, Py_ssize_t tolerance) -> list:
+    cdef const int32_t[::1] node_labels = tree.node_labels, ends = tree.ends, words = tree.words
     cdef list labels = list(text)
     cdef Py_ssize_t n = len(labels), n_nodes = ends.shape[0] - 1, depth, i
     cdef int *numbers

@@ -107,11 +107,12 @@ cdef inline double forecast_sum(const Model *m, int state, int first, int last) 
     return seen + weight * (rest if rest > 0.0 else 0.0)
 
 
-cdef inline int fill(Model *m, tuple tables) except -1:
-    """Point to the tables, which the caller keeps alive."""
-    cdef const int32_t[::1] words, children, suffixes
-    cdef const float[::1] log_probs, backoffs
-    words, log_probs, backoffs, children, suffixes, m.uniform, m.unknown = tables
+cdef inline int fill(Model *m, tables) except -1:
+    """Point to the arrays of NGramTables, which the caller keeps alive."""
+    cdef const int32_t[::1] words = tables.words, children = tables.children, suffixes = tables.suffixes
+    cdef const float[::1] log_probs = tables.log_probs, backoffs = tables.backoffs
+    m.uniform = tables.uniform
+    m.unknown = tables.unknown
     cdef Py_ssize_t n_nodes = words.shape[0], n_inner = backoffs.shape[0]
     if not (
         1 <= n_inner <= n_nodes < 0x7fffffff and log_probs.shape[0] == n_nodes and suffixes.shape[0] == n_nodes
@@ -131,7 +132,9 @@ cdef inline int fill(Model *m, tuple tables) except -1:
     return 0
 
 
-cdef inline int fill_sums(Model *m, const double[::1] own, const double[::1] lower) except -1:
+cdef inline int fill_sums(Model *m, sums) except -1:
+    """Point to the arrays of RunningSums, which the caller keeps alive."""
+    cdef const double[::1] own = sums.own, lower = sums.lower
     if own.shape[0] != m.n_nodes or lower.shape[0] != m.n_nodes:
         raise ValueError(f"the running sums must have {m.n_nodes} entries, got {own.shape[0]} and {lower.shape[0]}")
     m.own = &own[0]

@@ -4,15 +4,13 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 
 
-def score(
-    words, log_probs, backoffs, children, suffixes, bint uniform, double unknown, int state, tokens
-) -> tuple:
+def score(tables, int state, tokens) -> tuple:
     cdef Model m
     cdef list numbers = list(tokens)
     cdef Py_ssize_t i, n = len(numbers)
     cdef int32_t *items
     cdef double *results
-    fill(&m, (words, log_probs, backoffs, children, suffixes, uniform, unknown))
+    fill(&m, tables)
     if not 0 <= state < m.n_nodes:
         raise ValueError(f"state must be a node, 0 to {m.n_nodes - 1}, got {state}")
     items = <int32_t *> malloc((n + 1) * sizeof(int32_t))
@@ -31,13 +29,10 @@ def score(
         free(results)
 
 
-def forecast(
-    words, log_probs, backoffs, children, suffixes, bint uniform, double unknown, own, lower, int state, int first,
-    int last
-) -> float:
+def forecast(tables, sums, int state, int first, int last) -> float:
     cdef Model m
-    fill(&m, (words, log_probs, backoffs, children, suffixes, uniform, unknown))
-    fill_sums(&m, own, lower)
+    fill(&m, tables)
+    fill_sums(&m, sums)
     if not 0 <= state < m.n_nodes:
         raise ValueError(f"state must be a node, 0 to {m.n_nodes - 1}, got {state}")
     return forecast_sum(&m, state, first, last)

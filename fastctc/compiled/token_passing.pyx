@@ -390,7 +390,8 @@ def token_passing(
     s.separator = separator
     s.has_bigrams = bigrams is not None
     if s.has_bigrams:
-        first, single, backoffs, starts, successors, values = bigrams
+        first, single, backoffs = bigrams.first, bigrams.single, bigrams.backoffs
+        starts, successors, values = bigrams.starts, bigrams.successors, bigrams.log_probs
         if (
             first.shape[0] != n_words or single.shape[0] != n_words or backoffs.shape[0] != n_words
             or starts.shape[0] != n_words + 1 or starts[0] != 0 or starts[n_words] != successors.shape[0]

@@ -4,7 +4,6 @@ from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, isfinite, nan
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import BEGIN, END, UNKNOWN, NGram
 from fastctc.lm.word_model import WordModel
+from fastctc.search_inputs import CharacterModel, Fusion, LexiconModel
 
 Beam = tuple[tuple[int, ...], float]  # labels, score
 
@@ -178,26 +178,25 @@ class BeamSearch(Decoder):
         return words
 
     @cached_property
-    def _words(self) -> Any:
+    def _words(self) -> LexiconModel | None:
         """What the search has to know about words."""
-        running, search = self._running, backends.load("reference", "beam_search")
+        running = self._running
         if running is None:
             return None
         unknown = nan if running.unknown is None else running.unknown
         weight = 0.0 if self.lm is None else self.lm_weight
-        fusion = search.Fusion(weight, self.word_bonus, unknown)
+        fusion = Fusion(weight, self.word_bonus, unknown)
         lexicon, model = running.lexicon, running.model
-        return search.Words(
-            lexicon.node_labels,
-            lexicon.ends,
-            lexicon.words,
+        return LexiconModel(
+            lexicon.tree,
             self.alphabet.is_word,
             self.alphabet.begins_word,
-            False,
-            None if model is None else model.tables,
-            0 if model is None else model.start,
-            hot_tree(self.alphabet, self.hot_words),
-            fusion,
+            forecast=False,
+            tables=None if model is None else model.tables,
+            sums=None if model is None else model.sums,
+            start=0 if model is None else model.start,
+            hot=hot_tree(self.alphabet, self.hot_words),
+            fusion=fusion,
         )
 
     @property
@@ -214,15 +213,15 @@ class BeamSearch(Decoder):
         return self._letters[0].numbers(self.alphabet.symbols)
 
     @cached_property
-    def _model(self) -> Any:
+    def _model(self) -> CharacterModel | None:
         """What the search has to know about characters."""
         if self._letters is None:
             return None
         lm, weight = self._letters
         ceilings = lm.ceilings[self._tokens].tolist()
-        model = backends.load("reference", "beam_search").Model
         tokens = np.array(self._tokens, np.int32)
-        return model(lm.tables, lm.start, tokens, ceilings, weight, self.character_bonus, lm.vocabulary.number(END))
+        end = lm.vocabulary.number(END)
+        return CharacterModel(lm.tables, lm.start, tokens, ceilings, weight, self.character_bonus, end)
 
     def _prepare(self) -> None:
         _ = self._model, self._words
@@ -284,7 +283,7 @@ class BeamSearch(Decoder):
 
     def _spelled(self, lm: NGram, history: History, tokens: list[int]) -> History:
         """The history of a model of characters after some more."""
-        values, state = backends.load(self.backend, "ngram").score(*lm.tables, history.state, tokens)
+        values, state = backends.load(self.backend, "ngram").score(lm.tables, history.state, tokens)
         return history._replace(state=state, log_prob=history.log_prob + sum(values))
 
     def _true_score(self, one: Hypothesis) -> tuple[float, tuple[int, ...]]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.compiled.lexicon import prefix_tree
+from fastctc.search_inputs import HotWordTree
 
 HOTTEST = 100  # that a hot word may add to a score
 
@@ -57,4 +57,4 @@ def hot_tree(alphabet: Alphabet, hot_words: HotWords) -> Any:
             if depth == len(phrase):
                 whole[node] = bonus
             node += 1
-    return backends.load("reference", "beam_search").Hot(node_labels, ends, partial, whole)
+    return HotWordTree(node_labels, ends, partial, whole)

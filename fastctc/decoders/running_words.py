@@ -54,7 +54,7 @@ class RunningWords:
         value = 0.0
         if self.model is not None:
             score = backends.load(self.backend, "ngram").score
-            [value], state = score(*self.model.tables[:7], state, [int(self.lexicon.words[node]) if known else -1])
+            [value], state = score(self.model.tables, state, [int(self.lexicon.words[node]) if known else -1])
         if not known and self.unknown is not None:
             value = self.unknown
         return History((), state, n_words + 1, log_prob + value)

@@ -4,7 +4,6 @@ from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import inf, nan
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import BEGIN, NGram
+from fastctc.search_inputs import Bigrams
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class TokenPassing(Decoder):
         return self.alphabet.encode(self.separator)[0] if self.separator else -1
 
     @cached_property
-    def _bigrams(self) -> Any:
+    def _bigrams(self) -> Bigrams | None:
         return None if self.lm is None else _bigrams(self.lexicon, self.lm, self.lm_weight)
 
     def _prepare(self) -> None:
@@ -143,7 +143,7 @@ class TokenPassing(Decoder):
         return float(total) / self.lm_weight
 
 
-def _bigrams(lexicon: Lexicon, lm: NGram, weight: float) -> Any:
+def _bigrams(lexicon: Lexicon, lm: NGram, weight: float) -> Bigrams:
     """The bigrams of a model, as numbers of the lexicon's words."""
     names = [lexicon.word(number) for number in range(len(lexicon))]
     tokens = np.array(lm.numbers(names))
@@ -174,7 +174,7 @@ def _bigrams(lexicon: Lexicon, lm: NGram, weight: float) -> Any:
         first += float(lm.backoffs[1 + begin])
         words, values = followers(1 + begin)
         first[words] = values
-    return backends.load("reference", "token_passing").Bigrams(
+    return Bigrams(
         weight * first,
         weight * single,
         weight * backoffs.astype(np.float64),

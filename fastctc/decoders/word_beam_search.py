@@ -3,7 +3,6 @@
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, nan
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import NGram
 from fastctc.lm.word_model import WordModel
+from fastctc.search_inputs import LexiconModel
 
 MODES = ("words", "ngrams", "ngrams_forecast", "ngrams_forecast_and_sample")
 COMPLETIONS = ("unique", "best", "forced")
@@ -142,19 +142,18 @@ class WordBeamSearch(Decoder):
         return None if self.lm is None else WordModel.of(self.lexicon, self.lm)
 
     @cached_property
-    def _words(self) -> Any:
+    def _words(self) -> LexiconModel:
         """What the search has to know about the words."""
         lexicon, model = self.lexicon, self._model
-        return backends.load("reference", "beam_search").Words(
-            lexicon.node_labels,
-            lexicon.ends,
-            lexicon.words,
+        return LexiconModel(
+            lexicon.tree,
             self.alphabet.is_word,
             self.alphabet.begins_word,
-            "forecast" in str(self.mode),
-            None if model is None else model.tables,
-            0 if model is None else model.start,
-            hot_tree(self.alphabet, self.hot_words),
+            forecast="forecast" in str(self.mode),
+            tables=None if model is None else model.tables,
+            sums=None if model is None else model.sums,
+            start=0 if model is None else model.start,
+            hot=hot_tree(self.alphabet, self.hot_words),
         )
 
     @property
@@ -227,7 +226,7 @@ class WordBeamSearch(Decoder):
         weights = np.log(np.maximum(lexicon.priors[first:last], 1e-300))
         if self._model is not None:
             ngram = backends.load(self.backend, "ngram")
-            weights = np.array([ngram.score(*self._model.tables[:7], history.state, [w])[0][0] for w in numbers])
+            weights = np.array([ngram.score(self._model.tables, history.state, [w])[0][0] for w in numbers])
         lengths = np.diff(lexicon.offsets[first : last + 1])
         likely = np.lexsort((numbers, lengths, -weights))[:CANDIDATES]
         log_probability = backends.load(self.backend, "loss").log_probability

@@ -14,6 +14,7 @@ from fastctc import backends, storage
 from fastctc.lm.soundness import check_tables, check_vocabulary
 from fastctc.lm.tables import MISSING, MOST_NGRAMS, TABLES, Level, check_order, running_sums, tree
 from fastctc.lm.vocabulary import Vocabulary
+from fastctc.search_inputs import NGramTables, RunningSums
 from fastctc.value import Value
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
@@ -217,9 +218,10 @@ class NGram(Value):
         return float(self.log_probs[1 + number]) if number >= 0 else MISSING
 
     @cached_property
-    def tables(self) -> tuple[Any, ...]:
+    def tables(self) -> NGramTables:
         """What the searches ask for: arrays and numbers."""
-        return *(getattr(self, name) for name in TABLES), self.uniform, self.unknown
+        arrays = self.words, self.log_probs, self.backoffs, self.children, self.suffixes
+        return NGramTables(*arrays, self.uniform, self.unknown)
 
     @cached_property
     def ceilings(self) -> NDArray[np.float64]:
@@ -235,7 +237,7 @@ class NGram(Value):
         return highest
 
     @cached_property
-    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def sums(self) -> RunningSums:
         """Running sums over the children of each node, see :func:`fastctc.reference.ngram.forecast`."""
         return running_sums(self.log_probs, self.backoffs, self.children, self.suffixes, self.uniform)
 
@@ -263,8 +265,8 @@ class NGram(Value):
         if not (0 <= first <= len(self.vocabulary) and 0 <= last <= len(self.vocabulary)):
             raise ValueError(f"first and last must be 0 to {len(self.vocabulary)}, got {first} and {last}")
         ngram = backends.load(backend, "ngram")
-        state = ngram.score(*self.tables, 0, self.numbers(history))[1]
-        result: float = ngram.forecast(*self.tables, *self.sums, state, first, last)
+        state = ngram.score(self.tables, 0, self.numbers(history))[1]
+        result: float = ngram.forecast(self.tables, self.sums, state, first, last)
         return result
 
     @cached_property
@@ -295,7 +297,7 @@ class NGram(Value):
         """
         tokens = self._tokens(text) + ([END] if end else [])
         score = backends.load(backend, "ngram").score
-        values: list[float] = score(*self.tables, self.start if begin else 0, self.numbers(tokens))[0]
+        values: list[float] = score(self.tables, self.start if begin else 0, self.numbers(tokens))[0]
         return values
 
     def score(self, text: str | Sequence[str], *, begin: bool = True, end: bool = True) -> float:

@@ -6,6 +6,8 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
+from fastctc.search_inputs import RunningSums
+
 HIGHEST_ORDER = 32  # tokens of the longest n-grams: what texts repeat is shorter, and an n-gram takes order**2 to read
 MOST_NGRAMS = 1 << 28  # that are read by default
 NEVER = -99 * log(10)  # what ARPA files write for what is never predicted
@@ -62,7 +64,7 @@ def running_sums(
     children: NDArray[np.int32],
     suffixes: NDArray[np.int32],
     uniform: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> RunningSums:
     """Over the children of each node: of their probabilities, and of those that the shorter history gives them."""
     counts = np.diff(children)
     parents = np.repeat(np.arange(len(counts)), counts)
@@ -70,7 +72,7 @@ def running_sums(
     parents = np.concatenate([[0], parents])
     own = _sums_by_parent(probs, children)
     if uniform:
-        return own, np.zeros(len(own))
+        return RunningSums(own, np.zeros(len(own)))
     # From the longest shorter history down to the one that knows the token.
     shorter = suffixes[parents]
     known = np.where(suffixes > 0, parents[suffixes], 0)
@@ -81,7 +83,7 @@ def running_sums(
         shorter[apart] = suffixes[shorter[apart]]
         apart = apart[shorter[apart] != known[apart]]
     lower = probs[suffixes] * np.exp(weights)
-    return own, _sums_by_parent(lower, children)
+    return RunningSums(own, _sums_by_parent(lower, children))
 
 
 def _sums_by_parent(values: NDArray[np.float64], children: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -1,7 +1,6 @@
 """WordModel: a lexicon and a language model of words, with one numbering."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import UNKNOWN, NGram
 from fastctc.lm.tables import MISSING, Level, running_sums, tree
+from fastctc.search_inputs import NGramTables, RunningSums
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,8 @@ class WordModel:
     its words, and are left as histories only.
     """
 
-    tables: tuple[Any, ...]  # those of NGram, and the running sums
+    tables: NGramTables
+    sums: RunningSums
     start: int  # state at the beginning of a text
 
     @classmethod
@@ -60,6 +61,6 @@ class WordModel:
             levels.append((parents[sort], words[sort], lm.log_probs[stop:next_stop][sort].astype(np.float64), rest))
             start, stop = stop, next_stop
         tables = tree(levels, size, float(lm.backoffs[0]))
-        own, lower = running_sums(*tables[1:], lm.uniform)
+        sums = running_sums(*tables[1:], lm.uniform)
         begin = 1 + int(numbers[lm.start - 1]) if lm.start else 0
-        return cls((*tables, lm.uniform, lm.unknown, own, lower), begin)
+        return cls(NGramTables(*tables, lm.uniform, lm.unknown), sums, begin)

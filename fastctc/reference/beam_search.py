@@ -11,56 +11,13 @@ H. Scheidl, S. Fiel, R. Sablatnig: Word Beam Search: A Connectionist Temporal Cl
 
 from collections.abc import Sequence
 from math import exp, frexp, inf, isnan, ldexp, log
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastctc.reference import ngram
+from fastctc.search_inputs import CharacterModel, Fusion, HotWordTree, LexiconModel
 
 Labels = tuple[int, ...]
 Matrix = Sequence[Sequence[float]]
-
-
-class Model(NamedTuple):
-    """A language model over the labels."""
-
-    tables: ngram.Tables
-    start: int  # state of the empty text
-    tokens: Sequence[int]  # the model's number of each label
-    ceilings: Sequence[float]  # the highest log probability of each label after any history
-    weight: float  # exponent of the model's probabilities
-    bonus: float  # added to the log probability of each label
-    end: int  # the model's number of the end of a text, -1 if it knows none
-
-
-class Hot(NamedTuple):
-    """Words and phrases to be preferred, as a prefix tree over all labels, blank spaces included."""
-
-    node_labels: Sequence[int]
-    ends: Sequence[int]
-    partial: Sequence[float]  # of each node, what its prefix is worth as long as it may become one of them
-    whole: Sequence[float]  # of each node, what the phrase that ends there is worth; 0 if there is none
-
-
-class Fusion(NamedTuple):
-    """Shallow fusion: every word that has ended multiplies the sums of its beam."""
-
-    weight: float  # exponent of the model's probabilities
-    bonus: float  # for each word
-    unknown: float  # log probability of a word that is not in the dictionary; NaN: there must be none
-
-
-class Words(NamedTuple):
-    """A dictionary whose words stand in texts, with anything that is no word character between them."""
-
-    node_labels: Sequence[int]  # its prefix tree, see fastctc.reference.lexicon
-    ends: Sequence[int]
-    words: Sequence[int]
-    is_word: Sequence[bool]  # of each class, whether it is part of words,
-    begins: Sequence[bool]  # and whether it begins a word even within another (for pieces of words)
-    forecast: bool  # whether the model weighs beginnings of words, by all words that they may become
-    tables: Any  # of a model of words: those of fastctc.reference.ngram.forecast; or None
-    start: int  # state of the empty text
-    hot: Hot | None = None
-    fusion: Fusion | None = None  # otherwise as published
 
 
 class Note(NamedTuple):
@@ -96,7 +53,9 @@ class Beams:
     probability in lexicographic order.
     """
 
-    def __init__(self, n_classes: int, blank: int, model: Model | None = None, words: Words | None = None) -> None:
+    def __init__(
+        self, n_classes: int, blank: int, model: CharacterModel | None = None, words: LexiconModel | None = None
+    ) -> None:
         self.n_classes, self.blank, self.model, self.words = n_classes, blank, model, words
         self.notes = {Prefix(0, ()): Note(-1, words.start if words else 0, 0, 0.0, 1.0)}
         self.beams = {Prefix(0, ()): (1.0, 0.0)}
@@ -163,7 +122,7 @@ class Beams:
     def _factor(self, prefix: Prefix, label: int) -> float:
         """What the model says to a label, and what its state is after it."""
         assert self.model is not None
-        score, state = ngram.score(*self.model.tables, self._state(prefix), [self.model.tokens[label]])
+        score, state = ngram.score(self.model.tables, self._state(prefix), [self.model.tokens[label]])
         self.states[Prefix(prefix.root, (*prefix.labels, label))] = state
         return exp(self.model.weight * score[0] + self.model.bonus)
 
@@ -197,7 +156,7 @@ class Beams:
                 return None
             weight = note.factor
         if self.model and self.model.end >= 0:
-            [value], _ = ngram.score(*self.model.tables, self._state(prefix), [self.model.end])
+            [value], _ = ngram.score(self.model.tables, self._state(prefix), [self.model.end])
             if value == -inf:
                 return None
             weight *= exp(self.model.weight * value)
@@ -296,34 +255,35 @@ class Beams:
         )
 
 
-def _after(note: Note, label: int, words: Words) -> Note | None:
+def _after(note: Note, label: int, words: LexiconModel) -> Note | None:
     """Where a text stands after one more label; None if it must not follow."""
     if words.fusion:
         return _after_fused(note, label, words, words.fusion)
     node, state, n_words, text = note[:4]
     base, factor = note.base, 1.0
     hot = _child(words.hot, note.hot, label) if note.hot >= 0 else -1
-    if words.is_word[label]:
-        child, end = (node + 1, words.ends[node]) if node >= 0 else (0, len(words.ends) - 1)
-        while child < end and words.node_labels[child] != label:
-            child = words.ends[child]
+    if words.is_word_char[label]:
+        child, end = (node + 1, words.tree.ends[node]) if node >= 0 else (0, len(words.tree.ends) - 1)
+        while child < end and words.tree.node_labels[child] != label:
+            child = words.tree.ends[child]
         if child >= end:
             return None
         if node == -1 and hot < 0:
             hot = _child(words.hot, -1, label)
         if words.forecast:
-            first, last = words.words[child], words.words[words.ends[child]]
-            total = ngram.forecast(*words.tables, state, first, last)  # type: ignore[call-arg]
+            first, last = words.tree.words[child], words.tree.words[words.tree.ends[child]]
+            assert words.tables is not None
+            assert words.sums is not None
+            total = ngram.forecast(words.tables, words.sums, state, first, last)
             base = exp((text + log(total)) / (n_words + 1)) if total > 0.0 else 0.0
         node = int(child)
     else:
         if node >= 0:
-            if node + 1 < words.ends[node] and words.words[node + 1] == words.words[node]:
+            if node + 1 < words.tree.ends[node] and words.tree.words[node + 1] == words.tree.words[node]:
                 return None  # no word ends here
             factor = exp(words.hot.whole[note.hot]) if words.hot and note.hot >= 0 else 1.0
             if words.tables is not None:
-                tables: ngram.Tables = words.tables[:7]
-                score, state = ngram.score(*tables, state, [int(words.words[node])])
+                score, state = ngram.score(words.tables, state, [int(words.tree.words[node])])
                 n_words += 1
                 text += score[0]
                 base = exp(text / n_words) if text > -inf else 0.0
@@ -332,7 +292,7 @@ def _after(note: Note, label: int, words: Words) -> Note | None:
     return Note(node, state, n_words, text, weight, factor, hot, base)
 
 
-def _final(note: Note, words: Words) -> Note | None:
+def _final(note: Note, words: LexiconModel) -> Note | None:
     """Where a text stands at the end; what weighs it is the factor. None if it ends within a word that is none."""
     if words.fusion:
         return _ended(note, words)
@@ -340,12 +300,12 @@ def _final(note: Note, words: Words) -> Note | None:
     return note._replace(factor=note.base * exp(reward))
 
 
-def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note | None:
+def _after_fused(note: Note, label: int, words: LexiconModel, fusion: Fusion) -> Note | None:
     """The same in shallow fusion: words multiply the sums when they end; until then they weigh as much as all words
     that they may become."""
     is_open = not isnan(fusion.unknown)
     hot = _child(words.hot, note.hot, label) if note.hot >= 0 else -1
-    if not words.is_word[label]:
+    if not words.is_word_char[label]:
         if note.node != -1:
             ended = _ended(note, words)
             if ended is None:
@@ -355,7 +315,7 @@ def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note |
             note = note._replace(factor=1.0)
         return note._replace(weight=exp(words.hot.partial[hot]) if words.hot and hot >= 0 else 1.0, hot=hot)
     factor = 1.0
-    if note.node != -1 and words.begins[label]:  # a piece that begins the next word
+    if note.node != -1 and words.starts_word[label]:  # a piece that begins the next word
         ended = _ended(note, words)
         if ended is None:
             return None
@@ -364,16 +324,17 @@ def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note |
         hot = _child(words.hot, -1, label)
     node = -2
     if note.node != -2:
-        child, end = (note.node + 1, words.ends[note.node]) if note.node >= 0 else (0, len(words.ends) - 1)
-        while child < end and words.node_labels[child] != label:
-            child = words.ends[child]
+        child, end = (note.node + 1, words.tree.ends[note.node]) if note.node >= 0 else (0, len(words.tree.ends) - 1)
+        while child < end and words.tree.node_labels[child] != label:
+            child = words.tree.ends[child]
         node = int(child) if child < end else -2
     if node == -2 and not is_open:
         return None
     ahead = 0.0
     if words.tables is not None and node >= 0:
-        first, last = words.words[node], words.words[words.ends[node]]
-        total = ngram.forecast(*words.tables, note.state, first, last)  # type: ignore[call-arg]
+        first, last = words.tree.words[node], words.tree.words[words.tree.ends[node]]
+        assert words.sums is not None
+        total = ngram.forecast(words.tables, words.sums, note.state, first, last)
         ahead = log(total) if total > 0.0 else -inf
     if is_open:
         ahead = max(ahead, fusion.unknown) if node >= 0 else fusion.unknown
@@ -381,27 +342,26 @@ def _after_fused(note: Note, label: int, words: Words, fusion: Fusion) -> Note |
     return note._replace(node=node, weight=exp(fusion.weight * ahead + partial), factor=factor, hot=hot)
 
 
-def _ended(note: Note, words: Words) -> Note | None:
+def _ended(note: Note, words: LexiconModel) -> Note | None:
     """Where a text stands when its last word has ended; None if that is none."""
     fusion = words.fusion
     assert fusion is not None
     node, state = note.node, note.state
     if node == -1:
         return note._replace(factor=1.0)
-    whole = node >= 0 and (node + 1 == words.ends[node] or words.words[node + 1] > words.words[node])
+    whole = node >= 0 and (node + 1 == words.tree.ends[node] or words.tree.words[node + 1] > words.tree.words[node])
     if not whole and isnan(fusion.unknown):
         return None
     value = 0.0 if whole else fusion.unknown
     if words.tables is not None:
-        tables: ngram.Tables = words.tables[:7]
-        score, state = ngram.score(*tables, state, [int(words.words[node]) if whole else -1])
+        score, state = ngram.score(words.tables, state, [int(words.tree.words[node]) if whole else -1])
         value = score[0] if whole else value
     reward = words.hot.whole[note.hot] if words.hot and note.hot >= 0 else 0.0
     factor = exp(fusion.weight * value + fusion.bonus + reward) if value > -inf else 0.0
     return Note(-1, state, note.n_words + 1, note.text + value, 1.0, factor)
 
 
-def _child(hot: Hot | None, node: int, label: int) -> int:
+def _child(hot: HotWordTree | None, node: int, label: int) -> int:
     """The node of a hot word or phrase after one more label."""
     if hot is None:
         return -1
@@ -414,7 +374,12 @@ def _child(hot: Hot | None, node: int, label: int) -> int:
 
 
 def beam_search(
-    probs: Matrix, blank: int, beam_width: int, n_best: int, model: Model | None = None, words: Words | None = None
+    probs: Matrix,
+    blank: int,
+    beam_width: int,
+    n_best: int,
+    model: CharacterModel | None = None,
+    words: LexiconModel | None = None,
 ) -> list[tuple[Labels, float]]:
     """The ``n_best`` label sequences with the largest sums over the paths that survived, best first.
 
@@ -430,7 +395,7 @@ def beam_search_batch(
     blank: int,
     beam_width: int,
     n_best: int,
-    model: Model | None = None,
-    words: Words | None = None,
+    model: CharacterModel | None = None,
+    words: LexiconModel | None = None,
 ) -> list[list[tuple[Labels, float]]]:
     return [beam_search(probs, blank, beam_width, n_best, model, words) for probs in batch]

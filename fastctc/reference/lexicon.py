@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int32]
+from fastctc.search_inputs import PrefixTree
 
 
-def prefix_tree(labels: Sequence[int], offsets: Sequence[int]) -> tuple[Ints, Ints, Ints]:
+def prefix_tree(labels: Sequence[int], offsets: Sequence[int]) -> PrefixTree:
     """Tree of the words labels[offsets[i]:offsets[i + 1]], which must be sorted and different.
 
     Returns for each node but the root its label, the node after its subtree, and the number of words before it; all
@@ -43,23 +43,23 @@ def prefix_tree(labels: Sequence[int], offsets: Sequence[int]) -> tuple[Ints, In
     for node in path:
         ends[node] = len(node_labels)
     tables = ([*node_labels, -1], [*ends, len(node_labels)], [*words, len(offsets) - 1])
-    return tuple(np.array(table, dtype=np.int32) for table in tables)  # type: ignore[return-value]
+    return PrefixTree(*(np.array(table, dtype=np.int32) for table in tables))
 
 
-def best_below(ends: Sequence[int], words: Sequence[int], priors: Sequence[float]) -> NDArray[np.float64]:
+def best_below(tree: PrefixTree, priors: Sequence[float]) -> NDArray[np.float64]:
     """Greatest prior of the words below each node, and 0 at the end."""
-    n_nodes = len(ends) - 1
-    return np.array([max(priors[words[node] : words[ends[node]]]) for node in range(n_nodes)] + [0.0], dtype=np.float64)
+    words, ends = tree.words, tree.ends
+    best = [max(priors[words[node] : words[ends[node]]]) for node in range(len(ends) - 1)]
+    return np.array([*best, 0.0], dtype=np.float64)
 
 
-def words_near(
-    node_labels: Sequence[int], ends: Sequence[int], words: Sequence[int], text: Sequence[int], tolerance: int
-) -> list[tuple[int, int]]:
+def words_near(tree: PrefixTree, text: Sequence[int], tolerance: int) -> list[tuple[int, int]]:
     """All words whose edit distance to the text is at most the tolerance, with the distance, in their order.
 
     Each node has the row of distances between its prefix and the beginnings of the text, made from its parent's; if all
     of them are above the tolerance, so are those of all words below.
     """
+    node_labels, ends, words = tree
     found = []
 
     def descend(node: int, end: int, above: list[int]) -> None:

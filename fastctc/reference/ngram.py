@@ -9,20 +9,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from math import exp
 
-Tables = tuple[Sequence[int], Sequence[float], Sequence[float], Sequence[int], Sequence[int], bool, float]
+from fastctc.search_inputs import NGramTables, RunningSums
 
 
-def score(
-    words: Sequence[int],
-    log_probs: Sequence[float],
-    backoffs: Sequence[float],
-    children: Sequence[int],
-    suffixes: Sequence[int],
-    uniform: bool,
-    unknown: float,
-    state: int,
-    tokens: Sequence[int],
-) -> tuple[list[float], int]:
+def score(tables: NGramTables, state: int, tokens: Sequence[int]) -> tuple[list[float], int]:
     """Log probability of each token given the state and the tokens before it, and the state after the last.
 
     Node 0 is the empty n-gram. Of every node, ``words`` is its last token, ``log_probs`` that of its last token given
@@ -34,6 +24,7 @@ def score(
     ``backoffs``, unless nothing ever followed the history. ``unknown`` is the log probability of a token that is not
     in the model.
     """
+    words, log_probs, backoffs, children, suffixes, uniform, unknown = tables
 
     def find(node: int, token: int) -> int:
         if node < len(backoffs):
@@ -63,55 +54,30 @@ def score(
     return results, int(state)
 
 
-def forecast(
-    words: Sequence[int],
-    log_probs: Sequence[float],
-    backoffs: Sequence[float],
-    children: Sequence[int],
-    suffixes: Sequence[int],
-    uniform: bool,
-    unknown: float,
-    own: Sequence[float],
-    lower: Sequence[float],
-    state: int,
-    first: int,
-    last: int,
-) -> float:
+def forecast(tables: NGramTables, sums: RunningSums, state: int, first: int, last: int) -> float:
     """Sum of the probabilities, given the state, of all tokens from ``first`` to before ``last``.
 
-    ``own`` and ``lower`` are running sums over the children of each node: of their probabilities, and of those that
-    the shorter history gives the same tokens. So the sum over what followed the history is a difference, and the rest
+    ``sums`` run over the children of each node: over their own probabilities, and over the lower ones that the shorter
+    history gives the same tokens. So the sum over what followed the history is a difference, and the rest
     is what the shorter history gives the range, less what it gives those that did follow, times the back-off weight:
     order times a look-up, whatever the range.
     """
     if first >= last:
         return 0.0
+    backoffs, children = tables.backoffs, tables.children
     start, stop = (children[state], children[state + 1]) if state < len(backoffs) else (0, 0)
-    low = start + bisect_left(words[start:stop], first)
-    high = start + bisect_left(words[start:stop], last)
+    low = start + bisect_left(tables.words[start:stop], first)
+    high = start + bisect_left(tables.words[start:stop], last)
 
-    def seen(sums: Sequence[float]) -> float:
+    def seen(values: Sequence[float]) -> float:
         if low == high:
             return 0.0
-        return float(sums[high - 1]) - (float(sums[low - 1]) if low > start else 0.0)
+        return float(values[high - 1]) - (float(values[low - 1]) if low > start else 0.0)
 
     if state == 0:
-        return seen(own)
-    if uniform and start < stop:
-        return seen(own) + exp(float(backoffs[state])) * ((last - first) - (high - low))
-    weight = exp(float(backoffs[state])) if state < len(backoffs) and not uniform else 1.0
-    shorter = forecast(
-        words,
-        log_probs,
-        backoffs,
-        children,
-        suffixes,
-        uniform,
-        unknown,
-        own,
-        lower,
-        suffixes[state],
-        first,
-        last,
-    )
-    return seen(own) + weight * max(0.0, shorter - seen(lower))
+        return seen(sums.own)
+    if tables.uniform and start < stop:
+        return seen(sums.own) + exp(float(backoffs[state])) * ((last - first) - (high - low))
+    weight = exp(float(backoffs[state])) if state < len(backoffs) and not tables.uniform else 1.0
+    shorter = forecast(tables, sums, tables.suffixes[state], first, last)
+    return seen(sums.own) + weight * max(0.0, shorter - seen(sums.lower))

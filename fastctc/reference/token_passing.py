@@ -6,18 +6,8 @@ A. Graves: Supervised Sequence Labelling with Recurrent Neural Networks, 2012, s
 from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
-from typing import NamedTuple
 
-
-class Bigrams(NamedTuple):
-    """How probable words are after others: logarithms, as numbers of the lexicon's words."""
-
-    first: Sequence[float]  # of each word as the first
-    single: Sequence[float]  # of each word, if it never followed the one before ...
-    backoffs: Sequence[float]  # ... together with this of the one before
-    starts: Sequence[int]  # where in the next two the successors of each word begin, and the end
-    successors: Sequence[int]  # words that did follow, sorted
-    log_probs: Sequence[float]  # and how probable they are
+from fastctc.search_inputs import Bigrams
 
 
 def token_passing(
@@ -54,8 +44,8 @@ def token_passing(
             return score
         for place in range(bigrams.starts[before], bigrams.starts[before + 1]):
             if bigrams.successors[place] == word:
-                return score + bigrams.log_probs[place]
-        return (score + bigrams.backoffs[before]) + bigrams.single[word]
+                return score + float(bigrams.log_probs[place])
+        return (score + float(bigrams.backoffs[before])) + float(bigrams.single[word])
 
     # Of each state: the score of its token, and where in the history the word before this one stands.
     tokens: list[list[tuple[float, int]]] = []

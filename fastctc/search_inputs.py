@@ -1,0 +1,91 @@
+"""What searches take besides frames: the data that the public layer hands to the reference and to compiled code.
+
+Compiled code reads the fields by name, so that fields may be added, and none can be taken for another.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+class PrefixTree(NamedTuple):
+    """The words of a lexicon as a tree, nodes in preorder; see :func:`fastctc.reference.lexicon.prefix_tree`.
+
+    All three arrays have an entry for each node but the root, and one for the end.
+    """
+
+    node_labels: Any  # int32: the label of each node; -1 at the end
+    ends: Any  # int32: the node after its subtree; the number of nodes at the end
+    words: Any  # int32: how many words stand before it; the number of words at the end
+
+
+class NGramTables(NamedTuple):
+    """An n-gram model as a tree of its n-grams; see :func:`fastctc.reference.ngram.score`."""
+
+    words: Any  # int32: the last token of each node; -1 of node 0, the empty n-gram
+    log_probs: Any  # float32: its log probability given the tokens before it
+    backoffs: Any  # float32: log back-off weights of the nodes that may have children
+    children: Any  # int32: where the children of each of these begin, and the end
+    suffixes: Any  # int32: the longest n-gram of the model that ends each node
+    uniform: bool  # add-k: what never followed a history is equally probable after it
+    unknown: float  # log probability of a token that is not in the model
+
+
+class RunningSums(NamedTuple):
+    """Sums over the first children of each node, float64; see :func:`fastctc.reference.ngram.forecast`."""
+
+    own: Any  # of their probabilities
+    lower: Any  # of the probabilities that the shorter history gives the same tokens
+
+
+class CharacterModel(NamedTuple):
+    """A language model over the labels, in a beam search."""
+
+    tables: NGramTables
+    start: int  # state of the empty text
+    tokens: Any  # int32: the model's number of each class
+    ceilings: Sequence[float]  # the highest log probability of each class after any history
+    weight: float  # exponent of the model's probabilities
+    bonus: float  # added to the log probability of each label
+    end: int  # the model's number of the end of a text, -1 if it knows none
+
+
+class HotWordTree(NamedTuple):
+    """Words and phrases to be preferred, as a prefix tree over all labels, blank spaces included."""
+
+    node_labels: Any  # int32, as in PrefixTree
+    ends: Any  # int32, as in PrefixTree
+    partial: Any  # float64: of each node, what its prefix is worth as long as it may become one of them
+    whole: Any  # float64: of each node, what the phrase that ends there is worth; 0 if there is none
+
+
+class Fusion(NamedTuple):
+    """Shallow fusion: every word that has ended multiplies the probability of its prefix."""
+
+    weight: float  # exponent of the model's probabilities
+    bonus: float  # for each word
+    unknown: float  # log probability of a word that is not in the lexicon; NaN: there must be none
+
+
+class LexiconModel(NamedTuple):
+    """A lexicon whose words stand in texts, with anything that is no word character between them."""
+
+    tree: PrefixTree
+    is_word_char: Sequence[bool]  # of each class, whether it is part of words
+    starts_word: Sequence[bool]  # of each class, whether it begins a word even within another (pieces of words)
+    forecast: bool  # whether the model weighs beginnings of words, by all words that they may become
+    tables: NGramTables | None  # of a model of words, numbered as in the tree
+    sums: RunningSums | None  # of the same model
+    start: int  # the model's state of the empty text
+    hot: HotWordTree | None = None
+    fusion: Fusion | None = None  # None: words are weighed as in the published word beam search
+
+
+class Bigrams(NamedTuple):
+    """How probable words are after others: logarithms, by the numbers of the lexicon's words."""
+
+    first: Any  # float64: of each word as the first
+    single: Any  # float64: of each word, if it never followed the one before ...
+    backoffs: Any  # float64: ... together with this of the one before
+    starts: Any  # int64: where in the next two the successors of each word begin, and the end
+    successors: Any  # int32: words that did follow, sorted
+    log_probs: Any  # float64: and how probable they are
