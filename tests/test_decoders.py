@@ -1,18 +1,28 @@
 """The public decoders: what they take, what they refuse, what they return."""
 
 import pickle
+from dataclasses import replace
 from math import exp, isnan, log
 
 import numpy as np
 import pytest
 from conftest import logs, peaky
 
-from fastctc import Alphabet, BeamSearch, BestPath
+from fastctc import Alphabet, BeamSearch, BestPath, Lexicon, LexiconSearch, PrefixSearch, TokenPassing, WordBeamSearch
 
 AB = Alphabet("ab")
 TWO_FRAMES = [[0.4, 0.0, 0.6], [0.4, 0.0, 0.6]]
-DECODERS = [BestPath(AB), BeamSearch(AB)]
-decoders = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: type(d).__name__)
+WORDS = Lexicon.from_words(["a", "ab", "b", "ba"], AB)
+EACH = [
+    BestPath(AB),
+    BeamSearch(AB),
+    WordBeamSearch(WORDS),
+    TokenPassing(WORDS),
+    LexiconSearch(WORDS),
+    PrefixSearch(AB),
+]
+DECODERS = [replace(decoder, backend=backend) for decoder in EACH for backend in ("compiled", "reference")]
+decoders = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: f"{type(d).__name__}-{d.backend}")
 
 
 def test_the_two_frame_example(backend):
@@ -72,9 +82,13 @@ def test_blank_anywhere(blank, backend):
 @decoders
 def test_zero_frames_are_the_empty_text(decoder):
     for empty in (np.empty((0, 3)), np.empty((0, 3), np.float32), []):
-        best = decoder.decode(empty)[0]
+        found = decoder.decode(empty)
+        if isinstance(decoder, LexiconSearch):  # no word is possible
+            assert found == []
+            continue
+        best = found[0]
         assert (best.text, best.log_prob, best.labels, best.timesteps, best.words) == ("", 0.0, (), (), ())
-    assert decoder.decode_batch(np.empty((2, 0, 3)))[1][0].text == ""
+    assert decoder.decode_batch(np.empty((2, 0, 3))) == [decoder.decode([])] * 2
     assert decoder.decode_batch([]) == []
 
 
@@ -256,6 +270,9 @@ def test_bad_batches(decoder, arguments, error, message):
 @decoders
 def test_decoders_are_values(decoder):
     copy = pickle.loads(pickle.dumps(decoder))
+    if hasattr(decoder, "lexicon"):  # which is compared by identity
+        copy = replace(copy, lexicon=decoder.lexicon)
+        assert pickle.loads(pickle.dumps(decoder)).decode(LOGS) == decoder.decode(LOGS)
     assert copy == decoder
     assert hash(copy) == hash(decoder)
     assert copy.decode(LOGS) == decoder.decode(LOGS)
