@@ -3,6 +3,7 @@
 # make long    count memory over a hundred thousand decodes and a million frames, some minutes
 # make bench   measure this commit with asv and publish the dashboard to .asv/html; QUICK=1 runs all that is timed once, BENCH=name some
 # make compare measure fastctc beside every peer, in an environment of its own, into compare/; QUICK=1 takes a look
+# make fuzz    look for files that break what reads them; SECONDS=60 for each kind, TARGETS="arpa pdf" some
 # make clean   remove what these made
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PEERS := .venv-peers
 SOURCES := pyproject.toml setup.py $(wildcard fastctc/compiled/*.pyx fastctc/compiled/*.px[di] fastctc/compiled/*.h)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test long bench compare clean
+.PHONY: demo test long bench compare fuzz clean
 
 demo: $(VENV)/reading
 	$(BIN)/python examples/demo.py
@@ -32,6 +33,10 @@ bench: $(VENV)/dev
 
 compare: $(PEERS)/made
 	$(PEERS)/bin/python -m bench.compare --fetch-fonts $(if $(QUICK),--quick) $(ARGS)
+
+fuzz: $(VENV)/dev
+	@$(PIP) install atheris || echo "atheris does not install here: the corpus is mutated at random instead."
+	$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(TARGETS)
 
 $(VENV)/pip:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("fastctc needs Python 3.11 or later, this is %d.%d: make PYTHON=python3.12" % v[:2])'

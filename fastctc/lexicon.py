@@ -243,8 +243,11 @@ class Lexicon(Value):
                 None if of_words is None else _texts(of_words),
                 None if begin is None else _texts([begin])[0],
             )
-            _check(alphabet, **arrays)
         except (KeyError, TypeError, ValueError) as error:
+            raise storage.StorageError(f"{path}: its parts do not fit together: {error}") from None
+        try:
+            _check(alphabet, **arrays)
+        except ValueError as error:
             raise storage.StorageError(f"{path}: its parts do not fit together: {error}") from None
         return cls(alphabet, **arrays, has_priors=has_priors, skipped=skipped)
 
@@ -309,13 +312,12 @@ def _check(
         raise ValueError("there must be at least one word, none empty, with a prior each")
     if not (np.isfinite(priors) & (priors >= 0)).all() or not priors.any():
         raise ValueError("priors must be finite, not negative, and not all 0")
-    code = backends.load("compiled", "lexicon")
-    tree = code.prefix_tree(labels, offsets)
+    tree = compiled.prefix_tree(labels, offsets)
     if labels.min() < 0 or labels.max() >= alphabet.n_classes or (labels == alphabet.blank).any():
         raise ValueError(f"labels must be classes of the alphabet, 0 to {alphabet.n_classes - 1} without the blank")
     if not all(map(np.array_equal, tree, (node_labels, ends, words))):
         raise ValueError("the prefix tree must be that of the words")
-    if not np.array_equal(code.best_below(ends, words, priors), bounds):
+    if not np.array_equal(compiled.best_below(tree, priors), bounds):
         raise ValueError("the bounds must be the greatest priors below each node")
 
 

@@ -10,7 +10,7 @@ from fastctc.alphabet import Alphabet
 # What English and French hands write; the blank comes after the last.
 CHARACTERS = " !\"#&'()*+,-./0123456789:;=?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz°ÀÇÉÈàâçèéêëîïôöùûœ"
 COLUMNS = 4096  # of an image that is wide
-MOST_NUMBERS = 1 << 28  # that one layer may have in hand for one image: a gigabyte
+MOST_NUMBERS = 1 << 26  # that one layer may have in hand for one image: 256 MB
 PADDINGS = ("zero", "reflect", "symmetric", "circular")
 POOLINGS = ("max", "average", "blur")
 
