@@ -43,9 +43,8 @@ def frames_of(reader, items):
 
 
 def rendered(reader, fonts_folder, lines, count, seed):
-    """Words of some lines of text, in the fonts that training leaves out: every seventh."""
-    found = fonts.find(fonts_folder)
-    unseen = found[3::7]
+    """Words of some lines of text, in the fonts that training leaves out."""
+    unseen = [path for path in fonts.find(fonts_folder) if fonts.family(path) in fonts.HELD_OUT]
     source = synthesis.Synthesizer(unseen, lines, reader.config.characters, words=(1, 1), seed=seed)
     pictures = [source.sample(k) for k in range(count)]
     views = reader._views([255 - ink for ink, _ in pictures])[1]
@@ -163,16 +162,17 @@ def read_prose(path):
 
 
 def of_folder(reader, folder, prose):
-    """Results on a set's test split; frames and texts of its validation split."""
+    """Results on a set's test split, or validation split if it has no other; frames and texts of the latter."""
     items, _ = data.read(folder)
     parts = data.split(items)
     own = spellable(reader, [item.text for item in parts["train"]])
     wrapped = textwrap.wrap(prose, int(np.mean([len(line) for line in own])) + 2)
     [rows, *_], texts = frames_of(reader, parts["val"])
     ways = decoders(reader, own * OWN + spellable(reader, wrapped), rows, texts)
-    test_texts = [item.text for item in parts["test"]]
-    found = table(ways, *frames_of(reader, parts["test"]))
-    return {f"{Path(folder).name} test, {len(test_texts)} lines": found}, (rows, texts)
+    part = "test" if parts["test"] else "val"
+    found = table(ways, *frames_of(reader, parts[part]))
+    name = {"test": "test", "val": "validation (on which weight and bonus were chosen)"}[part]
+    return {f"{Path(folder).name} {name}, {len(parts[part])} lines": found}, (rows, texts)
 
 
 def main():

@@ -78,8 +78,9 @@ class TestKeras:
         with pytest.raises(ValueError, match=r"another network.*classes"):
             keras_model.set_weights(model, random_weights(replace(TINY, characters="ab")))
 
+    @pytest.mark.parametrize("average", [0.0, 0.5])
     @pytest.mark.usefixtures("keras_model")
-    def test_training_goes_on_where_it_was_stopped(self, tmp_path):
+    def test_training_goes_on_where_it_was_stopped(self, average, tmp_path):
         from fastctc.htr.train import Settings, Source, train
 
         rng = np.random.default_rng(4)
@@ -91,7 +92,7 @@ class TestKeras:
                 ink[10 + 15 * "abc".index(character) :][:12, 8 + 24 * place :][:, :14] = 255
             pictures.append((ink, text, "x"))
         samples = Samples.collect(pictures)
-        settings = Settings(steps=8, columns=400, validate_every=2, short=0, warm_up=2)
+        settings = Settings(steps=8, columns=400, validate_every=2, short=0, warm_up=2, average=average)
         sources = [Source(samples, 1.0)]
 
         class Killed(Exception):

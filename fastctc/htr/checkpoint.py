@@ -77,19 +77,29 @@ def load_network(path: str | PathLike[str]) -> tuple[Config, Weights, dict[str, 
 
 
 def save_state(
-    path: Path, model: Any, optimizer: Any, config: Config, settings: Any, step: int, rows: list[tuple[float, ...]]
+    path: Path,
+    model: Any,
+    optimizer: Any,
+    config: Config,
+    settings: Any,
+    step: int,
+    rows: list[tuple[float, ...]],
+    mean: Weights,
 ) -> None:
-    """Everything that the next step of a training depends on."""
+    """Everything that the next step of a training depends on; the mean of the weights may be empty."""
     variables = _everything(model, optimizer)
     arrays = {f"{i}": np.asarray(variable).astype(_kind(variable)).ravel() for i, variable in enumerate(variables)}
+    arrays |= {f"mean/{name}": np.asarray(values, np.float32).ravel() for name, values in mean.items()}
     about = {"config": json.loads(config.to_json()), "settings": asdict(settings), "step": step, "rows": _plain(rows)}
     storage.save(path, "training state", about, arrays)
 
 
 def load_state(
     path: Path, model: Any, optimizer: Any, config: Config, settings: Any
-) -> tuple[int, list[tuple[float, ...]]]:
-    """Give model and optimizer the saved state; the step and the learning curves so far, 0 and none if there is none.
+) -> tuple[int, list[tuple[float, ...]], Weights]:
+    """Give model and optimizer the saved state; the step, the learning curves and the mean of the weights so far.
+
+    Without a file these are 0, none and none.
 
     Raises
     ------
@@ -99,7 +109,7 @@ def load_state(
         If it belongs to another config or other settings.
     """
     if not path.exists():
-        return 0, []
+        return 0, [], {}
     about, _ = storage.load(path, "training state")
     _check_progress(path, about)
     for name, mine in (("config", json.loads(config.to_json())), ("settings", asdict(settings))):
@@ -110,13 +120,22 @@ def load_state(
                 "or train into an empty folder"
             )
     variables = _everything(model, optimizer)
-    _, arrays = storage.load(path, "training state", {f"{i}": _kind(v) for i, v in enumerate(variables)})
+    expected = shapes(config) if settings.average else {}
+    dtypes = {f"{i}": _kind(v) for i, v in enumerate(variables)} | {f"mean/{name}": "f4" for name in expected}
+    _, arrays = storage.load(path, "training state", dtypes)
     for i, variable in enumerate(variables):
         if arrays[f"{i}"].size != math.prod(variable.shape):
             raise storage.StorageError(f"{path}: {i} must hold {variable.shape} numbers, but has {arrays[f'{i}'].size}")
+    for name, shape in expected.items():
+        if arrays[f"mean/{name}"].size != math.prod(shape):
+            raise storage.StorageError(f"{path}: mean/{name} must hold {shape} numbers")
     for i, variable in enumerate(variables):
         variable.assign(arrays[f"{i}"].reshape(tuple(variable.shape)))
-    return int(about["step"]), [tuple(np.nan if v is None else v for v in row) for row in about["rows"]]
+    mean = {name: arrays[f"mean/{name}"].reshape(shape) for name, shape in expected.items()}
+    for name, values in mean.items():
+        if not np.isfinite(values).all():
+            raise storage.StorageError(f"{path}: the mean of {name} holds numbers that are not finite")
+    return int(about["step"]), [tuple(np.nan if v is None else v for v in row) for row in about["rows"]], mean
 
 
 def _plain(rows: list[tuple[float, ...]]) -> list[list[float | None]]:

@@ -5,13 +5,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastctc.htr import paper
 from fastctc.imaging import morphology
 
 Ink = npt.NDArray[np.uint8]
 PENS = ((2, 2), (2, 1), (1, 2), (3, 3), (3, 1))  # footprints that make strokes thicker or thinner
 
 
-def distort(ink: Ink, height: int, rng: np.random.Generator, strength: float = 1.0, stretch: float = 1.0) -> Ink:
+def distort(
+    ink: Ink,
+    height: int,
+    rng: np.random.Generator,
+    strength: float = 1.0,
+    stretch: float = 1.0,
+    other: Ink | None = None,
+) -> Ink:
     """Another version of a writing, ``height`` pixels high.
 
     Parameters
@@ -25,11 +33,32 @@ def distort(ink: Ink, height: int, rng: np.random.Generator, strength: float = 1
     stretch : float
         How much wider than it was the writing becomes, about: the images of a batch share it, so that they stay of
         about one width and little paper has to be read.
+    other : (H, W) uint8, optional
+        Another writing, as high as this one: its edge or its back may show.
     """
     if strength and ink.shape[0] > 24:
         ink = pen(ink, rng, strength)
+        ink = on_paper(ink, rng, strength, other)
     ink = warp(ink, height, rng, strength, stretch)
     return tone(ink, rng, strength) if strength else ink
+
+
+def on_paper(ink: Ink, rng: np.random.Generator, strength: float = 1.0, other: Ink | None = None) -> Ink:
+    """Fading, rules, neighbours, the other side, blots: each now and then."""
+    chances = rng.random(6)
+    if chances[0] < 0.15 * strength:
+        ink = paper.faded(ink, rng)
+    if other is not None and chances[1] < 0.15 * strength:
+        ink = paper.with_neighbour(ink, other, rng)
+    if other is not None and chances[2] < 0.08 * strength:
+        ink = paper.bled_through(ink, other, rng)
+    if chances[3] < 0.25 * strength:
+        ink = paper.ruled(ink, rng)
+    elif chances[4] < 0.05 * strength:
+        ink = paper.squared(ink, rng)
+    if chances[5] < 0.08 * strength:
+        ink = paper.blotted(ink, rng)
+    return ink
 
 
 def pen(ink: Ink, rng: np.random.Generator, strength: float = 1.0) -> Ink:
@@ -112,4 +141,4 @@ def tone(ink: Ink, rng: np.random.Generator, strength: float = 1.0) -> Ink:
         slope = np.linspace(rng.uniform(0, 30), rng.uniform(0, 30), x.shape[1], dtype=np.float32)
         x += slope
     result: Ink = np.clip(x, 0, 255).astype(np.uint8)
-    return result
+    return paper.compressed(result, rng) if rng.random() < 0.1 * strength else result

@@ -10,7 +10,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +31,6 @@ from fastctc.metrics import edit_distance
 
 COLUMNS = ("step", "seconds", "loss", "cer", "wer", "items_per_second", "learning_rate")
 AHEAD = 6  # batches that wait for the network
-DECAY = 0.25  # share of the steps over which the learning rate falls to nothing
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,12 @@ class Settings:
     columns: int = 20_000  # of images in a batch, paper included
     learning_rate: float = 1.5e-3  # at its highest
     warm_up: int = 200  # steps until it is there
+    decay: float = 0.25  # share of the steps, the last ones, over which the learning rate falls to nothing
     weight_decay: float = 1e-4
     distortion: float = 1.0  # how much training images vary, see distort
     short: int = 300  # first steps, with short texts only: long ones teach a new network that everything is blank
     validate_every: int = 250  # steps
+    average: float = 0.0  # share of the mean of the weights that a step keeps; 0: the weights themselves are kept
     patience: int = 0  # stop after that many validations without a better CER; 0: never
     seed: int = 0
 
@@ -115,26 +116,35 @@ class Batches:
             order = np.argsort(widths)[: max(8, len(pool) // 3)]
             pool, widths = pool[order], widths[order]
         near = widths[rng.integers(len(widths))]
-        order = np.argsort(np.abs(np.log(widths / near)), kind="stable")
-        columns = -(-int(near * config.height / HEIGHT * 1.1 + 24) // 64) * 64  # that an image will probably take
+        apart = np.abs(np.log(widths / near))
+        order = np.argsort(apart, kind="stable")[: np.count_nonzero(apart < 0.25)]
+        columns = _rounded(int(near * config.height / HEIGHT * 1.1 + 24))  # that an image will probably take
         most = max(2, settings.columns // columns)
         stretch = float(np.exp(settings.distortion * rng.normal(0, 0.15)))
         inks, kept = [], []
         for i in pool[order[:most]]:
-            ink = distort(samples.image(i), config.height, rng, settings.distortion, stretch)
+            other = samples.image(int(pool[rng.integers(len(pool))]))
+            ink = distort(samples.image(i), config.height, rng, settings.distortion, stretch, other)
             if config.width is not None:
                 ink = _fitted(ink, config, rng)
             if ink.shape[1] // config.stride >= _frames_needed(labels[i]):
                 inks.append(ink)
                 kept.append(labels[i])
         if rng.random() < 0.2 or not inks:  # an empty page has no text either
+            inks, kept = inks[: most - 1], kept[: most - 1]
             inks.append(distort(np.zeros((HEIGHT, int(near)), np.uint8), config.height, rng, settings.distortion))
             if config.width is not None:
                 inks[-1] = _fitted(inks[-1], config, rng)
             kept.append(())
-        width = config.width or -(-max(ink.shape[1] for ink in inks) // 64) * 64
+        width = config.width or _rounded(max(ink.shape[1] for ink in inks))
         frames = width // config.stride
         return as_input(inks, width), network.targets(kept, [frames] * len(kept)), len(kept)
+
+
+def _rounded(columns: int) -> int:
+    """Up to one of a few widths: a network that is computed in many shapes is prepared anew for each of them."""
+    step = 64 if columns <= 512 else 128
+    return -(-columns // step) * step
 
 
 def _fitted(ink: npt.NDArray[np.uint8], config: Config, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
@@ -163,7 +173,7 @@ def _frames_needed(labels: tuple[int, ...]) -> int:
 def learning_rate(settings: Settings, step: int) -> float:
     """It rises, stays, and falls to nothing at the end (warm-up, stable, decay)."""
     rise = min(1.0, (step + 1) / max(1, settings.warm_up))
-    left = (settings.steps - step) / max(1.0, DECAY * settings.steps)
+    left = (settings.steps - step) / max(1.0, settings.decay * settings.steps)
     return settings.learning_rate * rise * min(1.0, left)
 
 
@@ -198,16 +208,19 @@ def train(
     config: Config,
     settings: Settings,
     sources: Sequence[Source],
-    validation: Samples,
+    validation: Samples | Mapping[str, Samples],
     out: Path,
     initial: dict[str, npt.NDArray[Any]] | None = None,
     report: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
 ) -> Path:
     """Train a network; returns the file of the best weights.
 
-    In ``out`` stand ``best.fastctc`` (the weights with the lowest CER on the validation samples), ``last.fastctc``,
-    ``state.fastctc`` (from which the same call goes on), ``curves.csv`` and, with matplotlib, ``curves.png``.
+    In ``out`` stand ``best.fastctc`` (the weights with the lowest CER on the validation samples; of several sets, the
+    lowest mean of the sets' CERs), ``last.fastctc``, ``state.fastctc`` (from which the same call goes on),
+    ``curves.csv`` and, with matplotlib, ``curves.png``. With ``settings.average`` the weights are the running mean of
+    those of the last steps (Polyak and Juditsky 1992, doi:10.1137/0330046), which read better than any of these.
     """
+    sets = {"": validation} if isinstance(validation, Samples) else dict(validation)
     keras = network.keras()
     keras.utils.set_random_seed(settings.seed)
     model = network.build_model(config)
@@ -218,7 +231,9 @@ def train(
     model.compile(optimizer=optimizer, loss=network.ctc_loss, jit_compile=keras.backend.backend() == "jax")
     optimizer.build(model.trainable_variables)
     out.mkdir(parents=True, exist_ok=True)
-    step, rows = load_state(out / "state.fastctc", model, optimizer, config, settings)
+    step, rows, mean = load_state(out / "state.fastctc", model, optimizer, config, settings)
+    if not mean and settings.average:
+        mean = network.weights(model)
     best = min((row[3] for row in rows), default=np.inf)
     since_best = 0
     seconds = rows[-1][1] if rows else 0.0
@@ -233,6 +248,10 @@ def train(
             losses.append(float(model.train_on_batch(x, y)))
             items += n
             step += 1
+            if settings.average:
+                keep = min(settings.average, step / (step + 10))  # the first steps must not weigh for ever
+                for name, now_there in network.weights(model).items():
+                    mean[name] = keep * mean[name] + (1 - keep) * now_there
             now = time.monotonic()
             if now - shown > 10:
                 shown = now
@@ -244,18 +263,24 @@ def train(
                 )
             if step % settings.validate_every == 0 or step == settings.steps:
                 spent = now - started
-                score = evaluate(model, config, validation)
+                current = network.weights(model)
+                shown_weights = mean or current
+                network.set_weights(model, shown_weights)
+                scores = {name: evaluate(model, config, samples) for name, samples in sets.items()}
+                network.set_weights(model, current)
+                score = Score(*np.mean(list(scores.values()), axis=0).tolist())
                 seconds += spent
                 rate, loss = items / spent, float(np.mean(losses))
                 rows.append((step, seconds, loss, score.cer, score.wer, rate, learning_rate(settings, step)))
-                report(f"step {step}: loss {loss:.3f}, CER {score.cer:.2%}, WER {score.wer:.2%}")
+                each = "".join(f", {name} {one.cer:.1%}" for name, one in scores.items() if name)
+                report(f"step {step}: loss {loss:.3f}, CER {score.cer:.2%}, WER {score.wer:.2%}{each}")
                 since_best = 0 if score.cer < best else since_best + 1
                 best = min(best, score.cer)
                 names = ["last", "best"] if since_best == 0 else ["last"]
                 for name in names:
-                    card = {"step": step, "cer": score.cer}
-                    save_network(out / f"{name}.fastctc", config, network.weights(model), card)
-                save_state(out / "state.fastctc", model, optimizer, config, settings, step, rows)
+                    card = {"step": step, "cer": score.cer} | {f"cer of {n}": s.cer for n, s in scores.items() if n}
+                    save_network(out / f"{name}.fastctc", config, shown_weights, card)
+                save_state(out / "state.fastctc", model, optimizer, config, settings, step, rows, mean)
                 _curves(out, rows)
                 started, losses, items = time.monotonic(), [], 0
                 if settings.patience and since_best >= settings.patience:
