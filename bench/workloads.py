@@ -1,6 +1,7 @@
 """The work that is measured: append only, fixed seeds, so that results of different days can be compared."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,12 @@ def usable(backend: str, name: str) -> None:
         backends.load(backend, name)
     except (ImportError, LookupError, ValueError) as error:  # ValueError: from before there was such a backend
         raise NotImplementedError(str(error)) from error
+
+
+def leave_out(benchmark: Any, *values: object) -> None:
+    """NotImplementedError where the benchmark takes seconds with these values: asv skips it, the tests do not ask."""
+    if benchmark.takes_seconds(*values):
+        raise NotImplementedError("it takes seconds, and would tell nothing new")
 
 
 def alphabet(n_classes: int) -> Alphabet:

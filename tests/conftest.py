@@ -10,7 +10,14 @@ from adversarial import adversarial_rows
 from hypothesis import settings
 from hypothesis import strategies as st
 
+DATA = Path(__file__).parent / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+# How far float32 outputs of the tests' networks may be apart where products are added up in another order, by another
+# library or on another processor. A sum of n products errs like a random walk, by sqrt(n) 2^-24 of its size (Higham,
+# Mary 2019, doi:10.1137/18M1226312), and every layer adds its own: sums of 9 to 1152 products in 7 layers, of numbers
+# up to 10, make 10 * 2^-24 * 170 = 1e-4.
+FLOAT32_NOISE = 1e-4
 
 settings.register_profile("fastctc", deadline=None, derandomize=True, max_examples=200)
 settings.load_profile("fastctc")
@@ -34,13 +41,23 @@ def shared():
 
 
 @pytest.fixture(scope="session")
-def real(shared):
-    """name -> (log_probs as float32, alphabet), of the real networks' outputs."""
+def real():
+    """name -> (log_probs as float32, alphabet), of two lines as real networks saw them."""
+    return outputs_in(DATA)
+
+
+@pytest.fixture(scope="session")
+def real_word(shared):
+    """The same of a word."""
+    return outputs_in(shared / "frames")["iam_word"]
+
+
+def outputs_in(folder):
     from fastctc import Alphabet
 
-    table = json.loads((shared / "frames" / "frames.json").read_text(encoding="utf-8"))
+    table = json.loads((folder / "frames.json").read_text(encoding="utf-8"))
     return {
-        name: (np.load(shared / "frames" / f"{name}.npy"), Alphabet(entry["alphabet"], entry["blank"]))
+        name: (np.load(folder / f"{name}.npy"), Alphabet(entry["alphabet"], entry["blank"]))
         for name, entry in table.items()
     }
 

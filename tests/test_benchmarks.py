@@ -28,6 +28,8 @@ def found(prefix):
             if prefix == "peakmem_" and getattr(cls, method) is getattr(cls, method.replace(prefix, "time_"), None):
                 continue  # it has run as time_
             for values in itertools.product(*getattr(cls, "params", ())):
+                if hasattr(cls, "takes_seconds") and cls.takes_seconds(*values):
+                    continue
                 name = f"{cls.__module__.removeprefix('bench.')}.{cls.__name__}.{method}{list(values)}"
                 yield pytest.param(cls, method, values, id=name)
 

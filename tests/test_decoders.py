@@ -301,12 +301,12 @@ def test_real_frames(real, beam_width):
         assert best.score == pytest.approx(-12.00, abs=5e-3)
 
 
-def test_real_words(real):
-    frames, alphabet = real["iam_word"]
+def test_real_words(real_word):
+    frames, alphabet = real_word
     assert BestPath(alphabet).decode(frames)[0].text == "aircrapt"
 
 
-@pytest.mark.parametrize("name", ["iam_line", "iam_word", "bentham_2"])
+@pytest.mark.parametrize("name", ["iam_line", "bentham_2"])
 def test_real_frames_by_the_reference(real, name):
     frames, alphabet = real[name]
     expected = BeamSearch(alphabet, 6, n_best=6, backend="reference").decode(frames)

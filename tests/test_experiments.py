@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import FLOAT32_NOISE
 
 pytest.importorskip("PIL")
 pytest.importorskip("matplotlib")
@@ -78,7 +79,7 @@ def test_a_window_of_columns_is_exact(tiny):
         changed = ink.copy()
         changed[:, left:right] = rng.integers(0, 255, (16, right - left))
         found = scorer.log_probs(changed[None], left, right)[0]
-        assert found == pytest.approx(score(config, weights, changed, "abc"), abs=1e-4)
+        assert found == pytest.approx(score(config, weights, changed, "abc"), abs=FLOAT32_NOISE)
 
 
 def test_log_odds_near_certainty():
@@ -106,7 +107,7 @@ def test_edits(tiny):
     assert found.images[3][6, 10] == 0
     np.testing.assert_array_equal(found.images[0], ink)
     for image, log_prob in zip(found.images, found.log_probs, strict=True):
-        assert log_prob == pytest.approx(score(config, weights, image, "ab"), abs=1e-4)
+        assert log_prob == pytest.approx(score(config, weights, image, "ab"), abs=FLOAT32_NOISE)
 
 
 def test_spectrum_finds_the_period():
@@ -131,7 +132,7 @@ def test_moved_text_is_scored_as_one_image_after_the_other(tiny):
     found = translation_invariance.run(config, weights, [ink], ["ab"], shifts=6, steps=0)
     for shift in range(6):
         alone = np.pad(ink, ((0, 0), (shift, -(24 + 6) % config.stride + 6 - shift)))
-        assert found.log_probs[0, shift] == pytest.approx(score(config, weights, alone, "ab"), abs=1e-4)
+        assert found.log_probs[0, shift] == pytest.approx(score(config, weights, alone, "ab"), abs=FLOAT32_NOISE)
     values = np.random.default_rng(3).normal(size=12)
     x = range(12)
     slope = np.polyfit(x, values, 1)

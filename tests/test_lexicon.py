@@ -248,8 +248,8 @@ def test_bad_options():
         LexiconSearch(lexicon, certainty=1)
 
 
-def test_real_word(real, shared):
-    frames, alphabet = real["iam_word"]
+def test_real_word(real_word, shared):
+    frames, alphabet = real_word
     lexicon = Lexicon.from_file(shared / "text" / "words_370k.txt", alphabet)
     best = LexiconSearch(lexicon, certainty=0).decode(frames)[0]
     sure = LexiconSearch(lexicon, certainty=0.999, patience=10**6).decode(frames)[0]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import FLOAT32_NOISE
 
 from fastctc import ctc_loss, storage
 from fastctc.htr import network as plain
@@ -53,7 +54,7 @@ class TestKeras:
         names = [name for name in trace if name != "classes"]
         outputs = k.Model(model.input, [model.get_layer(name).output for name in names])(images)
         for name, output in zip(names, outputs, strict=True):
-            np.testing.assert_allclose(np.asarray(output), trace[name], atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(np.asarray(output), trace[name], atol=FLOAT32_NOISE, err_msg=name)
 
     def test_the_classic_network(self, keras_model):
         config = Config.simple()
@@ -62,7 +63,9 @@ class TestKeras:
         images = np.random.default_rng(2).random((2, 32, 128, 1), np.float32)
         weights = keras_model.weights(model)
         assert {name: w.shape for name, w in weights.items()} == shapes(config)
-        np.testing.assert_allclose(plain.network(config, weights, images), model.predict_on_batch(images), atol=1e-4)
+        np.testing.assert_allclose(
+            plain.network(config, weights, images), model.predict_on_batch(images), atol=FLOAT32_NOISE
+        )
 
     def test_the_loss_is_ours(self, keras_model):
         rng = np.random.default_rng(3)
@@ -71,7 +74,7 @@ class TestKeras:
         labels, lengths = [(0, 1, 1), (), (3, 2, 0, 3)], [9, 5, 8]
         found = float(keras_model.ctc_loss(keras_model.targets(labels, lengths), frames))
         expected = ctc_loss(frames, [TINY.alphabet.decode(label) for label in labels], TINY.alphabet, lengths)
-        assert found == pytest.approx(np.mean(expected), rel=1e-4)
+        assert found == pytest.approx(np.mean(expected), rel=FLOAT32_NOISE)
 
     def test_weights_of_another_network_are_refused(self, keras_model):
         model = keras_model.build_model(TINY)
@@ -112,10 +115,10 @@ class TestKeras:
         steps = [[(row[0], row[2], row[3]) for row in rows] for rows in curves]
         assert [row[0] for row in steps[1]] == ["step", "2", "4", "6", "8"]
         for one, other in zip(steps[0][1:], steps[1][1:], strict=True):
-            assert float(one[1]) == pytest.approx(float(other[1]), rel=1e-4)
+            assert float(one[1]) == pytest.approx(float(other[1]), rel=FLOAT32_NOISE)
         one, other = (load_network(tmp_path / run / "last.fastctc")[1] for run in ("whole", "parts"))
         for name in one:
-            np.testing.assert_allclose(one[name], other[name], atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(one[name], other[name], atol=FLOAT32_NOISE, err_msg=name)
         assert (tmp_path / "whole" / "curves.png").stat().st_size > 1000
         longer = replace(settings, steps=9)
         with pytest.raises(ValueError, match="other steps"):
