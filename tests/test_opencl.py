@@ -224,6 +224,27 @@ def test_a_pipeline_stays_on_the_device(either):
         p.download()
 
 
+def test_buffers_are_used_again(device, monkeypatch):
+    """A few of one size, whatever the number of steps and calls; what they held before is not seen."""
+    opened = device.opened
+    made = []
+    buffer = opened.cl.Buffer
+    monkeypatch.setattr(opened.cl, "Buffer", lambda *args, **more: made.append(args) or buffer(*args, **more))
+    monkeypatch.setattr(opened, "zero_copy", False)
+    monkeypatch.setattr(opened, "_free", {})
+    monkeypatch.setattr(opened, "_serial_device", None)
+    monkeypatch.setitem(opened.__dict__, "serial", None)
+    rng = np.random.default_rng(8)
+    for _ in range(4):
+        image = rng.integers(0, 255, (30, 41), dtype=np.uint8)
+        with Pipeline(device) as p:
+            for _ in range(3):
+                found = p.upload(image).opening(3).closing((2, 3)).download()
+                np.testing.assert_array_equal(found, morphology.closing(morphology.opening(image, 3), (2, 3)))
+        np.testing.assert_array_equal(morphology.erosion(image, 3, backend=NAME), morphology.erosion(image, 3))
+    assert len(made) <= 4
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_best_path_equals_the_compiled_one(either, dtype):
     compiled = backends.load("compiled", "best_path")

@@ -121,6 +121,8 @@ class BestPath:
             event = opened.cl.enqueue_nd_range_kernel(queue, kernel.kernel, items, group)
             for buffer, array in zip(buffers, (labels, timesteps, values, counts, doubts), strict=True):
                 opened.fetch(buffer, array, queue)
+                opened.done(array, buffer)
+            opened.done(log_probs, source)
             if seconds is not None:
                 seconds.append((event.profile.end - event.profile.start) * 1e-9)
         # One after the other, as the other backends add, so that equal scores are equal.

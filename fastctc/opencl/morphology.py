@@ -58,6 +58,7 @@ class Morphology:
                 opened, opened.queue, source, target, images.shape, images.dtype, mask, anchor, border, fill, largest
             )
             opened.fetch(target, result)
+            opened.done(images, source, target)
         return result
 
     def extremes_of_each(

@@ -10,6 +10,7 @@ from fastctc.imaging.footprints import Footprint
 from fastctc.imaging.pixels import Border, Image, as_border, as_pixels, oriented_footprint
 from fastctc.opencl.device import Device
 from fastctc.opencl.morphology import enqueue
+from fastctc.opencl.opened import Opened
 
 
 class Pipeline:
@@ -37,6 +38,7 @@ class Pipeline:
         self.device = Device(device) if isinstance(device, str) else device
         self.profile = profile
         self._image: Any = None
+        self._spare: list[tuple[int, Any]] = []  # buffers that this queue, which keeps its order, may write to again
         self._events: list[tuple[str, Any]] = []
 
     def __enter__(self) -> Self:
@@ -45,7 +47,14 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._image = None
+        self._set_aside()
+        spare, self._spare = self._spare, []
+        if spare and error is None:
+            opened = self.device.opened
+            with opened:
+                self._queue.finish()
+                for size, buffer in spare:
+                    opened.give_back(size, buffer)
 
     def upload(self, image: npt.ArrayLike) -> Self:
         """Bring an image (H, W) or a batch (N, H, W) to the device; on processors nothing is copied."""
@@ -54,7 +63,9 @@ class Pipeline:
         opened = self.device.opened
         with opened:
             # The host's array stays as it is: every step writes to a buffer of its own.
-            self._image = _OnDevice(opened.input(batch) if batch.size else None, batch, pixels.shape, dtype)
+            self._set_aside()
+            borrowed = not opened.zero_copy and batch.size > 0
+            self._image = _OnDevice(opened.input(batch) if batch.size else None, batch, pixels.shape, dtype, borrowed)
         return self
 
     def erosion(
@@ -124,7 +135,7 @@ class Pipeline:
         if image.batch.size:
             opened = self.device.opened
             with opened:
-                target = opened.cl.Buffer(opened.context, opened.cl.mem_flags.READ_WRITE, image.batch.nbytes)
+                target = self._target(opened, image.batch.nbytes)
                 events = enqueue(
                     opened,
                     self._queue,
@@ -139,15 +150,27 @@ class Pipeline:
                     largest,
                 )
             self._events += [("dilation" if largest else "erosion", event) for event in events] if self.profile else []
-            self._image = _OnDevice(target, image.batch, image.shape, image.dtype)
+            self._set_aside()
+            self._image = _OnDevice(target, image.batch, image.shape, image.dtype, True)
         return self
+
+    def _target(self, opened: Opened, size: int) -> Any:
+        place = next((place for place, (free, _) in enumerate(self._spare) if free == size), None)
+        return opened.borrow(size) if place is None else self._spare.pop(place)[1]
+
+    def _set_aside(self) -> None:
+        """The image's buffer may be written to by what comes later in the queue."""
+        image, self._image = self._image, None
+        if image is not None and image.borrowed:
+            self._spare.append((image.batch.nbytes, image.buffer))
 
 
 class _OnDevice:
     """A buffer and what it holds; ``batch`` also keeps the host's array alive that a first buffer may lie in."""
 
-    def __init__(self, buffer: Any, batch: Image, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, buffer: Any, batch: Image, shape: tuple[int, ...], dtype: np.dtype[Any], borrowed: bool) -> None:
         self.buffer = buffer
         self.batch = batch
         self.shape = shape
         self.dtype = dtype
+        self.borrowed = borrowed  # the buffer, from the device's own
