@@ -171,7 +171,7 @@ def posteriors(
 
     Notes
     -----
-    Takes O(T L) time and memory for T frames and L labels.
+    Takes O(T L) time for T frames and L labels, and no memory to speak of besides the result.
 
     Examples
     --------

@@ -1,6 +1,9 @@
 """The public functions of given texts."""
 
+import subprocess
+import sys
 from math import exp, inf, log
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +81,28 @@ def test_posteriors_sum_to_what_is_not_blank():
     assert found.shape == (30, 4)
     assert (found.sum(axis=1) <= 1 + 1e-12).all()
     assert (found.sum(axis=0) >= 1 - 1e-12).all()  # each label takes at least one frame
+
+
+def test_posteriors_take_the_memory_of_their_result():
+    """Counted in a process of its own, by its greatest size."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("only Linux tells the greatest size of a process since it began")
+    code = """
+import numpy as np
+from fastctc import Alphabet, posteriors
+
+def peak():
+    return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024
+
+alphabet = Alphabet("ab")
+posteriors(probs=np.full((9, 3), 1 / 3), text="ab", alphabet=alphabet)
+before = peak()
+found = posteriors(probs=np.full((4000, 3), 1 / 3), text="ab" * 800, alphabet=alphabet)
+print((peak() - before) / found.nbytes)
+"""
+    grown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert 0.9 < float(grown) < 1.3
 
 
 def test_alignment():

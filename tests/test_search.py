@@ -90,6 +90,30 @@ def test_sections(backend):
     assert PrefixSearch(alphabet, split=0.9).decode(probs=np.empty((0, 5)))[0].text == ""
 
 
+def test_sections_are_joined_as_texts_are(backend):
+    """Against tuples, with ties: texts that are put together differently are one, equal ones stand in their order."""
+    rng = np.random.default_rng(5)
+    alphabet = Alphabet("abc")
+    search = backends.load(backend, "prefix_search").prefix_search
+    for n_best in (1, 3, 7):
+        for _ in range(20):
+            probs = rng.choice([0.125, 0.25, 0.5], (20, 4))
+            probs /= probs.sum(axis=1, keepdims=True)
+            probs[3::4] = [1 / 64, 1 / 64, 0, 62 / 64]
+            cuts = np.flatnonzero((probs[1:, 3] > 0.9) & ~(probs[:-1, 3] > 0.9)) + 1
+            best = [((), 0.0)]
+            for section in np.split(probs, cuts):
+                sums = {}
+                for before, score in best:
+                    for labels, more in search(section, 3, n_best, 10**6)[0]:
+                        text = before + labels
+                        total = score + more
+                        sums[text] = float(np.logaddexp(sums[text], total)) if text in sums else total
+                best = sorted(sums.items(), key=lambda item: (-item[1], item[0]))[:n_best]
+            found = PrefixSearch(alphabet, split=0.9, n_best=n_best, exact=False, backend=backend).decode(probs=probs)
+            assert [(one.labels, one.score) for one in found] == best
+
+
 def test_a_search_that_gives_up_says_so(backend):
     probs = np.full((12, 5), 0.2)
     with pytest.warns(RuntimeWarning, match="gave up after 20 prefixes"):

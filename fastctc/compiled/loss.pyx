@@ -51,8 +51,10 @@ cdef struct Lattice:
     double *work        # memory of a sweep
     int *exponents      # of the blocks of a sweep
 
-# What a sweep leaves behind for the states it was asked for: value * 2**exponent, frame by frame.
+# What a sweep leaves behind for the states it was asked for: value * 2**exponent, frame by frame. And, where there is
+# room for them, the logarithms of all labels, to which a mirrored sweep adds its own.
 cdef struct Trace:
+    double *logs        # frames x labels
     Py_ssize_t n
     Py_ssize_t *states  # 2 i: blank i; 2 i - 1: label i
     double *values
@@ -329,6 +331,23 @@ cdef inline void take_over(
     bring(label, factor, SMALLEST, own[0], least, worst)
 
 
+cdef void add_logs(
+    const Lattice *g, const Trace *trace, Py_ssize_t t, const double *labels, bint is_log
+) noexcept nogil:
+    """Note the sums of all labels after a frame."""
+    cdef Py_ssize_t n = g.n_labels, i
+    cdef double *row = trace.logs + (g.n_frames - 1 - t if g.mirrored else t) * n
+    cdef double value
+    for i in range(1, n + 1):
+        value = labels[i]
+        if not is_log:
+            value = log(value) + g.exponents[i // BLOCK] * LN2 if value > 0.0 else -INFINITY
+        if g.mirrored:
+            row[n - i] += value
+        else:
+            row[i - 1] = value
+
+
 cdef double sweep_linear(Lattice *g, Trace *trace, bint *certain) except? -2.0 nogil:
     """Log probability of the text; ``certain`` tells whether what vanished on the way may be neglected.
 
@@ -359,7 +378,7 @@ cdef double sweep_linear(Lattice *g, Trace *trace, bint *certain) except? -2.0 n
     blanks[0] = 1.0  # before the first frame
     least[0] = 1.0
     for t in range(g.n_frames):
-        first = first_live(g, t, trace.n > 0)
+        first = first_live(g, t, trace.n > 0 or trace.logs is not NULL)
         low = first // BLOCK
         high = min(n, t + 1) // BLOCK
         smallest = load_linear(g, t, q, &growth)
@@ -407,6 +426,8 @@ cdef double sweep_linear(Lattice *g, Trace *trace, bint *certain) except? -2.0 n
             i = (s + 1) // 2
             trace.values[w * g.n_frames + t] = labels[i] if s & 1 else blanks[i]
             trace.exponents[w * g.n_frames + t] = exponents[i // BLOCK]
+        if trace.logs is not NULL:
+            add_logs(g, trace, t, labels, False)
         worked += high - low + 1
         if worked > SIGNAL_WORK // BLOCK:
             worked = 0
@@ -440,7 +461,7 @@ cdef double sweep_log(Lattice *g, Trace *trace) except? -2.0 nogil:
     blanks[0] = 0.0
     for t in range(g.n_frames):
         load_log(g, t, q)
-        low = first_live(g, t, trace.n > 0)
+        low = first_live(g, t, trace.n > 0 or trace.logs is not NULL)
         high = min(n, t + 1)
         for i in range(low, high + 1):
             new_blanks[i] = q[0] + log_sum(blanks[i], labels[i], -INFINITY)
@@ -456,6 +477,8 @@ cdef double sweep_log(Lattice *g, Trace *trace) except? -2.0 nogil:
             scaled = 0.0 if value == -INFINITY else floor(value / LN2)
             trace.values[w * g.n_frames + t] = exp(value - scaled * LN2)
             trace.exponents[w * g.n_frames + t] = <int> scaled
+        if trace.logs is not NULL:
+            add_logs(g, trace, t, labels, True)
         worked += 16 * (high - low + 1)
         if worked > SIGNAL_WORK:
             worked = 0
@@ -701,39 +724,42 @@ def log_probabilities(batch, int blank, bint is_log) -> list:
 
 
 def posteriors(const double[:, ::1] frames, labels, int blank, bint is_log):
+    """Takes no memory that grows with the frames but that of the result, which holds the logarithms of both sweeps."""
     cdef _Problem problem = _Problem(frames, labels, blank, is_log)
     cdef Lattice *g = &problem.lattice
     cdef Trace *ahead = &problem.ahead
-    cdef Trace *back = &problem.back
     cdef Py_ssize_t t, i, n = g.n_labels, n_frames = g.n_frames
-    cdef double a, b, total
+    cdef double total
+    cdef bint certain = False
     result = np.zeros((n_frames, n))
+    if n == 0 or n_frames == 0:
+        return result
     cdef double[:, ::1] out = result
-    problem.trace(ahead, n)
-    problem.trace(back, n)
-    for i in range(n):
-        ahead.states[i] = 2 * i + 1
-        back.states[i] = 2 * (n - i) - 1
     cdef double *q = g.work  # free after the sweeps
+    ahead.logs = &out[0, 0]
     with nogil:
-        total = sweep(g, ahead)
+        total = sweep_linear(g, ahead, &certain)
+        if not certain:
+            total = sweep_log(g, ahead)
         if total > -INFINITY:
             mirror(g)
-            sweep(g, back)
+            if certain:
+                sweep_linear(g, ahead, &certain)
+                if not certain:  # what it has added is of no use
+                    mirror(g)
+                    sweep_linear(g, ahead, &certain)
+                    mirror(g)
+                    sweep_log(g, ahead)
+            else:
+                sweep_log(g, ahead)
             mirror(g)
-            for t in range(n_frames):
-                load_log(g, t, q)
-                for i in range(n):
-                    a = ahead.values[i * n_frames + t]
-                    b = back.values[i * n_frames + n_frames - 1 - t]
-                    if a > 0.0 and b > 0.0:
-                        out[t, i] = exp(
-                            log(a) + log(b) - q[g.symbol[i + 1]] - total
-                            + LN2 * (
-                                <double> ahead.exponents[i * n_frames + t]
-                                + back.exponents[i * n_frames + n_frames - 1 - t]
-                            )
-                        )
+        for t in range(n_frames):
+            load_log(g, t, q)
+            for i in range(n):
+                if total > -INFINITY and out[t, i] > -INFINITY:
+                    out[t, i] = exp(out[t, i] - q[g.symbol[i + 1]] - total)
+                else:
+                    out[t, i] = 0.0
     return result
 
 

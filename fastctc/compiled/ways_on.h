@@ -16,22 +16,17 @@ static void find_ways_on(const double *y, size_t n_frames, size_t n_classes, siz
         const double *row = y + t * n_classes;
         const double *later = result + t * n_classes;
         double *on = result + (t - 1) * n_classes;
-        double rest = 0.0, most = blank == 0 ? 0.0 : row[0], everything, stops = row[blank] * after_blank;
-        size_t top = 0;
-        for (size_t c = 1; c < n_classes; c++) {
-            if (c != blank && row[c] > most) {
-                most = row[c];
-                top = c;
-            }
+        double rest = 0.0, most = 0.0, everything, stops = row[blank] * after_blank;
+        for (size_t c = 0; c < n_classes; c++) {
+            double p = c == blank ? 0.0 : row[c];
+            rest += p < most ? p : most;
+            most = p > most ? p : most;
         }
-        for (size_t c = 0; c < top; c++)
-            rest += c == blank ? 0.0 : row[c];
-        for (size_t c = top + 1; c < n_classes; c++)
-            rest += c == blank ? 0.0 : row[c];
         everything = rest + most;
-        for (size_t c = 0; c < n_classes; c++)
-            on[c] = (everything - row[c]) + (row[c] * later[c] + stops);
-        on[top] = rest + (most * later[top] + stops);
+        for (size_t c = 0; c < n_classes; c++) {
+            double others = row[c] == most ? rest : everything - row[c];
+            on[c] = others + (row[c] * later[c] + stops);
+        }
         on[blank] = 0.0;
         after_blank = everything + stops;
     }

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import KW_ONLY, dataclass
+from functools import cmp_to_key
 from math import nan
 
 import numpy as np
@@ -79,9 +80,7 @@ class PrefixSearch(Decoder):
         return [self._decode_one(frames) for frames in as_doubles(batch, workspace)]
 
     def _decode_one(self, frames: Doubles) -> list[Hypothesis]:
-        texts: list[Text] = [((), 0.0)]
-        for section in self._sections(frames):
-            texts = _joined(texts, self._search(section), self.n_best)
+        texts = self._joined([self._search(section) for section in self._sections(frames)])
         if self.exact:
             found = hypotheses(self.alphabet, [(frames, labels, score) for labels, score in texts], self.backend)
             return sorted(found, key=lambda one: (-one.log_prob, one.labels)) if self.split is not None else found
@@ -109,12 +108,80 @@ class PrefixSearch(Decoder):
             )
         return texts
 
+    def _joined(self, sections: list[list[Text]]) -> list[Text]:
+        """The best texts of all sections, one after the other."""
+        if len(sections) == 1:
+            return sections[0]
+        tree, best = _Tree(), [(0, 0.0)]
+        for texts in sections:
+            sums: dict[int, float] = {}
+            for node, score in best:
+                for labels, more in texts:
+                    longer = tree.extend(node, labels)
+                    total = score + more
+                    sums[longer] = float(np.logaddexp(sums[longer], total)) if longer in sums else total
+            best = tree.sort(sums)[: self.n_best]
+        return [(tree.labels(node), score) for node, score in best]
 
-def _joined(before: list[Text], after: list[Text], n_best: int) -> list[Text]:
-    """The best texts of two sections, one after the other."""
-    sums: dict[tuple[int, ...], float] = {}
-    for labels, score in before:
-        for more, bonus in after:
-            text = labels + more
-            sums[text] = float(np.logaddexp(sums[text], score + bonus)) if text in sums else score + bonus
-    return sorted(sums.items(), key=lambda item: (-item[1], item[0]))[:n_best]
+
+class _Tree:
+    """Texts by their beginnings: as tuples they would be copied with each section that is added.
+
+    Each node also jumps to an ancestor, so that two texts are compared in steps as the logarithm of their length (E. W.
+    Myers: An applicative random-access stack, Information Processing Letters 17, 1983).
+    """
+
+    def __init__(self) -> None:
+        self._children: dict[tuple[int, int], int] = {}
+        self._parents, self._labels, self._depths, self._jumps = [0], [-1], [0], [0]
+
+    def extend(self, node: int, labels: tuple[int, ...]) -> int:
+        parents, depths, jumps = self._parents, self._depths, self._jumps
+        for label in labels:
+            new = len(parents)
+            child = self._children.setdefault((node, label), new)
+            if child == new:
+                jump = jumps[node]
+                even = depths[node] - depths[jump] == depths[jump] - depths[jumps[jump]]
+                jumps.append(jumps[jump] if even else node)
+                parents.append(node)
+                depths.append(depths[node] + 1)
+                self._labels.append(label)
+            node = child
+        return node
+
+    def labels(self, node: int) -> tuple[int, ...]:
+        result = []
+        while node:
+            result.append(self._labels[node])
+            node = self._parents[node]
+        return tuple(reversed(result))
+
+    def sort(self, scores: dict[int, float]) -> list[tuple[int, float]]:
+        """The greatest score first, and equal ones in lexicographic order."""
+
+        def compare(one: tuple[int, float], other: tuple[int, float]) -> int:
+            if one[1] != other[1]:
+                return -1 if one[1] > other[1] else 1
+            return self._compare(one[0], other[0])
+
+        return sorted(scores.items(), key=cmp_to_key(compare))
+
+    def _compare(self, one: int, other: int) -> int:
+        """Negative where the first text comes first."""
+        parents, jumps, depths = self._parents, self._jumps, self._depths
+        longer = depths[one] - depths[other]
+        depth = min(depths[one], depths[other])
+        one, other = self._ancestor(one, depth), self._ancestor(other, depth)
+        if one == other:
+            return longer
+        while parents[one] != parents[other]:
+            ways = jumps if jumps[one] != jumps[other] else parents
+            one, other = ways[one], ways[other]
+        return self._labels[one] - self._labels[other]
+
+    def _ancestor(self, node: int, depth: int) -> int:
+        while self._depths[node] > depth:
+            jump = self._jumps[node]
+            node = jump if self._depths[jump] >= depth else self._parents[node]
+        return node

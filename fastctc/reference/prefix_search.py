@@ -24,14 +24,13 @@ def ways_on(y: Sequence[Sequence[float]], blank: int) -> list[Vector]:
     result = [after_label]
     for row in reversed(y[1:]):
         labels = [p if label != blank else 0.0 for label, p in enumerate(row)]
-        top = labels.index(max(labels))
-        rest = 0.0
-        for label, p in enumerate(labels):
-            if label != top:
-                rest += p
-        everything = rest + labels[top]
+        most = rest = 0.0  # the greatest, and the sum of all others
+        for p in labels:
+            rest += min(p, most)
+            most = max(p, most)
+        everything = rest + most
         # What is subtracted here is never more than half.
-        others = [rest if label == top else everything - p for label, p in enumerate(labels)]
+        others = [rest if p == most else everything - p for p in labels]
         stops = row[blank] * after_blank
         after_label = [other + (p * on + stops) for other, p, on in zip(others, labels, after_label, strict=True)]
         after_label[blank] = 0.0
