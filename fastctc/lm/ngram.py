@@ -184,8 +184,8 @@ class NGram(Value):
     def load(cls, path: str | PathLike[str]) -> "NGram":
         """Map a file that :meth:`save` wrote. Processes that load the same file share its memory.
 
-        Every byte is checked against the file's checksums, and the arrays for being a model: a second for about 30
-        million n-grams.
+        Every byte is checked against the file's checksums, and the arrays for being a model, which takes about a second
+        for ten million n-grams.
 
         Raises
         ------
