@@ -32,6 +32,7 @@ from fastctc.imaging import images
 
 ORDER = 6
 WIDTH = 800  # of the beam with a model of characters, which the weight makes deep
+MOST = 100  # lines on which weight and bonus are chosen
 N_BEST = 10  # texts that each view offers
 OWN = 10  # times that the set's own lines count beside the prose
 TEMPERATURES = np.exp(np.linspace(np.log(0.7), np.log(2.5), 27))
@@ -135,7 +136,8 @@ def decoders(reader, lines, rows, texts):
     words = Lexicon.from_text("\n".join(lines), reader.word_alphabet)
     lm = NGram.train(lines, ORDER, sentences=True, vocabulary=reader.config.characters)
     plain = BeamSearch(alphabet, WIDTH, lm=lm, lm_weight=1.0, character_bonus=1.0, exact=False)
-    tuned = tune(plain, rows, texts).decoder
+    every = -(-len(rows) // MOST)
+    tuned = tune(plain, rows[::every], texts[::every]).decoder
     weights = f"weight {tuned.lm_weight:.2f}, bonus {tuned.character_bonus:.2f}"
     return {
         "best path": BestPath(alphabet, exact=False),
@@ -161,15 +163,15 @@ def read_prose(path):
     return "\n".join(message.replace("’", "'") for message in plain if len(message) > 60)
 
 
-def of_folder(reader, folder, prose):
-    """Results on a set's test split, or validation split if it has no other; frames and texts of the latter."""
+def of_folder(reader, folder, prose, part):
+    """Results on a split, or the validation split if there is no such; frames and texts of the latter."""
     items, _ = data.read(folder)
     parts = data.split(items)
     own = spellable(reader, [item.text for item in parts["train"]])
     wrapped = textwrap.wrap(prose, int(np.mean([len(line) for line in own])) + 2)
     [rows, *_], texts = frames_of(reader, parts["val"])
     ways = decoders(reader, own * OWN + spellable(reader, wrapped), rows, texts)
-    part = "test" if parts["test"] else "val"
+    part = part if parts[part] else "val"
     found = table(ways, *frames_of(reader, parts[part]))
     name = {"test": "test", "val": "validation (on which weight and bonus were chosen)"}[part]
     return {f"{Path(folder).name} {name}, {len(parts[part])} lines": found}, (rows, texts)
@@ -191,6 +193,9 @@ def main():
         metavar=("NAME", "FILE"),
         help="what else the model of characters of a set counts, by the name of its folder: texts, or .mo catalogues",
     )
+    parser.add_argument(
+        "--part", choices=("test", "val"), default="test", help="val: while training goes on (default: test)"
+    )
     parser.add_argument("--card", metavar="FILE", help="JSON with what only people know: data, licences, settings")
     parser.add_argument("--write", action="store_true", help="put card and temperature into the shipped weights")
     options = parser.parse_args()
@@ -200,7 +205,7 @@ def main():
     prose = {name: "\n".join(map(read_prose, files)) for name, *files in options.prose}
     results, rows, texts = {}, [], []
     for folder in options.data:
-        found, (more_rows, more_texts) = of_folder(reader, folder, prose.get(Path(folder).name, ""))
+        found, (more_rows, more_texts) = of_folder(reader, folder, prose.get(Path(folder).name, ""), options.part)
         results |= found
         rows += more_rows
         texts += more_texts

@@ -84,12 +84,12 @@ def save_state(
     settings: Any,
     step: int,
     rows: list[tuple[float, ...]],
-    mean: Weights,
+    mean: Weights | None = None,
 ) -> None:
-    """Everything that the next step of a training depends on; the mean of the weights may be empty."""
+    """Everything that the next step of a training depends on, with the mean of the weights if one is kept."""
     variables = _everything(model, optimizer)
     arrays = {f"{i}": np.asarray(variable).astype(_kind(variable)).ravel() for i, variable in enumerate(variables)}
-    arrays |= {f"mean/{name}": np.asarray(values, np.float32).ravel() for name, values in mean.items()}
+    arrays |= {f"mean/{name}": np.asarray(values, np.float32).ravel() for name, values in (mean or {}).items()}
     about = {"config": json.loads(config.to_json()), "settings": asdict(settings), "step": step, "rows": _plain(rows)}
     storage.save(path, "training state", about, arrays)
 
