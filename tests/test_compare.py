@@ -2,12 +2,14 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
 from bench import devices
 from bench.compare import decoding, loss, measure, peers, report
 from fastctc import Alphabet
+from fastctc.opencl import DeviceInfo
 
 
 def row(work, who, ms, ratio, section="beam_search", **more):
@@ -125,3 +127,24 @@ def test_devices_of_several_machines_on_one_page():
     assert "two &amp; co" in page
     assert page.count("<table>") == page.count("</table>") == 2
     assert "**" not in page
+
+
+CARD = DeviceInfo("0.0", "gpu", "Card", "nobody", "P", "OpenCL 1.2", "1", 1, 1, 1, 1, 1, False)
+
+
+def test_a_device_that_fails_is_reported_and_the_others_go_on(monkeypatch):
+    info = replace(CARD, works=False, reason="its compiler is older than the processor")
+    monkeypatch.setattr(devices, "devices", lambda: [info, replace(CARD, index="1.0")])
+    monkeypatch.setattr(devices, "Device", lambda name: name)
+    monkeypatch.setattr(devices, "copy_bandwidth", lambda _: 1e9)
+    monkeypatch.setattr(devices, "SIZES", (1, 1, 1, 64, 64))
+    monkeypatch.setattr(devices, "BATCHES", (1,))
+    kept = []
+    result = devices.measure(True, lambda so_far: kept.append(len(so_far["rows"])))
+    assert kept == sorted(kept)
+    assert len(kept) == 5  # two footprints of each size, and best path: each kept when it was done
+    assert {row["who"] for row in result["rows"]} >= {"compiled", "numpy.argmax alone"}
+    text = devices.table([result])
+    assert text.count("FAILED: its compiler is older than the processor") == 1
+    assert "FAILED: dilation 3x3 of 64x64: " in text
+    assert "FAILED: best path of 1 x 100 x 80: " in text
