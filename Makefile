@@ -1,5 +1,8 @@
 # make demo    set everything up, decode the example frames, read the example page
-# make test    set everything up and run all tests
+# make check   set up what is quick and run the quick tests: no TensorFlow, no linters, no benchmarks
+# make test    set everything up and run all tests; the last lines say what was skipped, and why
+# make sanitize  run what touches compiled code with the address and undefined-behaviour sanitizers, in an environment of its own
+# make wheels  build the wheels for Linux into dist/, and test each where there is no compiler
 # make long    count memory over a hundred thousand decodes and a million frames, some minutes
 # make bench   measure this commit with asv and publish the dashboard to .asv/html; QUICK=1 runs all that is timed once, BENCH=name some
 # make compare measure fastctc beside every peer, in an environment of its own, into compare/; QUICK=1 takes a look
@@ -10,16 +13,32 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+SANITIZE := .venv-sanitize
+WHEELS := .venv-wheels
 SOURCES := pyproject.toml setup.py $(wildcard fastctc/compiled/*.pyx fastctc/compiled/*.px[di] fastctc/compiled/*.h)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test long bench compare fuzz clean
+.PHONY: check sanitize wheels demo test long bench compare fuzz clean
 
 demo: $(VENV)/reading
 	$(BIN)/python examples/demo.py
 
+check: $(VENV)/check
+	$(BIN)/python -m pytest -q -rs -m "not slow" tests
+
 test: $(VENV)/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -rs
+
+# Python's own allocator would hide from the sanitizer what NumPy and the package ask for; Python leaks at its end.
+SANITIZED := brute_force loss metrics morphology processor search twins
+sanitize: $(SANITIZE)/made
+	cd $(SANITIZE)/source && \
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	../bin/python -m pytest -q -rs -p no:cacheprovider -m "not slow" $(or $(ARGS),$(SANITIZED:%=tests/test_%.py))
+
+wheels: $(WHEELS)/made
+	$(WHEELS)/bin/python .ci/wheels.py $(ARGS)
 
 long: $(VENV)/dev
 	$(BIN)/python -m pytest --long-runs tests/test_long_runs.py
@@ -55,9 +74,31 @@ $(VENV)/reading: $(VENV)/core
 	@$(PIP) install "pillow>=11" "scipy>=1.13"
 	@touch $@
 
+$(VENV)/check: $(VENV)/core
+	@echo "Installing what the quick tests need ..."
+	@$(PIP) install --group check
+	@touch $@
+
 $(VENV)/dev: $(VENV)/core
 	@echo "Installing what tests and benchmarks need (TensorFlow among it, some hundred MB) ..."
 	@$(PIP) install --group dev
+	@touch $@
+
+# A copy of the checkout: its own extensions stay as they are.
+$(SANITIZE)/made: $(VENV)/pip $(SOURCES) $(wildcard tests/*.py)
+	@echo "Compiling with sanitizers in $(SANITIZE) ..."
+	@$(PYTHON) -m venv $(SANITIZE)
+	@$(SANITIZE)/bin/python -m pip --disable-pip-version-check --quiet install --upgrade "pip>=25.1"
+	@$(SANITIZE)/bin/python -m pip --disable-pip-version-check --quiet install --group check
+	@mkdir -p $(SANITIZE)/source && git ls-files -z | xargs -0 cp --parents -t $(SANITIZE)/source
+	@cd $(SANITIZE)/source && FASTCTC_DEBUG=1 ../bin/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+$(WHEELS)/made: $(VENV)/pip
+	@echo "Installing Zig's compiler and auditwheel in $(WHEELS) ..."
+	@$(PYTHON) -m venv $(WHEELS)
+	@$(WHEELS)/bin/python -m pip --disable-pip-version-check --quiet install --upgrade "pip>=25.1"
+	@$(WHEELS)/bin/python -m pip --disable-pip-version-check --quiet install --group wheels
 	@touch $@
 
 $(PEERS)/made: $(VENV)/pip $(SOURCES)
@@ -68,4 +109,4 @@ $(PEERS)/made: $(VENV)/pip $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) .asv .fonts compare demo.png build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so
+	rm -rf $(VENV) $(PEERS) $(SANITIZE) $(WHEELS) .asv .fonts compare demo.png build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so

@@ -25,7 +25,7 @@ DIRECTIVES = {
 # No -ffast-math: it breaks -inf and NaN. No contraction either: a fused multiply-add rounds differently from the
 # reference, and equal scores must stay equal. No -march: one wheel runs everywhere (target_clones where it pays).
 if sys.platform == "win32":
-    COMPILE, LINK = ["/O2", "/fp:precise"], []
+    COMPILE, LINK = ["/O2", "/fp:precise", "/std:c11"], []  # C11 for restrict
 elif DEBUG:
     SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     COMPILE, LINK = ["-O1", "-g", "-ffp-contract=off", "-DFASTCTC_DEBUG", *SANITIZE], SANITIZE

@@ -11,6 +11,8 @@ import pytest
 from bench import workloads
 from fastctc import BeamSearch, Lexicon, WordBeamSearch, distributed
 
+pytestmark = pytest.mark.slow
+
 ALPHABET = workloads.alphabet(20)
 
 

@@ -25,6 +25,8 @@ from fastctc.htr.experiments import (
 from fastctc.htr.preparation import as_input
 from fastctc.htr.reader import Reader
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tiny():

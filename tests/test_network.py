@@ -13,6 +13,8 @@ from fastctc.htr.checkpoint import load_network, save_network, shapes
 from fastctc.htr.config import PADDINGS, POOLINGS, Config
 from fastctc.htr.samples import HEIGHT, Samples
 
+pytestmark = pytest.mark.slow
+
 TINY = Config(
     characters="ab c",
     height=16,

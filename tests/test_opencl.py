@@ -20,6 +20,8 @@ from fastctc.opencl.best_path import BestPath as OnDevice
 from fastctc.opencl.covers import KIND_COST, covers
 from fastctc.opencl.drivers import drivers
 
+pytestmark = pytest.mark.slow
+
 NAME = os.environ.get("FASTCTC_TEST_DEVICE", "opencl:cpu")
 
 

@@ -1,14 +1,18 @@
 """The wheel and the sdist, built and used as somebody else would."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from test_twins import MODULES
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 WRITES_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}  # where it is off, setuptools warns
@@ -94,3 +98,41 @@ def test_the_wheel_works_elsewhere(built, tmp_path):
     assert run(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site")).strip() == "True"
     said = run(sys.executable, "-m", "fastctc", "--version", cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
     assert said.startswith("fastctc ")
+
+
+def project():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+def test_every_package_is_listed():
+    folders = {str(path.parent.relative_to(ROOT)).replace("/", ".") for path in (ROOT / "fastctc").rglob("__init__.py")}
+    assert set(project()["tool"]["setuptools"]["packages"]) == folders | {"fastctc.kernels"}
+
+
+# What a message that names an extra speaks of.
+BRINGS = {"Pillow": "pillow", "SciPy": "scipy", "matplotlib": "matplotlib", "Keras": "tensorflow-cpu",
+          "pypdfium2": "pypdfium2", "pyopencl": "pyopencl"}  # fmt: skip
+
+
+def requirements(extra, extras):
+    """The names of what an extra installs."""
+    for line in extras[extra]:
+        name, more = re.match(r"([\w-]+)(?:\[([\w,]*)\])?", line).groups()
+        if name == "fastctc":
+            for other in more.split(","):
+                yield from requirements(other, extras)
+        else:
+            yield name
+
+
+def test_extras_in_messages_bring_what_the_messages_want():
+    extras = project()["project"]["optional-dependencies"]
+    files = sorted((ROOT / "fastctc").rglob("*.py"))
+    message = re.compile(r"needs? (\w+): pip install \"fastctc\[(\w+)\]")
+    named = [(file.name, *found) for file in files for found in message.findall(file.read_text(encoding="utf-8"))]
+    assert {extra for _, _, extra in named} >= {"htr", "train", "plot", "pdf", "opencl"}
+    for file, wants, extra in named:
+        assert BRINGS[wants] in requirements(extra, extras), file
+    for file in files:
+        assert set(re.findall(r"fastctc\[(\w+)\]", file.read_text(encoding="utf-8"))) <= set(extras), file

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from test_twins import MODULES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
 

@@ -20,7 +20,7 @@ def keras() -> Any:
     try:
         import keras
     except ImportError as error:
-        raise ImportError(f'the network needs Keras: pip install "fastctc[htr]" ({error})') from error
+        raise ImportError(f'the network needs Keras: pip install "fastctc[train]" ({error})') from error
     return keras
 
 
