@@ -184,6 +184,8 @@ def test_an_arpa_file_of_all_kinds_of_lines(tmp_path, old, new):
         ("-0.5\ta b", "-0.5\ta", 16, "must be a log probability, 2 tokens"),
         ("-0.5\ta b", "zero\ta b", 16, "must be a number"),
         ("-0.5\ta b", "0.5\ta b", 16, "a log probability must be 0 or less"),
+        ("-0.5\ta\t-0.25", "-0.5\ta\tnan", 11, "a back-off weight at most 8"),
+        ("-0.5\ta\t-0.25", "-0.5\ta\t1e30", 11, "a back-off weight at most 8"),
         ("-0.5\ta b", "nan\ta b", 16, "a log probability must be 0 or less"),
         ("-0.5\ta b", "-0.5\t<s> a", 16, "n-grams must be different, got '<s> a' again"),
         ("-0.5\ta\t", "-0.5\t</s>\t", 11, "tokens must be different, got b'</s>' again"),

@@ -245,6 +245,7 @@ BAD_NGRAMS = {
     "a positive log probability": {"log_probs": changed(NGRAM.log_probs, (5, 0.5))},
     "a weight of NaN": {"backoffs": changed(NGRAM.backoffs, (5, np.nan))},
     "an infinite weight": {"backoffs": changed(NGRAM.backoffs, (5, np.inf))},
+    "a huge weight": {"backoffs": changed(NGRAM.backoffs, (5, 1e30))},
     "a word out of range": {"words": changed(NGRAM.words, (NODES - 1, N_TOKENS))},
     "a negative word": {"words": changed(NGRAM.words, (NODES - 1, -1))},
     "unsorted words": {"words": changed(NGRAM.words, (1, 1), (2, 0))},

@@ -180,11 +180,12 @@ class _Reader:
             except KeyError as error:
                 number = next(i for i, row in enumerate(fields) if error.args[0] in row[first:last])
                 raise self.refuse(f"tokens must be among the 1-grams, got {error.args[0]!r}", more=number) from None
-        bad = ~((log_probs <= 0) & (backoffs < np.inf) & ~np.isnan(backoffs))
+        bad = ~((log_probs <= 0) & (backoffs <= tables.GREATEST_BACKOFF))
         if bad.any():
             number = int(np.argmax(bad))
             raise self.refuse(
-                f"a log probability must be 0 or less, and a back-off weight finite, got {lines[number][:80]!r}",
+                "a log probability must be 0 or less, and a back-off weight at most "
+                f"{tables.GREATEST_BACKOFF}, got {lines[number][:80]!r}",
                 more=number,
             )
         return np.array(tokens, dtype=np.int64).reshape(-1, order), log_probs, backoffs

@@ -10,6 +10,7 @@ from fastctc.search_inputs import RunningSums
 
 HIGHEST_ORDER = 32  # tokens of the longest n-grams: what texts repeat is shorter, and an n-gram takes order**2 to read
 MOST_NGRAMS = 1 << 28  # that are read by default
+GREATEST_BACKOFF = 8.0  # logarithm to the base of 10: weights above 1 are rare, and 32 such have a finite product
 NEVER = -99 * log(10)  # what ARPA files write for what is never predicted
 MISSING = -100 * log(10)  # an unknown token, where the model says nothing about them
 

@@ -76,6 +76,7 @@ def models():
         "suffix-of-itself": {"suffixes": placed(model.suffixes, last, last)},
         "nan": {"log_probs": placed(model.log_probs, 3, np.nan)},
         "positive": {"log_probs": placed(model.log_probs, 3, 1)},
+        "huge-weight": {"backoffs": placed(model.backoffs, 3, 1e30)},
         "word-out-of-range": {"words": placed(model.words, last, 1000)},
         "children-out-of-range": {"children": placed(model.children, 3, 1000)},
     }
