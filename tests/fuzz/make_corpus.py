@@ -8,13 +8,14 @@ import io
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np
-from fuzz.targets import CONFIG
+from fuzz.targets import CONFIG, Settings
 
 from fastctc import Alphabet, Lexicon, NGram, storage
 from fastctc.htr.checkpoint import save_network, save_state, shapes
@@ -113,8 +114,6 @@ def networks():
 
 
 def states():
-    from fuzz.targets import _settings
-
     class Tensor(np.ndarray):
         """An array that goes for a variable."""
 
@@ -127,8 +126,9 @@ def states():
 
     model = Holder(variable((2, 3), "float32"), variable((), "int64"))
     optimizer = Holder(variable((2,), "uint32"))
+    mean = {name: np.zeros(shape, np.float32) for name, shape in shapes(CONFIG).items()}
     rows = [(1, 2.0, 3.0, 0.5, 0.6, 7.0, 0.001)]
-    good = saved(lambda path: save_state(path, model, optimizer, CONFIG, _settings(), 1, rows))
+    good = saved(lambda path: save_state(path, model, optimizer, CONFIG, Settings(), 1, rows, mean))
     put("state/tiny", good)
     for name, about in {"step": {"step": "1"}, "rows": {"rows": [[None]]}, "config": {"config": None}}.items():
         put(f"state/found-{name}", changed(good, "training state", about))
@@ -184,7 +184,7 @@ def pictures():
     put("image/found-large", encoded("PNG", Image.new("1", (29_000, 6_100))))
     put("tiff/two-pages", encoded("TIFF", save_all=True, append_images=[grey]))
     put("tiff/packed", encoded("TIFF", compression="tiff_deflate"))
-    put("pdf/one-page", encoded("PDF"))
+    put("pdf/one-page", encoded("PDF", creationDate=time.gmtime(0), modDate=time.gmtime(0)))
     objects = [
         "<</Type/Catalog/Pages 2 0 R>>",
         "<</Type/Pages/Kids[3 0 R]/Count 1>>",

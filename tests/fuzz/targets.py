@@ -4,6 +4,7 @@ import contextlib
 import json
 import tempfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -71,13 +72,15 @@ class Variable:
 def state(path):
     model = SimpleNamespace(variables=[Variable((2, 3), "float32"), Variable((), "int64")])
     optimizer = SimpleNamespace(variables=[Variable((2,), "uint32")])
-    checkpoint.load_state(path, model, optimizer, CONFIG, _settings())
+    checkpoint.load_state(path, model, optimizer, CONFIG, Settings())
 
 
-def _settings():
-    from fastctc.htr.train import Settings
+@dataclass(frozen=True)
+class Settings:
+    """As much of a training's settings as its state asks for."""
 
-    return Settings()
+    steps: int = 4000
+    average: float = 0.9
 
 
 def samples(path):
