@@ -1,10 +1,14 @@
 """What the OpenCL loader lists, as drivers describe it: whether it computes is another question."""
 
 import os
+import sys
+import tempfile
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 INSTALL = 'OpenCL needs pyopencl: pip install "fastctc[opencl]"'
+NO_CACHE = "PYOPENCL_NO_CACHE"
 FORKED = (
     "OpenCL was used before this process was forked, and does not work in the fork: use the 'spawn' or 'forkserver' "
     "start method of multiprocessing, or backend='compiled'"
@@ -61,12 +65,32 @@ def pyopencl() -> Any:
     """
     global _used_by
     refuse_forks()
+    homeless = NO_CACHE not in os.environ and not _can_keep_files()
+    if homeless:  # pyopencl reads this when it is imported, and raises OSError later where it cannot keep files
+        os.environ[NO_CACHE] = "1"
     try:
         import pyopencl as package
     except ImportError as error:
         raise ImportError(f"{INSTALL} ({error})") from None
+    finally:
+        if homeless:
+            del os.environ[NO_CACHE]
     _used_by = os.getpid()
     return package
+
+
+def _can_keep_files() -> bool:
+    """Whether the user's cache folder can be written, where pyopencl keeps files without asking."""
+    if sys.platform != "linux":
+        return True
+    named = os.environ.get("XDG_CACHE_HOME")
+    try:
+        place = (Path(named) if named else Path.home() / ".cache") / "pytools"
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            return True
+    except (OSError, RuntimeError):  # no permission; no home at all
+        return False
 
 
 def refuse_forks() -> None:
