@@ -950,7 +950,7 @@ def test_options_of_training_that_do_not_go_together(options, message, tmp_path)
         (("--model", "simple", "--units", "64"), replace(Config.simple(), units=(64, 64))),
     ],
 )
-def test_the_network_that_training_was_asked_for(options, expected, monkeypatch, tmp_path):
+def test_the_network_that_training_was_asked_for(options, expected, monkeypatch, tmp_path, capsys):
     trained = []
 
     def as_if_trained(config, *_):
@@ -963,8 +963,27 @@ def test_the_network_that_training_was_asked_for(options, expected, monkeypatch,
         images.save(tmp_path / f"{name}.png", np.full((20, 30), 200, np.uint8))
     rows = [f"{name}.png\tx\t{'val' if name == 'a' else 'train'}" for name in "abcdefghij"]
     (tmp_path / "t.tsv").write_text("\n".join(["file\ttext\tsplit", *rows]), encoding="utf-8")
-    assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *options]) == 1
+    command = ["train", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *options]
+    assert main(command) == 1
     assert trained == [expected]
+    kept = sorted((tmp_path / "run" / "cache").iterdir())
+    assert main(command) == 1
+    assert sorted((tmp_path / "run" / "cache").iterdir()) == kept
+    assert "not those of the run" not in capsys.readouterr().err
+    if not options:  # an image more, another picture or another text are noticed
+        for change in ("more", "picture", "text"):
+            if change == "more":
+                images.save(tmp_path / "k.png", np.full((20, 30), 200, np.uint8))
+                (tmp_path / "t.tsv").write_text(
+                    "\n".join(["file\ttext\tsplit", *rows, "k.png\tx\ttrain"]), encoding="utf-8"
+                )
+            elif change == "picture":
+                images.save(tmp_path / "k.png", np.full((21, 30), 100, np.uint8))
+            else:
+                text = (tmp_path / "t.tsv").read_text(encoding="utf-8")
+                (tmp_path / "t.tsv").write_text(text.replace("k.png\tx", "k.png\ty"), encoding="utf-8")
+            assert main(command) == 1
+            assert "not those of the run that is there" in capsys.readouterr().err, change
 
 
 def test_train_from_the_command_line(font_file, tmp_path):

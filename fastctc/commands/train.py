@@ -128,17 +128,18 @@ def _data(options: Namespace, config: Any) -> dict[str, Any]:
     from fastctc.htr import data
     from fastctc.htr.samples import Samples
 
-    key = zlib.crc32(
-        repr([str(Path(p).resolve()) for p in options.data] + [options.unknown, config.characters]).encode()
-    )
-    files = {part: Path(options.out) / "cache" / f"data-{key:08x}-{part}.samples" for part in ("train", "val")}
+    items, problems = [], []
+    for path in options.data:
+        found, bad = data.read(path)
+        items += found
+        problems += bad
+    items, strange = data.known_texts(items, config.characters, options.unknown)
+    key = zlib.crc32(repr([(item, *_version(item.image)) for item in items]).encode())
+    cache = Path(options.out) / "cache"
+    files = {part: cache / f"data-{key:08x}-{part}.samples" for part in ("train", "val")}
     if not all(file.exists() for file in files.values()):
-        items, problems = [], []
-        for path in options.data:
-            found, bad = data.read(path)
-            items += found
-            problems += bad
-        items, strange = data.known_texts(items, config.characters, options.unknown)
+        if any(cache.glob("data-*.samples")):
+            print("the images or their texts are not those of the run that is there", file=sys.stderr)
         for character, count in strange.most_common():
             print(f"character {character!r} is not in the alphabet: {count} times ({options.unknown})", file=sys.stderr)
         parts = data.split(items)
@@ -160,6 +161,15 @@ def _data(options: Namespace, config: Any) -> dict[str, Any]:
         if len(problems) > 20:
             print(f"and {len(problems) - 20} more", file=sys.stderr)
     return {part: Samples.load(file) for part, file in files.items()}
+
+
+def _version(image: Path) -> tuple[int, int]:
+    """Another one if the file has been written since; that it is missing is said when it is read."""
+    try:
+        about = image.stat()
+    except OSError:
+        return 0, 0
+    return about.st_size, about.st_mtime_ns
 
 
 def _rendered(options: Namespace, config: Any, part: str, count: int, held_out: bool) -> Any:

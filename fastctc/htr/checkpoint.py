@@ -85,17 +85,24 @@ def save_state(
     step: int,
     rows: list[tuple[float, ...]],
     mean: Weights | None = None,
+    images: str = "",
 ) -> None:
-    """Everything that the next step of a training depends on, with the mean of the weights if one is kept."""
-    variables = _everything(model, optimizer)
+    """Everything that the next step of a training depends on: the mean of the weights too, and the images' digest."""
+    variables = everything(model, optimizer)
     arrays = {f"{i}": np.asarray(variable).astype(_kind(variable)).ravel() for i, variable in enumerate(variables)}
     arrays |= {f"mean/{name}": np.asarray(values, np.float32).ravel() for name, values in (mean or {}).items()}
-    about = {"config": json.loads(config.to_json()), "settings": asdict(settings), "step": step, "rows": _plain(rows)}
+    about = {
+        "config": json.loads(config.to_json()),
+        "settings": asdict(settings),
+        "images": images,
+        "step": step,
+        "rows": _plain(rows),
+    }
     storage.save(path, "training state", about, arrays)
 
 
 def load_state(
-    path: Path, model: Any, optimizer: Any, config: Config, settings: Any
+    path: Path, model: Any, optimizer: Any, config: Config, settings: Any, images: str = ""
 ) -> tuple[int, list[tuple[float, ...]], Weights]:
     """Give model and optimizer the saved state; the step, the learning curves and the mean of the weights so far.
 
@@ -106,7 +113,7 @@ def load_state(
     StorageError
         If the state is damaged.
     ValueError
-        If it belongs to another config or other settings.
+        If it belongs to another config, other settings or other images.
     """
     if not path.exists():
         return 0, [], {}
@@ -119,7 +126,12 @@ def load_state(
                 f"{path} is the state of a training with other {', '.join(different)}: continue with the same, "
                 "or train into an empty folder"
             )
-    variables = _everything(model, optimizer)
+    if about.get("images", "") != images:
+        raise ValueError(
+            f"{path} is the state of a training on other images or texts: continue with the same, or train into an "
+            "empty folder, with the best weights of this one to begin with"
+        )
+    variables = everything(model, optimizer)
     expected = shapes(config) if settings.average else {}
     dtypes = {f"{i}": _kind(v) for i, v in enumerate(variables)} | {f"mean/{name}": "f4" for name in expected}
     _, arrays = storage.load(path, "training state", dtypes)
@@ -154,7 +166,7 @@ def _check_progress(path: Path, about: dict[str, Any]) -> None:
         raise storage.StorageError(f"{path}: its parts do not fit together: steps and learning curves are none")
 
 
-def _everything(model: Any, optimizer: Any) -> list[Any]:
+def everything(model: Any, optimizer: Any) -> list[Any]:
     """Weights, seeds of dropout, moments of the optimizer."""
     return [*model.variables, *optimizer.variables]
 

@@ -1,5 +1,6 @@
 """Samples: prepared images of writing with their texts, mapped from one file."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,6 +51,14 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def digest(self) -> str:
+        """SHA-256 of images, texts and groups: others have another."""
+        about = json.dumps([self.texts, self.groups]).encode()
+        found = hashlib.sha256(about)
+        for array in (self.starts, self.pixels):
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
 
     def image(self, number: int) -> Ink:
         """An image (HEIGHT, W), not writable if it is mapped."""

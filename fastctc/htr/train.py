@@ -1,10 +1,12 @@
 """Training: samples in, the best weights out, and nothing lost if the machine stops in between.
 
-Every step's batch follows from the seed and the step's number, and the whole state is saved every few minutes, so that
-a run that is killed goes on as if nothing had happened.
+Every step's batch follows from the seed and the step's number, and the whole state is saved with every validation, so
+that a run that is killed goes on as if nothing had happened: on the same machine, the weights are those of a straight
+run to the last bit.
 """
 
 import csv
+import hashlib
 import io
 import queue
 import sys
@@ -22,7 +24,7 @@ import numpy.typing as npt
 from fastctc import storage
 from fastctc.decoders import BestPath
 from fastctc.htr import model as network
-from fastctc.htr.checkpoint import load_state, save_network, save_state
+from fastctc.htr.checkpoint import everything, load_state, save_network, save_state
 from fastctc.htr.config import Config
 from fastctc.htr.distortion import distort
 from fastctc.htr.preparation import as_input, framed
@@ -230,15 +232,20 @@ def train(
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(optimizer=optimizer, loss=network.ctc_loss, jit_compile=keras.backend.backend() == "jax")
     optimizer.build(model.trainable_variables)
+    if keras.backend.backend() == "tensorflow":
+        _trace(model, optimizer, config)
     out.mkdir(parents=True, exist_ok=True)
-    step, rows, mean = load_state(out / "state.fastctc", model, optimizer, config, settings)
+    images = _images(sources, sets)
+    step, rows, mean = load_state(out / "state.fastctc", model, optimizer, config, settings, images)
     if not mean and settings.average:
         mean = network.weights(model)
-    best = min((row[3] for row in rows), default=np.inf)
-    since_best = 0
+    best, since_best = _best([row[3] for row in rows])
     seconds = rows[-1][1] if rows else 0.0
     if step:
         report(f"going on after step {step} of {settings.steps}")
+    if settings.patience and since_best >= settings.patience:
+        report(f"no better since {since_best} validations: stopped")
+        return out / "best.fastctc"
     batches = Batches(config, settings, sources, step)
     started, losses, items, shown = time.monotonic(), [], 0, time.monotonic()
     try:
@@ -280,7 +287,7 @@ def train(
                 for name in names:
                     card = {"step": step, "cer": score.cer} | {f"cer of {n}": s.cer for n, s in scores.items() if n}
                     save_network(out / f"{name}.fastctc", config, shown_weights, card)
-                save_state(out / "state.fastctc", model, optimizer, config, settings, step, rows, mean)
+                save_state(out / "state.fastctc", model, optimizer, config, settings, step, rows, mean, images)
                 _curves(out, rows)
                 started, losses, items = time.monotonic(), [], 0
                 if settings.patience and since_best >= settings.patience:
@@ -289,6 +296,37 @@ def train(
     finally:
         batches.close()
     return out / "best.fastctc"
+
+
+def _trace(model: Any, optimizer: Any, config: Config) -> None:
+    """Let TensorFlow make its graphs for batches of any size, and leave everything as it was.
+
+    The graph that it makes for the first batch is for that size alone, and rounds otherwise than the one that serves
+    all others. A run that goes on would begin with such a graph again, and end with other weights than a straight one.
+    """
+    before = [np.array(variable) for variable in everything(model, optimizer)]
+    for n in (2, 3):
+        width = config.width or 64 * n
+        batch = as_input([np.zeros((config.height, width), np.uint8)] * n, width)
+        model.train_on_batch(batch, network.targets([(0,) * n] * n, [width // config.stride] * n))
+        model.predict_on_batch(batch)
+    for variable, value in zip(everything(model, optimizer), before, strict=True):
+        variable.assign(value)
+
+
+def _images(sources: Sequence[Source], validation: Mapping[str, Samples]) -> str:
+    """What a training learns from and is judged by: another set of images, texts or weights has another digest."""
+    parts = [(source.samples.digest(), source.weight) for source in sources]
+    judges = [(name, samples.digest()) for name, samples in validation.items()]
+    return hashlib.sha256(repr([parts, judges]).encode()).hexdigest()
+
+
+def _best(rates: Sequence[float]) -> tuple[float, int]:
+    """The lowest of the error rates so far, and how many have followed it."""
+    if not rates:
+        return np.inf, 0
+    place = int(np.argmin(rates))
+    return rates[place], len(rates) - 1 - place
 
 
 def _curves(out: Path, rows: Sequence[tuple[float, ...]]) -> None:
