@@ -6,7 +6,7 @@ to 14 % a line, since the limited API keeps tuples, strings and buffers behind c
 
 Each wheel passes auditwheel, then goes into an empty environment on a PATH that holds nothing but that environment;
 there the command line decodes the examples, and the quick tests run against it. A wheel of another processor is tested
-in short, if ``--emulator`` tells how to run a Python of that processor (``.ci/aarch64-python`` makes one on Debian).
+in short, if ``--emulator`` tells how to run a Python of that processor.
 The last lines say what was tested, and what was only built and inspected.
 """
 
