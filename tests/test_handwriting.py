@@ -27,7 +27,7 @@ from fastctc.htr.distortion import distort
 from fastctc.htr.reader import Reader, shipped_weights
 from fastctc.htr.samples import HEIGHT
 from fastctc.imaging import images
-from fastctc.imaging.segmentation import Box, binarize, deslanted, segment_page, skew, slant, straightened
+from fastctc.imaging.segmentation import Box, binarize, segment_page, skew, straightened
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import NGram
 
@@ -559,16 +559,6 @@ def test_what_has_no_direction_is_not_turned():
     assert skew(np.zeros((900, 700), bool)) == 0
     assert skew(np.ones((3, 2), bool)) == 0
     assert skew(np.zeros((0, 5), bool)) == 0
-
-
-def test_slant():
-    upright = np.zeros((40, 200), np.uint8)
-    for x in range(20, 180, 15):
-        upright[5:35, x : x + 3] = 255
-    assert slant(upright > 0) == 0
-    leaning = deslanted(upright, -20.0)
-    assert slant(leaning > 0) == pytest.approx(20, abs=5)
-    assert abs(slant(deslanted(leaning, slant(leaning > 0)) > 0)) <= 5
 
 
 @pytest.mark.parametrize("image", [np.full((300, 200), 255, np.uint8), np.zeros((5, 5), np.uint8),

@@ -101,15 +101,6 @@ def family(path: Path) -> str:
     return path.stem
 
 
-def licence(path: Path) -> str:
-    """What the font's package says of its licence."""
-    try:
-        about: dict[str, Any] = json.loads((path.parent.parent / "metadata.json").read_text(encoding="utf-8"))
-        return str(about["license"]["type"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "unknown"
-
-
 def _regular(paths: list[Path]) -> Path:
     def rank(path: Path) -> tuple[bool, bool, int, int]:
         name = path.stem

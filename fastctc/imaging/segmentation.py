@@ -187,51 +187,6 @@ def straightened(image: Grey, angle: float) -> Grey:
     return np.asarray(turned)
 
 
-def slant(ink: Binary, steepest: float = 45.0) -> float:
-    """By how many degrees letters lean to the right: the shear with the longest unbroken verticals.
-
-    References
-    ----------
-    A. Vinciarelli, J. Luettin: A new normalization technique for cursive handwritten words, Pattern Recognition
-    Letters 22, 2001.
-    """
-    y, x = np.nonzero(ink)
-    if len(y) < 20:
-        return 0.0
-    height = ink.shape[0]
-
-    def uprightness(angle: float) -> float:
-        columns = np.rint(x + (y - height / 2) * np.tan(np.deg2rad(angle))).astype(np.int64)
-        columns -= columns.min()
-        counts = np.bincount(columns).astype(np.float64)
-        top, bottom = np.full(len(counts), height), np.full(len(counts), -1)
-        np.minimum.at(top, columns, y)
-        np.maximum.at(bottom, columns, y)
-        extent = np.maximum(bottom - top + 1, 1)
-        return float(np.where(counts == extent, counts**2, 0).sum())
-
-    angles = np.arange(-steepest, steepest + 0.1, 5.0)
-    return float(max(angles, key=uprightness))
-
-
-def deslanted(image: Grey, angle: float, paper: int = 0) -> Grey:
-    """The image sheared so that letters that lean by an angle stand upright; it becomes wider."""
-    if not angle:
-        return image
-    from PIL import Image
-
-    height, width = image.shape
-    shift = np.tan(np.deg2rad(angle))
-    grown = int(np.ceil(abs(shift) * height))
-    offset = -grown if shift > 0 else 0
-    # Where a pixel of the result comes from: x - shear of its row.
-    matrix = (1, -shift, shift * height + offset if shift > 0 else 0, 0, 1, 0)
-    sheared = Image.fromarray(image).transform(
-        (width + grown, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=paper
-    )
-    return np.asarray(sheared)
-
-
 def segment_page(image: Grey, gap: float | None = None) -> PageLayout:
     """Straighten a page, and find its lines and words.
 
