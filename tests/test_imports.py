@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,14 @@ def test_the_law_speaks_of_every_room():
 def test_a_module_knows_only_what_its_room_may(path):
     room = name_of(path).split(".")[0]
     assert {name.split(".")[0] for name in known(path)} - {room} <= ALLOWED[room]
+
+
+def test_there_is_no_circle():
+    names = {name_of(path).removesuffix(".__init__") for path in MODULES}
+    graph = {name_of(path).removesuffix(".__init__"): set(known(path)) & names for path in MODULES}
+    for name, others in graph.items():
+        others.discard(name)  # a package whose __init__ names its own modules
+    TopologicalSorter(graph).prepare()
 
 
 def test_heavy_packages_are_imported_inside_functions():
