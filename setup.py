@@ -49,6 +49,7 @@ setup(
     ext_modules=[
         extension(name)
         for name in (
+            "annotation",
             "beam_search",
             "best_path",
             "frames",

@@ -3,8 +3,6 @@
 from math import exp
 from typing import NamedTuple
 
-import numpy as np
-
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.frames import Doubles
@@ -28,6 +26,10 @@ class Hypothesis(NamedTuple):
 
     ``log_prob``, ``words`` and ``confidence`` need the forward algorithm; a decoder with ``exact=False`` leaves them
     out (nan, empty), and the timesteps too where it does not know them anyway.
+
+    Of many frames only the states near the best path of the text are summed over; ``bound`` says what the rest may add
+    to ``log_prob`` at most. As a rule that is 0 for some minutes of speech; where it is 0, no other path of the text is
+    better than the one that ``timesteps`` show.
     """
 
     text: str
@@ -38,6 +40,7 @@ class Hypothesis(NamedTuple):
     words: tuple[Segment, ...]
     confidence: float  # in [0, 1]: P(text | frames)
     lm_log_prob: float | None = None  # what the language model gave, if there was one
+    bound: float = 0.0  # how much greater than log_prob its true value may be; 0: not beyond rounding
 
 
 # What a search returns, before the exact algorithms have looked at it: the frames, the labels, the score.
@@ -57,11 +60,11 @@ def hypotheses(
     """
     if places is None:
         places = [alphabet.words(labels) for _, labels, _ in findings]
-    notes = backends.load(backend, "loss").annotate(
+    notes = backends.load(backend, "annotation").annotate(
         [
             (
                 f.probs,
-                None if f.log_probs is None else f.log_probs.astype(np.float64, copy=False),
+                f.log_probs,
                 f.behind + labels,
                 [(start + 1, stop + 1) for start, stop in spans] if f.behind else spans,
             )
@@ -70,13 +73,16 @@ def hypotheses(
         alphabet.blank,
     )
     result = []
-    for (f, labels, score), spans, (log_prob, first, last, probabilities) in zip(findings, places, notes, strict=True):
+    for (f, labels, score), spans, note in zip(findings, places, notes, strict=True):
+        log_prob, first, last, probabilities, bound = note
         if f.behind:
             first, last = tuple([t - 1 for t in first[1:]]), tuple([t - 1 for t in last[1:]])
         # A text that is impossible (a decoder may have completed it) stands in no frames.
         words = segments(alphabet, labels, spans, first, last, probabilities) if len(first) == len(labels) else ()
         result.append(
-            Hypothesis(alphabet.decode(labels), log_prob, score, labels, first, words, min(1.0, exp(log_prob)))
+            Hypothesis(
+                alphabet.decode(labels), log_prob, score, labels, first, words, min(1.0, exp(log_prob)), None, bound
+            )
         )
     return result
 

@@ -16,8 +16,8 @@ import hashlib, importlib
 import numpy as np
 
 modules = [importlib.import_module(f"fastctc.compiled.{name}")
-           for name in ("best_path", "frames", "morphology", "prefix_search")]
-best_path, frames, morphology, prefix_search = modules
+           for name in ("annotation", "best_path", "frames", "morphology", "prefix_search")]
+annotation, best_path, frames, morphology, prefix_search = modules
 (level,) = {module.REGISTERS for module in modules}
 rng = np.random.default_rng(1)
 digest = hashlib.sha256()
@@ -37,6 +37,11 @@ for dtype in (np.float32, np.float64):
             note(best_path.best_path(values, width - 1))
             note(frames.first_bad_row(values))
         note(prefix_search.prefix_search(np.exp(rows[:4]).astype(np.float64), width - 1, 2, 300))
+for n in (1, 40, 300):
+    logits = rng.integers(-4, 5, (n, 9)) * 3.0
+    rows = np.exp(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
+    labels = best_path.best_path(np.log(rows), 8)[0]
+    note(annotation.annotate([(rows, None, labels, [(0, len(labels) // 2)])], 8))
 for dtype in ("uint8", "uint16", "int16", "float32"):
     for width in (1, 2, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 200):
         images = rng.integers(0, 9, (2, 37, width)).astype(dtype)

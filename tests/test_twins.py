@@ -168,7 +168,7 @@ def test_a_batch_is_its_sequences():
     for module in twins("beam_search"):
         batch = [np.exp(peaky(rng, n, 6)) for n in (5, 0, 9)]
         assert module.beam_search_batch(batch, 5, 4, 2) == [module.beam_search(probs, 5, 4, 2) for probs in batch]
-    for module in twins("loss"):
+    for module in twins("annotation"):
         frames = np.exp(peaky(rng, 9, 6))
         items = [(frames, None, (0, 1), [(0, 1)]), (frames, np.log(frames), (2, 2), []), (frames, None, (), [])]
         for item, result in zip(items, module.annotate(items, 5), strict=True):
@@ -250,6 +250,7 @@ def test_what_compiled_modules_refuse():
     """Whatever they are called with, the process survives and the caller learns what was wrong."""
     probs = np.full((3, 4), 0.25)
     beam_search, loss = backends.load("compiled", "beam_search"), backends.load("compiled", "loss")
+    annotation = backends.load("compiled", "annotation")
     for blank, beam_width in ((4, 2), (-1, 2), (0, 0), (0, -3), (0, 1 << 60)):
         with pytest.raises(ValueError, match="must be"):
             beam_search.beam_search(probs, blank, beam_width, 1)
@@ -258,12 +259,12 @@ def test_what_compiled_modules_refuse():
             with pytest.raises(ValueError, match="must be"):
                 function(probs, labels, blank, False)
         with pytest.raises(ValueError, match="must be"):
-            loss.annotate([(probs, None, labels, [])], blank)
+            annotation.annotate([(probs, None, labels, [])], blank)
     for span in ((-1, 1), (0, 2), (1, 0)):
         with pytest.raises(ValueError, match="spans must lie"):
             loss.span_probabilities(probs, (0,), 3, False, [span])
     with pytest.raises(ValueError, match="the same shape"):
-        loss.annotate([(probs, probs[:2], (0,), [])], 3)
+        annotation.annotate([(probs, probs[:2], (0,), [])], 3)
     with pytest.raises(ValueError, match="at least one class"):
         backends.load("compiled", "best_path").best_path(np.empty((3, 0)), 0)
     for wrong in (probs[:, ::2], probs[0], probs.astype(np.int64), "text", None):

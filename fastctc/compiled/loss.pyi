@@ -13,6 +13,3 @@ def forced_align(
 def span_probabilities(
     frames: Any, labels: Sequence[int], blank: int, is_log: bool, spans: Sequence[tuple[int, int]]
 ) -> tuple[float, ...]: ...
-def annotate(
-    batch: Sequence[tuple[Any, Any, Sequence[int], Sequence[tuple[int, int]]]], blank: int
-) -> list[tuple[float, tuple[int, ...], tuple[int, ...], tuple[float, ...]]]: ...

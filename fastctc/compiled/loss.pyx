@@ -693,6 +693,13 @@ cdef double best_way(Lattice *g, unsigned char *ways, Py_ssize_t *first, Py_ssiz
     return stay
 
 
+# What is needed of a text when the GIL is gone.
+cdef struct Task:
+    Lattice *lattice
+    Trace *ahead
+    double total
+
+
 def log_probability(const double[:, ::1] frames, labels, int blank, bint is_log) -> float:
     cdef _Problem problem = _Problem(frames, labels, blank, is_log)
     cdef double total
@@ -784,77 +791,3 @@ def forced_align(const double[:, ::1] frames, labels, int blank, bint is_log) ->
         total = best_way(&problem.lattice, problem.ways, problem.first, problem.last)
     problem.total = total
     return total, problem.positions(problem.first), problem.positions(problem.last)
-
-
-# What annotate() needs of a problem when the GIL is gone.
-cdef struct Task:
-    Lattice *lattice
-    Lattice logs            # the same text over the logarithms
-    Trace *ahead
-    Trace *back
-    const Py_ssize_t *spans
-    Py_ssize_t n_spans
-    double *span_sums
-    double *row_sums
-    unsigned char *ways
-    Py_ssize_t *first
-    Py_ssize_t *last
-    double total
-
-
-cdef int run(Task *task) except -1 nogil:
-    task.total = sweep(task.lattice, task.ahead)
-    best_way(&task.logs, task.ways, task.first, task.last)
-    if task.n_spans and task.total > -INFINITY:
-        find_spans(task.lattice, task.ahead, task.back, task.row_sums, task.spans, task.n_spans, task.span_sums)
-    return 0
-
-
-def annotate(batch, int blank) -> list:
-    cdef list items = list(batch), problems = [], kept = [], result = []
-    cdef Py_ssize_t i, n = len(items), worked = 0
-    cdef _Problem problem
-    cdef const double[:, ::1] logs
-    cdef Task *tasks = <Task *> calloc(n + 1, sizeof(Task))
-    if tasks is NULL:
-        raise MemoryError()
-    try:
-        for i in range(n):
-            probs, log_probs, labels, spans = items[i]
-            problem = _Problem(probs, labels, blank, False)
-            tasks[i].lattice = &problem.lattice
-            tasks[i].logs = problem.lattice
-            if log_probs is not None:
-                logs = log_probs
-                if logs.shape[0] != problem.lattice.n_frames or logs.shape[1] != problem.lattice.width:
-                    raise ValueError("probabilities and their logarithms must have the same shape")
-                if logs.shape[0]:
-                    tasks[i].logs.frames = &logs[0, 0]
-                tasks[i].logs.is_log = True
-                kept.append(logs)
-            problem.align()
-            problem.add_spans(spans)
-            problems.append(problem)
-            tasks[i].ahead = &problem.ahead
-            tasks[i].back = &problem.back
-            tasks[i].spans = problem.spans
-            tasks[i].n_spans = problem.n_spans
-            tasks[i].span_sums = problem.span_sums
-            tasks[i].row_sums = problem.row_sums
-            tasks[i].ways = problem.ways
-            tasks[i].first = problem.first
-            tasks[i].last = problem.last
-        with nogil:
-            for i in range(n):
-                run(&tasks[i])
-                notice(tasks[i].lattice, &worked)
-        for i in range(n):
-            problem = problems[i]
-            problem.total = tasks[i].total
-            result.append((
-                problem.total, problem.positions(problem.first), problem.positions(problem.last),
-                problem.probabilities()
-            ))
-        return result
-    finally:
-        free(tasks)

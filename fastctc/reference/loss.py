@@ -126,22 +126,6 @@ def span_probabilities(
     return tuple(result)
 
 
-def annotate(
-    batch: Sequence[tuple[Frames, Frames | None, Labels, Sequence[tuple[int, int]]]], blank: int
-) -> list[tuple[float, tuple[int, ...], tuple[int, ...], tuple[float, ...]]]:
-    """What a hypothesis tells about itself, for many of them.
-
-    Of each (probabilities, their logarithms or None, labels, spans): the log probability, the first and the last
-    frame of each label, and the probability of each span.
-    """
-    result = []
-    for probs, logs, labels, spans in batch:
-        total = log_probability(probs, labels, blank, False)
-        _, first, last = forced_align(probs if logs is None else logs, labels, blank, logs is not None)
-        result.append((total, first, last, span_probabilities(probs, labels, blank, False, spans)))
-    return result
-
-
 def _emissions(frames: Frames, labels: Labels, blank: int, is_log: bool) -> Table:
     """Log probability of each state in each frame."""
     states = [blank, *(c for label in labels for c in (label, blank))]

@@ -1,0 +1,27 @@
+"""What a text tells about itself, given its frames: its probability, and where its labels and words stand.
+
+A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist Temporal Classification, ICML 2006, section 4.1.
+"""
+
+from collections.abc import Sequence
+
+from fastctc.reference.loss import Frames, Labels, forced_align, log_probability, span_probabilities
+
+Annotation = tuple[float, tuple[int, ...], tuple[int, ...], tuple[float, ...], float]
+
+
+def annotate(
+    batch: Sequence[tuple[Frames, Frames | None, Labels, Sequence[tuple[int, int]]]], blank: int
+) -> list[Annotation]:
+    """Annotate many texts.
+
+    Of each (probabilities, their logarithms or None, labels, spans): the log probability, the first and the last
+    frame of each label, the probability of each span, and a bound on how much too small the log probability may be:
+    0, since the whole lattice is gone through. (The compiled twin goes through a part of it, if it is long.)
+    """
+    result = []
+    for probs, logs, labels, spans in batch:
+        total = log_probability(probs, labels, blank, False)
+        _, first, last = forced_align(probs if logs is None else logs, labels, blank, logs is not None)
+        result.append((total, first, last, span_probabilities(probs, labels, blank, False, spans), 0.0))
+    return result
