@@ -1,7 +1,8 @@
 """The lexicon, and the search in it, against scoring every word."""
 
 import pickle
-from math import exp, inf, isclose, log
+from itertools import pairwise
+from math import comb, exp, inf, isclose, log
 
 import numpy as np
 import pytest
@@ -150,6 +151,60 @@ def test_a_network_that_is_sure_of_a_text_outside_the_lexicon(sure, backend):
     assert found.text == "ba"
     assert found.log_prob == pytest.approx(log_probability(logits=scores, text="ba", alphabet=ABC))
     assert 0 < found.confidence <= 1
+
+
+def uniform(n_frames, n_classes, text):
+    """Log probability: all paths have the same, and as many are paths of the text as there are ways to place it."""
+    needed = len(text) + sum(a == b for a, b in pairwise(text))
+    return log(comb(n_frames + 2 * len(text) - needed, 2 * len(text))) - n_frames * log(n_classes)
+
+
+@pytest.mark.parametrize("n_frames", [100, 160, 1000])
+def test_words_below_what_a_double_can_hold(n_frames, backend):
+    n_frames = min(n_frames, 200) if backend == "reference" else n_frames
+    alphabet = Alphabet("".join(map(chr, range(0x4E00, 0x4E00 + 79))))
+    words = [alphabet.decode(labels) for labels in ([0], [1], [4, 4], [1, 2, 3], [5, 4, 0], [5, 5, 5], [5, 4, 3, 2])]
+    scores = [uniform(n_frames, 80, word) for word in words]
+    order = sorted(range(len(words)), key=lambda i: (-scores[i], i))
+    lexicon = Lexicon.from_words(words, alphabet)
+    for n_best in (1, 3, 9):
+        found = LexiconSearch(lexicon, n_best=n_best, certainty=0.999, backend=backend).decode(
+            probs=np.full((n_frames, 80), 1 / 80)
+        )
+        assert [one.text for one in found] == [words[i] for i in order[:n_best]]
+        assert [one.score for one in found] == pytest.approx([scores[i] for i in order[:n_best]], rel=1e-12)
+        shares = np.exp(np.array(scores) - np.logaddexp.reduce(scores))[order[:n_best]]
+        assert all(
+            share * 0.99 <= one.confidence <= share * (1 + 1e-9) for one, share in zip(found, shares, strict=True)
+        )
+
+
+@pytest.mark.parametrize("kind", ["flat", "long", "mixture", "zeros"])
+def test_improbable_words_are_found_as_if_all_were_scored(kind, backend):
+    """Against the sum over all paths of every word, which falls back to logarithms."""
+    rng = np.random.default_rng(len(kind))
+    words = sorted({"".join(rng.choice(list("abcdef"), size=rng.integers(1, 8))) for _ in range(30)})
+    alphabet, priors = Alphabet("abcdef"), 10.0 ** -rng.uniform(0, 200, len(words))
+    for n_frames in (7, 300) if backend == "compiled" else (7, 50):
+        probs = 1 + 1e-3 * rng.random((n_frames, 7))
+        if kind == "long":  # a wrong text, and sure of it
+            probs = np.full((n_frames, 7), 1e-9)
+            probs[np.arange(n_frames), rng.integers(7, size=n_frames)] = 1
+        elif kind == "mixture":  # all that a double can hold, in each frame
+            probs = 10.0 ** -rng.uniform(0, 300, (n_frames, 7))
+        elif kind == "zeros":
+            probs = 10.0 ** -rng.uniform(0, 100, (n_frames, 7)) * (rng.random((n_frames, 7)) < 0.9)
+            probs[:, 6] = 1e-80
+        probs /= probs.sum(axis=1, keepdims=True)
+        scores = np.array([log_probability(probs=probs, text=word, alphabet=alphabet) for word in words])
+        for weights in (None, priors):
+            scores = scores if weights is None else scores + np.log(weights)
+            order = [i for i in sorted(range(len(words)), key=lambda i: -scores[i]) if scores[i] > -np.inf]
+            lexicon = Lexicon.from_words(words, alphabet, weights)
+            for n_best in (1, 5, 99):
+                found = LexiconSearch(lexicon, n_best=n_best, exact=False, backend=backend).decode(probs=probs)
+                assert [one.text for one in found] == [words[i] for i in order[:n_best]]
+                assert [one.score for one in found] == pytest.approx(scores[order[:n_best]], rel=1e-9)
 
 
 def test_a_handful_of_candidates():

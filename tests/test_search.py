@@ -123,6 +123,31 @@ def test_a_search_that_gives_up_says_so(backend):
         PrefixSearch(Alphabet("abcd"), backend=backend).decode(probs=probs[:5])
 
 
+@pytest.mark.parametrize("n_frames", [160, 1000])
+def test_a_search_that_finds_nothing_returns_the_best_path(n_frames, backend):
+    n_frames = min(n_frames, 200) if backend == "reference" else n_frames
+    alphabet = Alphabet("".join(map(chr, range(0x4E00, 0x4E00 + 79))))
+    probs = np.full((n_frames, 80), 1 / 80)
+    probs[n_frames // 2, 7] *= 1.01
+    for options in ({}, {"exact": False}):
+        with pytest.warns(RuntimeWarning, match="gave up after 3 prefixes"):
+            [found] = PrefixSearch(alphabet, max_prefixes=3, backend=backend, **options).decode(probs=probs)
+        assert found.score == pytest.approx(log_probability(probs=probs, text=found.text, alphabet=alphabet), rel=1e-12)
+        assert found.score > -n_frames * log(80) - 1e-9
+
+
+def test_texts_that_are_too_improbable_to_be_found_are_announced(backend):
+    probs = np.full((12, 3), 1e-100)
+    probs[:, 2] = 1
+    with pytest.warns(RuntimeWarning, match="less than 1e-280"):
+        found = PrefixSearch(Alphabet("ab"), n_best=100, backend=backend).decode(probs=probs)
+    assert {"", "a", "b", "aa", "ab", "ba", "bb"} <= {one.text for one in found}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        PrefixSearch(Alphabet("ab"), n_best=7, backend=backend).decode(probs=probs)
+        assert len(PrefixSearch(Alphabet("ab"), n_best=10, backend=backend).decode(probs=probs[:1])) == 3
+
+
 @pytest.mark.parametrize(("name", "value"), [("split", 1.0), ("split", 0.3), ("n_best", 0), ("max_prefixes", 0)])
 def test_bad_options_of_prefix_search(name, value):
     with pytest.raises(ValueError, match=f"{name} must be"):

@@ -1,6 +1,10 @@
-"""Twin of fastctc.reference.lexicon_search."""
+"""Twin of fastctc.reference.lexicon_search.
 
-from libc.math cimport INFINITY, log
+Where products may have vanished in doubles, the search is repeated with wide numbers, and scores and bounds are
+logarithms.
+"""
+
+from libc.math cimport INFINITY, exp, log, log1p
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc, realloc
 
@@ -9,6 +13,20 @@ from fastctc.compiled.interrupts cimport look
 cdef extern from "ways_on.h" nogil:
     void find_ways_on(const double *y, size_t n_frames, size_t n_classes, size_t blank, double *result)
 
+cdef extern from "wide.h" nogil:
+    ctypedef struct Wide:
+        pass
+    Wide widen(double value, int steps)
+    Wide times(Wide a, Wide b)
+    void find_wide_ways_on(const double *y, size_t n_frames, size_t n_classes, size_t blank, Wide *result)
+    void find_wide_blanks(const double *y, size_t n_frames, size_t n_classes, size_t blank, Wide *blanks)
+    void find_wide_extension(
+        const double *y, const Wide *on, const Wide *later, size_t n_frames, size_t n_classes, size_t blank,
+        size_t label, bint above_is_empty, bint repeats, const Wide *above, Wide *result,
+        double *whole, double *below, double *single
+    )
+
+cdef double SURE = 1e-280  # scores below are not trusted: they may be sums of what doubles have rounded to 0
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # numbers computed between two looks for Ctrl-C
 
 # An entry of the queue: a node, and where the vectors of its prefix lie.
@@ -27,10 +45,15 @@ cdef struct Search:
     Py_ssize_t width
     Py_ssize_t n_words
     int blank
+    bint wide               # wide numbers, and logarithms of them
+    double nothing          # 0.0 or its logarithm
     double *y               # normalised rows
     double *on              # of each frame and label, the ways on from there
     double *later           # the most that a path can keep in the frames after each
     double *vectors         # slots of 2 n_frames numbers: the paths that end in a blank, and in the last label
+    Wide *wide_on           # the same as wide numbers
+    Wide *wide_later
+    Wide *wide_vectors
     Py_ssize_t n_slots      # in use or free
     Py_ssize_t room
     int *free_slots
@@ -50,19 +73,41 @@ cdef struct Search:
 
 
 cdef inline double worst(const Search *s) noexcept nogil:
-    return s.found[s.n_best - 1].score if s.n_found == s.n_best else 0.0
+    return s.found[s.n_best - 1].score if s.n_found == s.n_best else s.nothing
+
+
+cdef inline double weighed(const Search *s, double score, double weight) noexcept nogil:
+    return score + log(weight) if s.wide else score * weight
+
+
+cdef inline double plus(const Search *s, double a, double b) noexcept nogil:
+    if not s.wide:
+        return a + b
+    if a < b:
+        a, b = b, a
+    return a + log1p(exp(b - a)) if b > -INFINITY else a
+
+
+cdef inline double minus(const Search *s, double a, double b) noexcept nogil:
+    if not s.wide:
+        return a - b
+    return a + log1p(-exp(b - a)) if b < a else -INFINITY
 
 
 cdef int new_slot(Search *s) except -1 nogil:
-    cdef double *vectors
+    cdef size_t size = 2 * s.n_frames * (sizeof(Wide) if s.wide else sizeof(double))
+    cdef void *vectors
     cdef int *free_slots
     if s.n_free:
         s.n_free -= 1
         return s.free_slots[s.n_free]
     if s.n_slots == s.room:
-        vectors = <double *> realloc(s.vectors, 2 * s.room * 2 * s.n_frames * sizeof(double))
+        vectors = realloc(s.wide_vectors if s.wide else <void *> s.vectors, 2 * s.room * size)
         if vectors is not NULL:
-            s.vectors = vectors
+            if s.wide:
+                s.wide_vectors = <Wide *> vectors
+            else:
+                s.vectors = <double *> vectors
             free_slots = <int *> realloc(s.free_slots, 2 * s.room * sizeof(int))
             if free_slots is not NULL:
                 s.free_slots = free_slots
@@ -118,7 +163,7 @@ cdef Entry pop(Search *s) noexcept nogil:
     s.n_queue -= 1
     if s.n_queue:
         sink(s, 0, s.queue[s.n_queue])
-    s.waiting -= first.mass
+    s.waiting = minus(s, s.waiting, first.mass)
     return first
 
 
@@ -146,18 +191,43 @@ cdef struct Tree:
     int n_nodes
 
 
+cdef void extend(
+    const Search *s, const Entry *above, int last, int label, int slot, double *whole, double *below, double *single
+) noexcept nogil:
+    """What a prefix is worth with one label more: its text, all that go on from it, the most that one of them has."""
+    cdef Py_ssize_t n = s.n_frames, t
+    cdef const double *blanks = s.vectors + above.slot * 2 * n
+    cdef const double *labels = blanks + n
+    cdef double *new_blanks = s.vectors + slot * 2 * n
+    cdef double *new_labels = new_blanks + n
+    cdef const double *row = s.y
+    cdef const double *on = s.on + label
+    cdef double skip = 0.0 if label == last else 1.0, in_label = row[label] if above.node < 0 else 0.0, in_blank = 0.0
+    cdef double all_below = in_label * on[0], most = in_label * s.later[0], first, p, q
+    new_labels[0] = in_label
+    new_blanks[0] = 0.0
+    for t in range(1, n):
+        row += s.width
+        on += s.width
+        p = row[label]
+        first = p * (blanks[t - 1] + skip * labels[t - 1])
+        all_below += first * on[0]
+        most += first * s.later[t]
+        q = in_label
+        in_label = first + p * q
+        in_blank = row[s.blank] * (in_blank + q)
+        new_labels[t] = in_label
+        new_blanks[t] = in_blank
+    whole[0] = in_label + in_blank
+    below[0] = all_below
+    single[0] = most
+
+
 cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -1 nogil:
     """Look at the children of a node."""
-    cdef Py_ssize_t n = s.n_frames, t
     cdef int last = tree.node_labels[entry.node] if entry.node >= 0 else -1, child = entry.node + 1
     cdef int end = tree.ends[entry.node] if entry.node >= 0 else tree.n_nodes, label, slot
-    cdef double first, below, single, whole, score, mass, p, q, in_label, in_blank, skip
-    cdef const double *blanks
-    cdef const double *labels
-    cdef double *new_blanks
-    cdef double *new_labels
-    cdef const double *row
-    cdef const double *on
+    cdef double below, single, whole, score, mass
     while child < end:
         label = tree.node_labels[child]
         # Nodes are checked where they are met: there may be millions of others.
@@ -170,45 +240,27 @@ cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -
                     f"node {child} is no part of a prefix tree over {s.width} classes with blank {s.blank}"
                 )
         slot = new_slot(s)
-        blanks = s.vectors + entry.slot * 2 * n
-        labels = blanks + n
-        new_blanks = s.vectors + slot * 2 * n
-        new_labels = new_blanks + n
-        skip = 0.0 if label == last else 1.0
-        in_label = s.y[label] if entry.node < 0 else 0.0
-        below = in_label * s.on[label]
-        single = in_label * s.later[0]
-        in_blank = 0.0
-        new_labels[0] = in_label
-        new_blanks[0] = 0.0
-        row = s.y
-        on = s.on + label
-        for t in range(1, n):
-            row += s.width
-            on += s.width
-            p = row[label]
-            first = p * (blanks[t - 1] + skip * labels[t - 1])
-            below += first * on[0]
-            single += first * s.later[t]
-            q = in_label
-            in_label = first + p * q
-            in_blank = row[s.blank] * (in_blank + q)
-            new_labels[t] = in_label
-            new_blanks[t] = in_blank
-        whole = in_label + in_blank
+        if s.wide:
+            find_wide_extension(
+                s.y, s.wide_on, s.wide_later, s.n_frames, s.width, s.blank, label, entry.node < 0, label == last,
+                s.wide_vectors + entry.slot * 2 * s.n_frames, s.wide_vectors + slot * 2 * s.n_frames,
+                &whole, &below, &single
+            )
+        else:
+            extend(s, &entry, last, label, slot, &whole, &below, &single)
         if child + 1 == tree.ends[child] or tree.words[child + 1] > tree.words[child]:
-            score = whole * tree.priors[tree.words[child]]
-            s.explored += score
-            if score > 0.0 and score >= worst(s):
+            score = weighed(s, whole, tree.priors[tree.words[child]])
+            s.explored = plus(s, s.explored, score)
+            if score > s.nothing and score >= worst(s):
                 keep(s, score, tree.words[child])
-        mass = below * tree.bounds[child]
-        single = min(mass, single * tree.bounds[child])
-        if child + 1 < tree.ends[child] and mass > 0.0 and (single >= worst(s) or s.certainty > 0.0):
-            s.waiting += mass
+        mass = weighed(s, below, tree.bounds[child])
+        single = min(mass, weighed(s, single, tree.bounds[child]))
+        if child + 1 < tree.ends[child] and mass > s.nothing and (single >= worst(s) or s.certainty > 0.0):
+            s.waiting = plus(s, s.waiting, mass)
             push(s, mass if by_mass else single, mass, child, slot)
         else:
             if child + 1 < tree.ends[child]:
-                s.rest += mass
+                s.rest = plus(s, s.rest, mass)
             s.free_slots[s.n_free] = slot
             s.n_free += 1
         s.n_seen += 1
@@ -218,26 +270,61 @@ cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -
     return 0
 
 
-cdef int search(Search *s, const Tree *tree) except -1 nogil:
-    cdef Py_ssize_t n = s.n_frames, t, c, looked = 0, limit
-    cdef int slot
-    cdef double p = 1.0, most, second
-    s.later[n - 1] = 1.0
-    for t in range(n - 1, 0, -1):
-        most = second = 0.0
-        for c in range(s.width):
-            p = s.y[t * s.width + c]
-            if c != s.blank and p > second:
-                second = min(p, most)
-                most = max(p, most)
-        s.later[t - 1] = s.later[t] * min(1.0, s.y[t * s.width + s.blank] + (most + second))
-    slot = new_slot(s)
-    p = 1.0
-    for t in range(n):
+cdef void find_blanks(Search *s) noexcept nogil:
+    """The paths of the empty prefix."""
+    cdef Py_ssize_t t
+    cdef double p = 1.0
+    for t in range(s.n_frames):
         p *= s.y[t * s.width + s.blank]
         s.vectors[t] = p
-        s.vectors[n + t] = 0.0
-    push(s, INFINITY, 0.0, -1, slot)
+        s.vectors[s.n_frames + t] = 0.0
+
+
+cdef inline double most_kept(const Search *s, Py_ssize_t t) noexcept nogil:
+    """In one frame: of a blank and the two most probable labels."""
+    cdef const double *row = s.y + t * s.width
+    cdef double most = 0.0, second = 0.0, p
+    cdef Py_ssize_t c
+    for c in range(s.width):
+        p = row[c]
+        if c != s.blank and p > second:
+            second = min(p, most)
+            most = max(p, most)
+    return min(1.0, row[s.blank] + (most + second))
+
+
+cdef bint may_vanish(const Search *s, const double *priors) noexcept nogil:
+    """Whether some possible path may have less than what is sure."""
+    cdef Py_ssize_t t
+    cdef double digits = log(least(priors, s.n_words))
+    for t in range(s.n_frames):
+        digits += log(least(s.y + t * s.width, s.width))
+    return digits < log(SURE)
+
+
+cdef double least(const double *numbers, Py_ssize_t n) noexcept nogil:
+    """Of those that are not 0."""
+    cdef double result = INFINITY
+    cdef Py_ssize_t i
+    for i in range(n):
+        if 0.0 < numbers[i] < result:
+            result = numbers[i]
+    return result if result < INFINITY else 1.0
+
+
+cdef inline bint unsure(const Search *s) noexcept nogil:
+    return s.explored < weighed(s, plus(s, plus(s, s.explored, s.waiting), s.rest), s.certainty)
+
+
+cdef int search(Search *s, const Tree *tree) except -1 nogil:
+    cdef Py_ssize_t n = s.n_frames, t, looked = 0, limit
+    s.explored = s.waiting = s.rest = s.nothing
+    s.n_slots = s.n_free = s.n_queue = s.n_found = s.n_seen = 0
+    push(s, INFINITY, s.nothing, -1, new_slot(s))
+    if s.wide:
+        find_wide_blanks(s.y, n, s.width, s.blank, s.wide_vectors)
+    else:
+        find_blanks(s)
     while s.n_queue and s.queue[0].bound >= worst(s):
         expand(s, tree, pop(s), False)
         looked = notice(s, looked)
@@ -247,12 +334,35 @@ cdef int search(Search *s, const Tree *tree) except -1 nogil:
             s.queue[t].bound = s.queue[t].mass
         for t in range(s.n_queue // 2 - 1, -1, -1):
             sink(s, t, s.queue[t])
-        while s.n_queue and s.explored < s.certainty * (s.explored + s.waiting + s.rest) and s.n_seen < limit:
+        while s.n_queue and unsure(s) and s.n_seen < limit:
             expand(s, tree, pop(s), True)
             looked = notice(s, looked)
     for t in range(s.n_queue):
-        s.rest += s.queue[t].mass
+        s.rest = plus(s, s.rest, s.queue[t].mass)
     return 0
+
+
+cdef int widen_all(Search *s) except -1 nogil:
+    """Let the search work with wide numbers."""
+    cdef Py_ssize_t t
+    s.room = 256
+    s.wide_on = <Wide *> malloc(s.n_frames * (s.width + 1) * sizeof(Wide))
+    s.wide_vectors = <Wide *> malloc(s.room * 2 * s.n_frames * sizeof(Wide))
+    if s.wide_on is NULL or s.wide_vectors is NULL:
+        with gil:
+            raise MemoryError()
+    s.wide_later = s.wide_on + s.n_frames * s.width
+    s.wide = True
+    s.nothing = -INFINITY
+    find_wide_ways_on(s.y, s.n_frames, s.width, s.blank, s.wide_on)
+    s.wide_later[s.n_frames - 1] = widen(1.0, 0)
+    for t in range(s.n_frames - 1, 0, -1):
+        s.wide_later[t - 1] = times(s.wide_later[t], widen(most_kept(s, t), 0))
+    return 0
+
+
+cdef inline double log_of(const Search *s, double score) noexcept nogil:
+    return score if s.wide else log(score)
 
 
 cdef inline Py_ssize_t notice(const Search *s, Py_ssize_t looked) except -1 nogil:
@@ -283,26 +393,26 @@ def lexicon_search(
     if node_labels.shape[0] != n_nodes + 1 or words.shape[0] != n_nodes + 1 or bounds.shape[0] != n_nodes + 1:
         raise ValueError("the tables of the tree must be equally long")
     look()  # a batch of short sequences never gets as far as the next look
-    if n_frames == 0 or n_nodes < 1:
+    if n_frames == 0 or n_nodes < 1 or priors.shape[0] == 0:
         return [], -INFINITY, -INFINITY
     n_best = min(n_best, priors.shape[0])
     s.n_frames = n_frames
     s.width = width
     s.blank = blank
     s.n_words = priors.shape[0]
-    s.n_slots = s.n_free = s.n_queue = s.n_found = 0
     s.room = s.queue_room = 256
+    s.wide = False
+    s.nothing = 0.0
     s.n_best = n_best
     s.certainty = certainty
     s.patience = patience
-    s.explored = s.waiting = s.rest = 0.0
-    s.n_seen = 0
     tree.node_labels = &node_labels[0]
     tree.ends = &ends[0]
     tree.words = &words[0]
     tree.bounds = &bounds[0]
     tree.priors = &priors[0]
     tree.n_nodes = <int> n_nodes
+    s.wide_on = s.wide_later = s.wide_vectors = NULL
     s.y = <double *> malloc(n_frames * (2 * width + 1) * sizeof(double))
     s.vectors = <double *> malloc(s.room * 2 * n_frames * sizeof(double))
     s.free_slots = <int *> malloc(s.room * sizeof(int))
@@ -322,15 +432,23 @@ def lexicon_search(
                 for c in range(width):
                     s.y[t * width + c] = probs[t, c] / total
             find_ways_on(s.y, n_frames, width, blank, s.on)
+            s.later[n_frames - 1] = 1.0
+            for t in range(n_frames - 1, 0, -1):
+                s.later[t - 1] = s.later[t] * most_kept(&s, t)
             search(&s, &tree)
+            if worst(&s) < SURE and may_vanish(&s, tree.priors):
+                widen_all(&s)
+                search(&s, &tree)
         return (
-            [(s.found[t].word, log(s.found[t].score) + scale) for t in range(s.n_found)],
-            log(s.explored) + scale,
-            log(s.rest) + scale,
+            [(s.found[t].word, log_of(&s, s.found[t].score) + scale) for t in range(s.n_found)],
+            log_of(&s, s.explored) + scale,
+            log_of(&s, s.rest) + scale,
         )
     finally:
         free(s.y)
         free(s.vectors)
+        free(s.wide_on)
+        free(s.wide_vectors)
         free(s.free_slots)
         free(s.queue)
         free(s.found)

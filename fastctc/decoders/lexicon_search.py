@@ -53,8 +53,11 @@ class LexiconSearch(Decoder):
     -----
     ``score`` is log P(word | frames) + log prior. ``confidence`` is a lower bound of the probability that it is this
     word, given that it is one of the lexicon: its share in the scores of all words looked at, and of the certified
-    bound on all others. Words of equal score stand in the order of the lexicon. Made for words: probabilities below
-    1e-300 of the most probable path count as 0, which takes hundreds of frames of a wrong word.
+    bound on all others. Words of equal score stand in the order of the lexicon.
+
+    How improbable a word is does not matter: where the best have less than 1e-280 of the probability of all texts, or
+    fewer words are found than were asked for, the search is repeated with numbers of unbounded exponents, which takes
+    about ten times as long. Only a class with less than 1e-307 in a frame counts as impossible there.
 
     References
     ----------

@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import KW_ONLY, dataclass
 from functools import cmp_to_key
-from math import nan
+from math import inf, log, nan
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fastctc.hypothesis import Hypothesis, hypotheses
 
 MEMORY = 1 << 30  # bytes that the prefixes may take, if nothing else is said
 MOST = 1 << 24  # texts
+SURE = log(1e-280)  # texts below may be sums of what doubles have rounded to 0
 
 Text = tuple[tuple[int, ...], float]  # labels, log probability
 
@@ -37,8 +38,9 @@ class PrefixSearch(Decoder):
     n_best : int, default 1
         How many texts to return; fewer come back where fewer are possible.
     max_prefixes : int, optional
-        Give up after so many prefixes of one section: the best texts found so far are returned, with a RuntimeWarning
-        that they need not be the most probable ones. By default what fits into 1 GiB.
+        Give up after so many prefixes of one section: the best texts found so far are returned, or that of the best
+        path where none was found, with a RuntimeWarning that they need not be the most probable ones. By default what
+        fits into 1 GiB.
     exact : bool, default True
         Whether to compute ``log_prob`` of all frames at once, ``timesteps``, ``words`` and ``confidence``.
     backend : str, default "compiled"
@@ -48,6 +50,11 @@ class PrefixSearch(Decoder):
     ------
     ValueError
         For a split that is not between 0.5 and 1, n_best or max_prefixes below 1.
+
+    Notes
+    -----
+    A text is found if it has more than 1e-280 of the probability of all texts of its section, and if no frame it needs
+    gives its class less than 1e-307. Where fewer texts than ``n_best`` have that, a RuntimeWarning says so.
 
     References
     ----------
@@ -99,14 +106,37 @@ class PrefixSearch(Decoder):
         limit = self.max_prefixes or min(max(1, MEMORY // (16 * max(1, len(section.probs)))), 1 << 30)
         texts: list[Text]
         texts, rest = search(section.probs, self.alphabet.blank, self.n_best, limit)
-        if rest > (texts[-1][1] if len(texts) == self.n_best else -np.inf):
+        least = texts[-1][1] if len(texts) == self.n_best else -inf
+        if rest > least:
             warnings.warn(
                 f"prefix search gave up after {limit} prefixes: the texts need not be the most probable ones. Use "
                 "split=0.9 for long sequences, or BeamSearch",
                 RuntimeWarning,
                 stacklevel=5,
             )
+            return texts or [self._best_path(section)]
+        if least < SURE and self._may_vanish(section, least):
+            warnings.warn(
+                f"prefix search was asked for {self.n_best} texts, of which some may have less than 1e-280 of the "
+                "probability of all: such texts are not found",
+                RuntimeWarning,
+                stacklevel=5,
+            )
         return texts
+
+    def _may_vanish(self, section: Doubles, least: float) -> bool:
+        """Whether texts may be missing, the least of those found having this log probability."""
+        everything = np.log(section.probs.sum(axis=1)).sum()
+        smallest = np.min(section.probs, axis=1, where=section.probs > 0, initial=inf)
+        return bool(least < SURE + everything and np.log(smallest).sum() < SURE + everything)
+
+    def _best_path(self, section: Doubles) -> Text:
+        """Its text: what is left where all others are too improbable for a double."""
+        blank = self.alphabet.blank
+        with np.errstate(divide="ignore"):
+            log_probs = np.log(section.probs)
+        labels, *_ = backends.load(self.backend, "best_path").best_path(log_probs, blank)
+        return labels, backends.load(self.backend, "loss").log_probability(section.probs, labels, blank, False)
 
     def _joined(self, sections: list[list[Text]]) -> list[Text]:
         """The best texts of all sections, one after the other."""

@@ -11,6 +11,11 @@ Labels = tuple[int, ...]
 Vector = list[float]
 
 
+def may_vanish(rows: Sequence[Sequence[float]], least: float) -> bool:
+    """Whether some possible path, a number of each row, may have less than this: products that doubles round to 0."""
+    return sum(log(min((float(p) for p in row if p > 0), default=1.0)) for row in rows) < log(least)
+
+
 def ways_on(y: Sequence[Sequence[float]], blank: int) -> list[Vector]:
     """Of each frame and label: the probability that a path which shows the label there goes on to another one.
 
@@ -20,11 +25,13 @@ def ways_on(y: Sequence[Sequence[float]], blank: int) -> list[Vector]:
     """
     if not len(y):
         return []
-    after_blank, after_label = 0.0, [0.0] * len(y[0])
+    after_blank: float = 0  # of the numbers' own kind after the first sum
+    after_label: Vector = [0] * len(y[0])
     result = [after_label]
     for row in reversed(y[1:]):
-        labels = [p if label != blank else 0.0 for label, p in enumerate(row)]
-        most = rest = 0.0  # the greatest, and the sum of all others
+        labels = [p if label != blank else 0 for label, p in enumerate(row)]
+        most: float = 0  # the greatest
+        rest: float = 0  # the sum of all others
         for p in labels:
             rest += min(p, most)
             most = max(p, most)
@@ -33,7 +40,7 @@ def ways_on(y: Sequence[Sequence[float]], blank: int) -> list[Vector]:
         others = [rest if p == most else everything - p for p in labels]
         stops = row[blank] * after_blank
         after_label = [other + (p * on + stops) for other, p, on in zip(others, labels, after_label, strict=True)]
-        after_label[blank] = 0.0
+        after_label[blank] = 0
         after_blank = everything + stops
         result.append(after_label)
     return result[::-1]
