@@ -5,6 +5,7 @@
 # make wheels  build the wheels for Linux into dist/, and test each where there is no compiler
 # make long    count memory over a hundred thousand decodes and a million frames, some minutes
 # make bench   measure this commit with asv and publish the dashboard to .asv/html; QUICK=1 runs all that is timed once, BENCH=name some
+# make docs    build the documentation into docs/_build/html
 # make compare measure fastctc beside every peer, in an environment of its own, into compare/; QUICK=1 takes a look
 # make fuzz    look for files that break what reads them; SECONDS=60 for each kind, TARGETS="arpa pdf" some
 # make clean   remove what these made
@@ -18,7 +19,7 @@ WHEELS := .venv-wheels
 SOURCES := pyproject.toml setup.py $(wildcard fastctc/compiled/*.pyx fastctc/compiled/*.px[di] fastctc/compiled/*.h)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: check sanitize wheels demo test long bench compare fuzz clean
+.PHONY: check sanitize wheels demo test long bench compare docs fuzz clean
 
 demo: $(VENV)/reading
 	$(BIN)/python examples/demo.py
@@ -53,6 +54,10 @@ bench: $(VENV)/dev
 compare: $(PEERS)/made
 	$(PEERS)/bin/python -m bench.compare --fetch-fonts $(if $(QUICK),--quick) $(ARGS)
 
+docs: $(VENV)/docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html."
+
 fuzz: $(VENV)/dev
 	@$(PIP) install atheris || echo "atheris does not install here: the corpus is mutated at random instead."
 	$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(TARGETS)
@@ -84,6 +89,11 @@ $(VENV)/dev: $(VENV)/core
 	@$(PIP) install --group dev
 	@touch $@
 
+$(VENV)/docs: $(VENV)/core
+	@echo "Installing what builds the documentation ..."
+	@$(PIP) install --group docs
+	@touch $@
+
 # A copy of the checkout: its own extensions stay as they are.
 $(SANITIZE)/made: $(VENV)/pip $(SOURCES) $(wildcard tests/*.py)
 	@echo "Compiling with sanitizers in $(SANITIZE) ..."
@@ -109,4 +119,4 @@ $(PEERS)/made: $(VENV)/pip $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SANITIZE) $(WHEELS) .asv .fonts compare demo.png build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so
+	rm -rf $(VENV) $(PEERS) $(SANITIZE) $(WHEELS) .asv .fonts compare docs/_build demo.png build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so

@@ -26,7 +26,7 @@ GLIBC = "2.17"  # manylinux_2_17 is manylinux2014: every Linux since 2014
 PROCESSORS = ("x86_64", "aarch64")
 TOOLS = ("build>=1.2", "setuptools>=77", "Cython>=3.1")
 TEST_PACKAGES = ("pytest>=9", "hypothesis>=6", "pytest-benchmark>=5")
-MATERIAL = ("tests", "bench", "examples", "README.md", "pyproject.toml")
+MATERIAL = ("tests", "bench", "docs", "examples", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml")
 # What an emulator runs: the compiled code against the reference, in one process, NumPy the only package.
 CORE = ("tests/test_twins.py", "tests/test_alphabet.py", "tests/test_metrics.py", "tests/test_loss.py")
 

@@ -28,13 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 if some of the work failed, 2 for a wrong command line."""
     parser = argparse.ArgumentParser(prog="fastctc", description="Turn the output of CTC-trained networks into text.")
     parser.add_argument("--version", action="version", version=f"fastctc {fastctc.__version__}")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, command in COMMANDS.items():
         summary = (command.__doc__ or "").splitlines()[0]
         subparser = subparsers.add_parser(name, help=summary, description=command.__doc__)
         command.add_arguments(subparser)
         subparser.set_defaults(parser=subparser)
     options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
     try:
         status: int = COMMANDS[options.command].run(options)
         return status

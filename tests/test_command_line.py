@@ -12,7 +12,7 @@ import pytest
 from conftest import logs, peaky
 
 import fastctc
-from fastctc.__main__ import main
+from fastctc.__main__ import COMMANDS, main
 from fastctc.commands.frame_files import MatrixError, read_matrices
 
 A = logs(np.array([[0.4, 0.0, 0.6], [0.4, 0.0, 0.6]]))
@@ -377,8 +377,6 @@ def test_orders_of_any_size(tmp_path, capsys):
         ["x.npy", "--chars", "ab", "--decoder", "best-path", "--n-best", "2"],
         ["x.npy", "--chars", "ab", "--decoder", "lexicon"],
         ["x.npy", "--chars", "ab", "--words", "words"],
-        ["x.npy", "--chars", "ab", "--decoder", "lexicon", "--words", "no such file"],
-        ["x.npy", "--alphabet", "no such file"],
         ["x.npy", "--chars", "ab", "--decoder", "magic"],
     ],
 )
@@ -387,6 +385,48 @@ def test_usage_errors_are_2(arguments, capsys):
         main(["decode", *arguments])
     assert error.value.code == 2
     assert "usage: fastctc decode" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["decode", "no such file", "--chars", "ab"], 1),
+        (["decode", "x.npy", "--alphabet", "no such file"], 2),
+        (["decode", "x.npy", "--chars", "ab", "--lm", "no such file"], 2),
+        (["decode", "x.npy", "--chars", "ab", "--decoder", "lexicon", "--words", "no such file"], 2),
+        (["align", "no such file", "--chars", "ab", "--text", "a"], 1),
+        (["align", "x.npy", "--alphabet", "no such file"], 2),
+        (["tune", "x.npy", "--chars", "ab", "--lm", "no such file"], 2),
+        (["lm", "train", "no such file", "--output", "x.arpa"], 1),
+        (["lm", "query", "no such file", "x.txt"], 1),
+        (["read", "no such file"], 1),
+        (["read", "x.png", "--weights", "no such file"], 2),
+        (["segment", "no such file", "--out", "x"], 1),
+        (["morph", "erode", "no such file", "x.png"], 1),
+        (["train", "--data", "no such file", "--out", "x"], 1),
+        (["train", "--data", "x", "--init", "no such file", "--out", "x"], 1),
+        (["experiment", "pixel_relevance", "--image", "no such file", "--text", "a", "--out", "x"], 1),
+        (["synthesize", "--fonts", "no such file", "--text", "x.txt", "--out", "x.png"], 2),
+    ],
+)
+def test_a_missing_file_has_one_line(arguments, status, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    try:
+        found = main(arguments)
+    except SystemExit as end:
+        found = end.code
+    out, err = capsys.readouterr()
+    assert (found, out) == (status, "")
+    [line] = err.splitlines()
+    assert line.startswith(f"fastctc {arguments[0]}")
+    assert "no such file" in line
+    assert "Errno" not in line
+
+
+def test_no_command_lists_the_commands(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n    {name}" in out for name in COMMANDS)
 
 
 def test_an_empty_folder_is_said_to_be_empty(tmp_path, capsys):

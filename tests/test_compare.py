@@ -17,8 +17,8 @@ def row(work, who, ms, ratio, section="beam_search", **more):
             "ratio": ratio, "rounds": 3, **more}  # fmt: skip
 
 
-def results(rows, name="beam_search"):
-    section = {"rows": rows, "seconds": 1.0, "quick": True, "command": f"python -m bench.compare --quick {name}"}
+def results(rows, name="beam_search", quick=True):
+    section = {"rows": rows, "seconds": 1.0, "quick": quick, "command": f"python -m bench.compare --quick {name}"}
     return {"sections": {name: section}, **report.machine()}
 
 
@@ -67,7 +67,7 @@ def test_losses_are_told():
     assert report.lost(rows[:1]) == ["No other package is quicker here, or better."]
     assert "Where another package wins:" in report.short(results(rows))
     assert "No other package wins here." in report.short(results(rows[:1]))
-    assert "`exact=False` here" in report.short(results(rows))
+    assert "`exact=False` gives the text" in report.short(results(rows))
 
 
 def test_tables_and_page():
@@ -89,18 +89,42 @@ def test_tables_and_page():
     json.dumps(found)
 
 
-def test_the_readme_keeps_everything_else(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
-    report.into_readme(results([row("w", "fastctc", 0.5, 1.0)]), readme)
-    text = readme.read_text(encoding="utf-8")
-    assert text.startswith("before\n")
-    assert text.endswith("\nafter\n")
-    assert "500 µs" in text
-    assert "old" not in text
+def published():
+    """Both lines of fastctc, and three packages."""
+    work = report.IN_SHORT["beam_search"]
+    return [row(work, "fastctc", 0.5, 1.0), row(work, "fastctc", 0.75, 1.5) | {"settings": measure.EXACT},
+            row(work, "near", 1.5, 3.0),
+            row(work, "middle", 2.0, 4.0), row(work, "far", 60.0, 120.0), row("other", "fastctc", 2.0, 1.0),
+            row("other", "near", 1.0, 0.5), row("third", "fastctc", 2.0, 1.0),
+            row("third", "near", 1.0, 0.5)]  # fmt: skip
+
+
+def test_the_small_table_has_both_figures_and_every_loss():
+    text = report.summary(results(published()))
+    assert "| 500 µs | 750 µs | 3 near (as it is) to 120 far (as it is) |" in text
+    assert "middle" not in text
+    assert "| other |" not in text
+    assert "- **near** (as it is) is quicker at: other; third." in text
+    assert "middle (as it is) 4, far (as it is) 120 |" in report.short(results(published()))
+
+
+def test_publishing_keeps_everything_else(tmp_path):
+    readme, page = tmp_path / "README.md", tmp_path / "benchmarks.md"
+    for file in (readme, page):
+        file.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="in full"):
+        report.publish(results(published()), readme, page)
+    report.publish(results(published(), quick=False), readme, page)
+    for file in (readme, page):
+        text = file.read_text(encoding="utf-8")
+        assert text.startswith("before\n")
+        assert text.endswith("\nafter\n")
+        assert "500 µs" in text
+        assert "old" not in text
+    assert "middle" in page.read_text(encoding="utf-8")
     readme.write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="once each"):
-        report.into_readme(results([]), readme)
+        report.publish(results(published(), quick=False), readme, page)
 
 
 def test_devices_of_several_machines_on_one_page():

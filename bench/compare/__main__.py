@@ -1,10 +1,10 @@
 """fastctc beside the packages that people use: one table, one page.
 
-    python -m bench.compare [--quick] [--out DIR] [--data FOLDER …] [--text FILE …] [--readme] [SECTION …]
+    python -m bench.compare [--quick] [--out DIR] [--data FOLDER …] [--text FILE …] [--publish] [SECTION …]
 
 Every section runs in a process of its own, in which everybody does the same work in turn, with one thread. Writes
-compare.json, compare.md and compare.html; --readme puts the short table into README.md. Sections that a former run left
-in DIR are kept when others are asked for.
+compare.json, compare.md and compare.html; --publish also writes docs/benchmarks.md and the README's small table,
+of full runs only. Sections that a former run left in DIR are kept when others are asked for.
 """
 
 import argparse
@@ -44,12 +44,14 @@ def main() -> int:
     parser.add_argument("--text", action="append", default=[], metavar="FILE", help="instead of Python's documentation")
     parser.add_argument("--fonts", default=".fonts", metavar="FOLDER", help="handwriting fonts (default: %(default)s)")
     parser.add_argument("--fetch-fonts", action="store_true", help="first fill that folder with open fonts, by npm")
-    parser.add_argument("--readme", action="store_true", help="put the short table into README.md")
+    parser.add_argument("--publish", action="store_true", help="write the tables of README.md and docs/benchmarks.md")
     parser.add_argument("--into", metavar="FILE", help=argparse.SUPPRESS)  # one section, in the process made for it
     options = parser.parse_args()
     unknown = [name for name in options.sections if name not in SECTIONS]
     if unknown:
         parser.error(f"sections are {', '.join(SECTIONS)}; got {', '.join(unknown)}")
+    if options.publish and options.quick:
+        parser.error("--publish goes without --quick: a quick look is not published")
     if options.into:
         return _one(options)
     if options.fetch_fonts:
@@ -81,8 +83,8 @@ def main() -> int:
         storage.write_text(kept, json.dumps(results, indent=1) + "\n")
     storage.write_text(out / "compare.md", report.markdown(results))
     storage.write_text(out / "compare.html", report.page(results))
-    if options.readme:
-        report.into_readme(results, Path("README.md"))
+    if options.publish:
+        report.publish(results, Path("README.md"), Path("docs/benchmarks.md"))
     print(f"{out / 'compare.md'}, {out / 'compare.html'}")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)

@@ -6,7 +6,7 @@ import numpy as np
 
 from bench import workloads
 from bench.compare import peers
-from bench.compare.measure import Candidate, Row, measure
+from bench.compare.measure import EXACT, Candidate, Row, measure
 from fastctc import Alphabet, BeamSearch, BestPath, log_probability
 
 WIDTHS = (10, 25, 100)
@@ -43,7 +43,7 @@ def best_path(seconds: float) -> list[Row]:
         quality = _found(frames, alphabet, ours)
         candidates = [
             Candidate("fastctc", "BestPath(exact=False)", run, quality, count),
-            Candidate("fastctc", "BestPath, with probability and alignment", lambda d=exact: run(d), quality, count),
+            Candidate("fastctc", f"BestPath, {EXACT}", lambda d=exact: run(d), quality, count),
             Candidate("numpy", "argmax alone: no text", lambda s=stacked: np.argmax(s, axis=2), None, count),
         ]
         candidates += [Candidate(w, s, r, quality, count) for w, s, r in peers.best_path(frames, alphabet)]
@@ -67,7 +67,7 @@ def beam_search(seconds: float, quick: bool) -> list[Row]:
             about = {"beam_width": beam_width}
             candidates = [
                 Candidate("fastctc", "BeamSearch(exact=False)", run, quality, count, about),
-                Candidate("fastctc", "BeamSearch, with probability and alignment", lambda d=exact: run(d), quality,
+                Candidate("fastctc", f"BeamSearch, {EXACT}", lambda d=exact: run(d), quality,
                           count, about),
             ]  # fmt: skip
             candidates += [

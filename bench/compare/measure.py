@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 Row = dict[str, Any]
+EXACT = "with probability and alignment"  # in the settings of fastctc, where it gives the exact numbers too
 
 
 @dataclass

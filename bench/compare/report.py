@@ -1,4 +1,4 @@
-"""The comparison as Markdown, as a page that needs nothing else, and as the README's table."""
+"""The comparison as Markdown, as a page that needs nothing else, in the documentation, and as the README's table."""
 
 import platform
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.compare import charts
-from bench.compare.measure import Row
+from bench.compare.measure import EXACT, Row
 from bench.machine import processor
 from fastctc import storage
 
@@ -35,10 +35,17 @@ QUALITIES = {  # heading and format
 HOW = ("Milliseconds an item: median, and the quartiles in brackets. The ratio is the median over rounds in which "
        "everybody does the same work in turn, one thread each, to the first line. make compare "
        "makes all of it, the command under a title its section.")  # fmt: skip
-NOT_EXACT = """\
-Best path and beam search of fastctc are `exact=False` here: the text and its score, which is what the others return.
-Its default also gives the exact probability, the alignment and the words, at a price that grows with the length of the
-text; the whole comparison (`make compare`) has a line for it."""
+TWO_LINES = """\
+Best path and beam search of fastctc have two figures: `exact=False` gives the text and its score, which is what the
+others return; the default also gives the exact probability, the alignment and the words, at a price that grows with the
+length of the text."""
+IN_SHORT = {  # the works of the README's table
+    "best_path": "100x80",
+    "beam_search": "peaky 100x80, beam width 25",
+    "loss": "64 of 100x80",
+    "language_model": "sentence of 12 words, order 3",
+    "morphology": "dilation 7x7, 512x512 uint8",
+}
 BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
 PACKAGES = ("fastctc", "fast-ctc-decode", "pyctcdecode", "kenlm", "flashlight-text", "tensorflow-cpu", "keras", "torch",
             "opencv-python-headless", "scikit-image", "scipy", "numpy")  # fmt: skip
@@ -105,24 +112,39 @@ def _table(rows: list[Row]) -> list[str]:
     return lines
 
 
-def lost(rows: list[Row]) -> list[str]:
-    """Where a peer is quicker than the quickest of ours, or reads better than the best of ours."""
-    said = []
+def losses(rows: list[Row]) -> list[tuple[str, str, str]]:
+    """Where a peer is quicker than the quickest of ours, or reads better than the best of ours: who, what, where."""
+    found = []
     for work, some in _by_work(rows):
         if some[0]["section"] == "process" and not work.startswith("building"):
             quicker = [r for r in some if r["who"] not in ("fastctc", "(nothing: Python)") and r["ratio"] < 1]
         else:
             best = min(r["ratio"] for r in some if r["who"] == "fastctc")
             quicker = [r for r in some if r["who"] not in ("fastctc", "numpy") and r["ratio"] < best]
-        for row in quicker:
-            said.append(f"**{row['who']}**{_how(row)} is quicker at: {work}.")
+        found += [(f"**{row['who']}**{_how(row)}", "is quicker at", work) for row in quicker]
         for key, sign in (("cer", 1), ("log_prob", -1)):
             known = [r for r in some if key in r]
             if known:
                 best = min(sign * r[key] for r in known if r["who"] == "fastctc")
-                said += [f"**{r['who']}**{_how(r)} finds better texts at: {work}." for r in known
-                         if r["who"] != "fastctc" and sign * r[key] < best - 1e-6]  # fmt: skip
+                found += [(f"**{r['who']}**{_how(r)}", "finds better texts at", work) for r in known
+                          if r["who"] != "fastctc" and sign * r[key] < best - 1e-6]  # fmt: skip
+    return found
+
+
+def lost(rows: list[Row]) -> list[str]:
+    """The losses, a sentence each."""
+    said = [f"{who} {what}: {work}." for who, what, work in losses(rows)]
     return said or ["No other package is quicker here, or better."]
+
+
+def _lost_together(results: dict[str, Any]) -> list[str]:
+    """All losses, those of one package in one sentence."""
+    works: dict[tuple[str, str], list[str]] = {}
+    for section in results["sections"].values():
+        for who, what, work in losses(section["rows"]):
+            works.setdefault((who, what), []).append(work)
+    sentences = [f"- {who} {what}: {'; '.join(some)}." for (who, what), some in works.items()]
+    return ["Where another package wins:", "", *sentences] if sentences else ["No other package wins here."]
 
 
 def _name(row: Row) -> str:
@@ -133,28 +155,57 @@ def _how(row: Row) -> str:
     return f" ({row['settings']})" if row["settings"] else ""
 
 
-def into_readme(results: dict[str, Any], readme: Path) -> None:
-    """Replace the table between the marks."""
-    text = readme.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{readme} must hold {BEGIN} and {END} once each")
-    new = f"{BEGIN}\n{short(results)}\n{END}"
-    storage.write_text(readme, re.sub(f"{BEGIN}.*?{END}", lambda _: new, text, flags=re.DOTALL))
+def publish(results: dict[str, Any], readme: Path, page: Path) -> None:
+    """Replace what stands between the marks of the README and of the documentation's page.
+
+    Raises
+    ------
+    ValueError
+        If a file does not hold the marks once each, or if something was measured in a quick look only.
+    """
+    quick = [name for name, section in results["sections"].items() if section["quick"]]
+    if quick:
+        raise ValueError(f"what is published must be measured in full, not in a quick look: {', '.join(quick)}")
+    for file, new in ((readme, summary(results)), (page, short(results))):
+        text = file.read_text(encoding="utf-8")
+        if text.count(BEGIN) != 1 or text.count(END) != 1:
+            raise ValueError(f"{file} must hold {BEGIN} and {END} once each")
+        block = f"{BEGIN}\n{new}\n{END}"
+        storage.write_text(file, re.sub(f"{BEGIN}.*?{END}", lambda _, block=block: block, text, flags=re.DOTALL))
+
+
+def _ours(rows: list[Row]) -> tuple[str, str]:
+    """The time of fastctc for the text alone, and with the exact numbers; the latter is empty where there are none."""
+    ours = [row for row in rows if row["who"] == "fastctc"]
+    exact = [row for row in ours if EXACT in row["settings"]]
+    return _time(ours[0]["ms"]), _time(exact[0]["ms"]) if exact else ""
+
+
+def summary(results: dict[str, Any]) -> str:
+    """A line for one work of each kind, from the quickest to the slowest of the others, and every loss."""
+    lines = [TWO_LINES, "", "| work | text alone | exact numbers too | the others, in multiples of the text alone |",
+             "|---|---:|---:|---|"]  # fmt: skip
+    for name, chosen in IN_SHORT.items():
+        if name not in results["sections"]:
+            continue
+        for work, rows in _by_work(results["sections"][name]["rows"]):
+            others = sorted((r for r in rows if r["who"] not in ("fastctc", "numpy")), key=lambda r: r["ratio"])
+            if work == chosen and others:
+                ends = dict.fromkeys(f"{_number(r['ratio'])} {r['who']}{_how(r)}" for r in (others[0], others[-1]))
+                lines.append(f"| {TITLES[name]}: {work} | {' | '.join(_ours(rows))} | {' to '.join(ends)} |")
+    return "\n".join([*lines, "", f"{_where(results)}.", "", *_lost_together(results)])
 
 
 def short(results: dict[str, Any]) -> str:
     """One line for each peer and piece of work: how many times fastctc's time it takes."""
-    lines = [NOT_EXACT, "", "| work | fastctc | the others, in multiples of its time |", "|---|---:|---|"]
-    losses = []
+    lines = [TWO_LINES, "", "| work | text alone | exact numbers too | the others, in multiples of the text alone |",
+             "|---|---:|---:|---|"]  # fmt: skip
     for name, section in results["sections"].items():
-        losses += lost(section["rows"])
         if name in ("accuracy", "process"):
             continue
         for work, rows in _by_work(section["rows"]):
-            others = ", ".join(
-                f"{r['who']} ({r['settings']}) {_number(r['ratio'])}" for r in rows if r["who"] != "fastctc"
-            )
-            lines.append(f"| {TITLES[name]}: {work} | {_time(rows[0]['ms'])} | {others} |")
+            others = ", ".join(f"{r['who']}{_how(r)} {_number(r['ratio'])}" for r in rows if r["who"] != "fastctc")
+            lines.append(f"| {TITLES[name]}: {work} | {' | '.join(_ours(rows))} | {others} |")
     if "accuracy" in results["sections"]:  # the first set stands for the others, which the page has
         work, rows = _by_work(results["sections"]["accuracy"]["rows"])[0]
         lines += ["", f"{work[0].upper()}{work[1:]}, read by the network that comes along:", "",
@@ -166,16 +217,7 @@ def short(results: dict[str, Any]) -> str:
         lines += [f"| {r['work']} | {_name(r)} | {_time(r['ms'])} | "
                   f"{format(r['peak'], '.0f') if 'peak' in r else ''} |"
                   for r in results["sections"]["process"]["rows"]]  # fmt: skip
-    lost_ones = [line for line in losses if line.startswith("**")]
-    lines += [
-        "",
-        _where(results),
-        "",
-        "Where another package wins:" if lost_ones else "No other package wins here.",
-        "",
-    ]
-    lines += [f"- {line}" for line in lost_ones]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", f"{_where(results)}.", "", *_lost_together(results)])
 
 
 def _number(value: float) -> str:

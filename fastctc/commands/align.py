@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastctc.commands import inputs
+from fastctc.commands.refusals import refuse
 from fastctc.loss import Alignment, forced_align
 
 
@@ -23,7 +24,7 @@ def run(options: Namespace) -> int:
     try:
         alphabet = inputs.alphabet(options)
     except (OSError, ValueError) as error:
-        options.parser.error(str(error))
+        refuse(options, error)
 
     def work(name: str, frames: dict[str, Any]) -> Alignment:
         return forced_align(text=text_of(name, options), alphabet=alphabet, **frames)

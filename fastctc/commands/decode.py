@@ -11,6 +11,7 @@ from fastctc import storage
 from fastctc.alphabet import Alphabet
 from fastctc.commands import inputs
 from fastctc.commands.lm import read_model, read_text
+from fastctc.commands.refusals import refuse
 from fastctc.decoders import (
     BeamSearch,
     BestPath,
@@ -77,7 +78,7 @@ def run(options: Namespace) -> int:
     try:
         decoder = _decoder(options)
     except (OSError, ValueError) as error:
-        options.parser.error(str(error))
+        refuse(options, error)
     show = _show_json if options.json else _show_texts
     return inputs.each_matrix(options, lambda _, frames: decoder.decode(**frames), show)
 

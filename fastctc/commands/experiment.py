@@ -3,6 +3,9 @@
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
+
+from fastctc.commands.refusals import in_one_line
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -40,7 +43,6 @@ def run(options: Namespace) -> int:
 
     from fastctc.htr.experiments import NAMES, report
     from fastctc.htr.reader import Reader
-    from fastctc.imaging import images
 
     if (options.image is None) != (options.text is None):
         options.parser.error("--image and --text belong together")
@@ -57,7 +59,7 @@ def run(options: Namespace) -> int:
     names = NAMES if options.name == "all" else (options.name,)
     try:
         reader = Reader(weights=options.weights)
-        image = images.read(options.image) if options.image else None
+        image = _image(options.image) if options.image else None
         if options.text is not None:
             reader.alphabet.encode(options.text)
         page = report.run(
@@ -65,7 +67,17 @@ def run(options: Namespace) -> int:
             report=lambda line: print(line, file=sys.stderr, flush=True),
         )  # fmt: skip
     except (OSError, ValueError, ImportError) as error:
-        print(f"fastctc experiment: {error}", file=sys.stderr)
+        print(f"fastctc experiment: {in_one_line(error)}", file=sys.stderr)
         return 1
     print(page)
     return 0
+
+
+def _image(file: str) -> Any:
+    """The user's image, or an error that names it."""
+    from fastctc.imaging import images
+
+    try:
+        return images.read(file)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from math import exp, log
 from pathlib import Path
 
+from fastctc.commands.refusals import in_one_line
 from fastctc.lm.ngram import NGram
 
 
@@ -54,7 +55,7 @@ def run(options: Namespace) -> int:
         else:
             _query(options)
     except (OSError, ValueError) as error:
-        print(f"fastctc lm {options.action}: {error}", file=sys.stderr)
+        print(f"fastctc lm {options.action}: {in_one_line(error)}", file=sys.stderr)
         return 1
     return 0
 

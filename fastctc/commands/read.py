@@ -8,6 +8,7 @@ from typing import Any
 from fastctc import storage
 from fastctc.commands.output_names import OutputNames
 from fastctc.commands.progress import Progress
+from fastctc.commands.refusals import refuse
 from fastctc.imaging import images
 
 SUFFIXES = {"text": ".txt", "json": ".json", "hocr": ".hocr", "alto": ".alto.xml", "page": ".page.xml"}
@@ -64,7 +65,7 @@ def run(options: Namespace) -> int:
     try:
         reader = _reader(options)
     except (OSError, ValueError, ImportError) as error:
-        options.parser.error(str(error))
+        refuse(options, error)
     files = list(images.find(options.files, images.DOCUMENTS, options.out))
     names = OutputNames(options.files, files, Path(options.out)) if options.out else None
     failed = 0

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastctc import storage
 from fastctc.commands.progress import Progress
+from fastctc.commands.refusals import refuse
 from fastctc.imaging import images
 
 
@@ -48,7 +49,7 @@ def run(options: Namespace) -> int:
     try:
         made = synthesizer(options, CHARACTERS, options.seed)
     except (OSError, ValueError, RuntimeError) as error:
-        options.parser.error(str(error))
+        refuse(options, error)
     rng = np.random.default_rng(options.seed)
     rows, texts = [], []
     if not sheet:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fastctc.commands.progress import Progress
+from fastctc.commands.refusals import in_one_line
 from fastctc.commands.synthesize import add_source, synthesizer
 
+SHIPPED = "latin"  # the name of the weights in the package
 HOLD_OUT = 7  # every seventh font is for validation only
 
 
@@ -33,7 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="DIR",
         help="where weights, curves and the state go; a run that is there is continued",
     )
-    parser.add_argument("--init", metavar="FILE", help="begin with these weights")
+    parser.add_argument("--init", metavar="FILE", help=f"begin with these weights; {SHIPPED}: those that come along")
     parser.add_argument(
         "--model",
         choices=("default", "simple"),
@@ -67,6 +69,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     from fastctc.htr.checkpoint import load_network
     from fastctc.htr.config import Config
+    from fastctc.htr.reader import shipped_weights
     from fastctc.htr.samples import Samples
     from fastctc.htr.train import Settings, Source, train
 
@@ -89,7 +92,7 @@ def run(options: Namespace) -> int:
         if options.units:
             config = replace(config, units=(options.units,) * len(config.units))
         if options.init:
-            config, initial, _ = load_network(options.init)
+            config, initial, _ = load_network(shipped_weights() if options.init == SHIPPED else options.init)
         settings = Settings(
             steps=options.steps,
             columns=options.columns,
@@ -114,7 +117,7 @@ def run(options: Namespace) -> int:
             raise ValueError("there must be images to validate on, but no group of the data falls into that part")
         best = train(config, settings, sources, together, out, initial)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        print(f"fastctc train: {error}", file=sys.stderr)
+        print(f"fastctc train: {in_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last validation", file=sys.stderr)

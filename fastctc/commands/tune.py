@@ -11,6 +11,7 @@ from fastctc.commands import inputs
 from fastctc.commands.align import text_of
 from fastctc.commands.lm import read_model
 from fastctc.commands.progress import Progress
+from fastctc.commands.refusals import refuse
 from fastctc.decoders import BeamSearch
 from fastctc.decoders.tuning import MEASURES, Trial, tune
 from fastctc.lexicon import Lexicon
@@ -38,7 +39,7 @@ def run(options: Namespace) -> int:
         lexicon = None if options.words is None else Lexicon.from_file(options.words, alphabet, unknown="skip")
         decoder = BeamSearch(alphabet, options.beam_width, lm=lm, lexicon=lexicon)
     except (OSError, ValueError) as error:
-        options.parser.error(str(error))
+        refuse(options, error)
     frames: list[Any] = []
     texts: list[str] = []
 

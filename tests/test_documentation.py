@@ -1,0 +1,74 @@
+"""README and docs/: links lead somewhere, and shell examples run as printed. Their Python examples are doctests."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY = "https://github.com/fastctc/fastctc/blob/main/"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def commands(page):
+    """The blocks of a page that are marked sh, but for those of make, which install. Others are marked console."""
+    return [block for block in SHELL.findall(page.read_text(encoding="utf-8")) if not block.startswith("make ")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+def test_shell_examples_run_as_printed(page, tmp_path):
+    if shutil.which("sh") is None:
+        pytest.skip("there is no shell")
+    pytest.importorskip("PIL")
+    pytest.importorskip("scipy")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    program = tmp_path / "bin" / "fastctc"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fastctc "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    place = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    paths = os.pathsep.join([str(program.parent), os.environ["PATH"]])
+    for block in commands(page):
+        done = subprocess.run(
+            ["sh", "-e", "-c", block],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": paths, "PYTHONPATH": place},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        if "fastctc devices" in block and done.returncode and "opencl" in done.stderr:
+            pytest.skip(f"OpenCL is not installed: {done.stderr.splitlines()[-1]}")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        target = link.partition("#")[0]
+        if target.startswith(REPOSITORY):
+            assert (ROOT / target.removeprefix(REPOSITORY)).is_file(), link
+        elif page.name == "README.md":  # the page of a package index knows no other files
+            assert target.startswith("https://"), link
+        elif target and "://" not in target:
+            assert (page.parent / target).is_file(), link
+
+
+def test_every_page_is_in_the_contents():
+    contents = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").split()
+    pages = {str(page.relative_to(ROOT / "docs").with_suffix("")) for page in (ROOT / "docs").rglob("*.md")}
+    pages -= {page for page in pages if page.startswith("_build")}
+    assert pages - {"index"} <= set(contents)
+
+
+def test_the_readme_is_short():
+    """The pages in docs/ have room for more."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 170
