@@ -6,6 +6,7 @@ from math import exp, inf, log
 
 import numpy as np
 import pytest
+from adversarial import adversarial_rows
 from brute_force import text_probabilities
 from conftest import ENTRIES, as_array, peaky
 from hypothesis import given, settings
@@ -14,7 +15,12 @@ from hypothesis import strategies as st
 from fastctc import Alphabet, BeamSearch, Lexicon, NGram, backends, edit_distance, tune
 from fastctc.__main__ import main
 
-FRAMES = st.lists(st.lists(ENTRIES, min_size=5, max_size=5).filter(any), max_size=5)
+ADVERSARIAL = st.builds(
+    lambda seed, n_frames: adversarial_rows(np.random.default_rng(seed), n_frames, 5).tolist(),
+    st.integers(0, 1 << 32),
+    st.integers(0, 5),
+)
+FRAMES = st.lists(st.lists(ENTRIES, min_size=5, max_size=5).filter(any), max_size=5) | ADVERSARIAL
 BACKENDS = ("reference", "compiled")
 CHARACTERS = "abc "
 ALPHABET = Alphabet(CHARACTERS)

@@ -6,6 +6,7 @@ from math import exp, log
 
 import numpy as np
 import pytest
+from brute_force import text_probabilities
 from conftest import as_array, matrices, peaky, width
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -146,6 +147,28 @@ def test_twins_of_real_size(number, beam_width, seed, hot_words):
     assert [h.labels for h in a] == [h.labels for h in b]
     assert [h.score for h in a] == pytest.approx([h.score for h in b], rel=1e-12)
     assert [h.lm_log_prob for h in a] == [h.lm_log_prob for h in b]
+
+
+@given(matrices(max_frames=5, max_classes=4))
+def test_a_wide_beam_finds_every_text_of_words(case):
+    """Against all paths. Beginnings of the words are words, so that none is completed at the end."""
+    rows, blank = case
+    n_classes = width(rows, blank)
+    if n_classes < 3 or not rows:
+        return
+    alphabet = Alphabet("ab "[4 - n_classes :], blank, word_characters="ab"[4 - n_classes :])
+    words = {"b", "bb"} if n_classes == 3 else {"a", "ab", "b", "ba", "bb"}
+    sums = as_array(rows, n_classes).sum(axis=1, keepdims=True)
+    texts = text_probabilities((as_array(rows, n_classes) / sums).tolist(), blank, n_classes)
+    expected = {labels: p for labels, p in texts.items() if p > 0 and words.issuperset(alphabet.decode(labels).split())}
+    for backend in ("reference", "compiled"):
+        decoder = WordBeamSearch(
+            Lexicon.from_words(words, alphabet), 4000, mode="words", n_best=4000, exact=False, backend=backend
+        )
+        found = {one.labels: one.score for one in decoder.decode(probs=as_array(rows, n_classes) / sums)}
+        assert found.keys() == expected.keys()
+        for labels, score in found.items():
+            assert score == pytest.approx(log(expected[labels]), rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("number", range(4))
