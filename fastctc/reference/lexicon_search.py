@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 from math import inf, log
 from typing import Any
 
-from fastctc.reference.prefix_search import may_vanish, ways_on
+from fastctc.reference.prefix_search import ways_on
 
 SURE = 1e-280  # scores below are not trusted: they may be sums of what doubles have rounded to 0
 WIDE = Context(prec=28, Emin=MIN_EMIN, Emax=MAX_EMAX)
@@ -59,7 +59,7 @@ def lexicon_search(
     n_best = min(n_best, len(priors))
     tree = node_labels, ends, words
     found, explored, rest = _search(y, *tree, bounds, priors, blank, n_best, certainty, patience)
-    if (len(found) < n_best or -found[-1][0] < SURE) and may_vanish([*y, [p for p in priors if p > 0]], SURE):
+    if (len(found) < n_best or -found[-1][0] < SURE) and _may_vanish([*y, [p for p in priors if p > 0]]):
         with localcontext(WIDE):
             wide = [[Decimal(p) for p in row] for row in y]
             weights = [Decimal(float(p)) for p in bounds], [Decimal(float(p)) for p in priors]
@@ -69,6 +69,11 @@ def lexicon_search(
         _log(explored) + scale if explored > 0 else -inf,
         _log(rest) + scale if rest > 0 else -inf,
     )
+
+
+def _may_vanish(rows: Sequence[Sequence[float]]) -> bool:
+    """Whether some possible path, a number of each row, may have less than is sure."""
+    return sum(log(min((float(p) for p in row if p > 0), default=1.0)) for row in rows) < log(SURE)
 
 
 def _log(number: Number) -> float:

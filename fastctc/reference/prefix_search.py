@@ -11,11 +11,6 @@ Labels = tuple[int, ...]
 Vector = list[float]
 
 
-def may_vanish(rows: Sequence[Sequence[float]], least: float) -> bool:
-    """Whether some possible path, a number of each row, may have less than this: products that doubles round to 0."""
-    return sum(log(min((float(p) for p in row if p > 0), default=1.0)) for row in rows) < log(least)
-
-
 def ways_on(y: Sequence[Sequence[float]], blank: int) -> list[Vector]:
     """Of each frame and label: the probability that a path which shows the label there goes on to another one.
 
