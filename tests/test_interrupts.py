@@ -48,7 +48,7 @@ WORK = {
     "exact numbers of long lines": (
         "work = lambda x: BestPath(alphabet).decode_batch([x[0][:12_000]] * 40, threads=2)"
     ),
-    "losses": ("texts = ['ab' * 70_000] * 16\n    work = lambda x: ctc_loss(x * 8, texts, alphabet, threads=2)"),
+    "losses": ("texts = ['ab' * 45_000] * 16\n    work = lambda x: ctc_loss(x * 8, texts, alphabet, threads=2)"),
 }
 INTERRUPT = """
     x = [noise(100_000, 28) for _ in range(2)]
