@@ -25,10 +25,10 @@ demo: $(VENV)/reading
 	$(BIN)/python examples/demo.py
 
 check: $(VENV)/check
-	$(BIN)/python -m pytest -q -rs -m "not slow" tests
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 -q -rs -m "not slow" tests
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -rs
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 -rs
 
 # Python's own allocator would hide from the sanitizer what NumPy and the package ask for; Python leaks at its end.
 SANITIZED := brute_force loss metrics morphology processor search twins
