@@ -11,6 +11,7 @@ from libc.stdlib cimport free, malloc, realloc
 from fastctc.compiled.interrupts cimport look
 
 cdef extern from "ways_on.h" nogil:
+    void normalise(const double *probs, size_t n_frames, size_t n_classes, double *y, double *sums)
     void find_ways_on(const double *y, size_t n_frames, size_t n_classes, size_t blank, double *result)
 
 cdef extern from "wide.h" nogil:
@@ -378,8 +379,8 @@ def lexicon_search(
     const double[::1] bounds, const double[::1] priors, int blank, Py_ssize_t n_best,
     double certainty, Py_ssize_t patience
 ) -> tuple:
-    cdef Py_ssize_t n_frames = probs.shape[0], width = probs.shape[1], n_nodes = ends.shape[0] - 1, t, c
-    cdef double total, scale = 0.0
+    cdef Py_ssize_t n_frames = probs.shape[0], width = probs.shape[1], n_nodes = ends.shape[0] - 1, t
+    cdef double scale = 0.0
     cdef Search s
     cdef Tree tree
     if not 0 <= blank < width:
@@ -424,13 +425,9 @@ def lexicon_search(
         s.on = s.y + n_frames * width
         s.later = s.on + n_frames * width
         with nogil:
+            normalise(&probs[0, 0], n_frames, width, s.y, s.later)
             for t in range(n_frames):
-                total = 0.0
-                for c in range(width):
-                    total += probs[t, c]
-                scale += log(total)
-                for c in range(width):
-                    s.y[t * width + c] = probs[t, c] / total
+                scale += log(s.later[t])
             find_ways_on(s.y, n_frames, width, blank, s.on)
             s.later[n_frames - 1] = 1.0
             for t in range(n_frames - 1, 0, -1):

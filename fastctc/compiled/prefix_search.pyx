@@ -12,6 +12,7 @@ cdef extern from "processor.h":
     const char *choose_registers() except NULL
 
 cdef extern from "ways_on.h" nogil:
+    void normalise(const double *probs, size_t n_frames, size_t n_classes, double *y, double *sums)
     void find_ways_on(const double *y, size_t n_frames, size_t n_classes, size_t blank, double *result)
 
 cdef extern from "prefixes.h" nogil:
@@ -289,7 +290,7 @@ def prefix_search(
     const double[:, ::1] probs, int blank, Py_ssize_t n_best, Py_ssize_t max_prefixes
 ) -> tuple:
     cdef Py_ssize_t n_frames = probs.shape[0], width = probs.shape[1], t, c
-    cdef double total, scale = 0.0, rest
+    cdef double scale = 0.0, rest
     cdef list texts = []
     cdef Search s
     if not 0 <= blank < width:
@@ -324,13 +325,10 @@ def prefix_search(
         s.below = s.in_blank + width
         s.other = s.one + n_frames + 2
         with nogil:
+            if n_frames:
+                normalise(&probs[0, 0], n_frames, width, s.y, s.on)
             for t in range(n_frames):
-                total = 0.0
-                for c in range(width):
-                    total += probs[t, c]
-                scale += log(total)
-                for c in range(width):
-                    s.y[t * width + c] = probs[t, c] / total
+                scale += log(s.on[t])
             find_ways_on(s.y, n_frames, width, blank, s.on)
             search(&s, max_prefixes)
         for t in range(s.n_found):

@@ -142,6 +142,13 @@ class PrefixSearch(Decoder):
         """The best texts of all sections, one after the other."""
         if len(sections) == 1:
             return sections[0]
+        if self.n_best == 1:  # nothing to choose from
+            text: list[int] = []
+            total = 0.0
+            for [(part, score)] in sections:
+                text += part
+                total += score
+            return [(tuple(text), total)]
         tree, best = _Tree(), [(0, 0.0)]
         for texts in sections:
             sums: dict[int, float] = {}
