@@ -16,8 +16,8 @@ import hashlib, importlib
 import numpy as np
 
 modules = [importlib.import_module(f"fastctc.compiled.{name}")
-           for name in ("annotation", "best_path", "frames", "morphology", "prefix_search")]
-annotation, best_path, frames, morphology, prefix_search = modules
+           for name in ("annotation", "best_path", "frames", "lexicon_search", "morphology", "prefix_search")]
+annotation, best_path, frames, lexicon_search, morphology, prefix_search = modules
 (level,) = {module.REGISTERS for module in modules}
 rng = np.random.default_rng(1)
 digest = hashlib.sha256()
@@ -37,6 +37,11 @@ for dtype in (np.float32, np.float64):
             note(best_path.best_path(values, width - 1))
             note(frames.first_bad_row(values))
         note(prefix_search.prefix_search(np.exp(rows[:4]).astype(np.float64), width - 1, 2, 300))
+        if width > 2:  # the words 0, 01, 1
+            tree = [np.array(a, np.int32) for a in ([0, 1, 1, -1], [2, 2, 3, 3], [0, 1, 2, 3])]
+            weights = np.ones(4), np.ones(3)
+            found = lexicon_search.lexicon_search(np.exp(rows[:4], dtype=float), *tree, *weights, width - 1, 3, 0.5, 9)
+            note(found)
 for n in (1, 40, 300):
     logits = rng.integers(-4, 5, (n, 9)) * 3.0
     rows = np.exp(logits - np.log(np.exp(logits).sum(1, keepdims=True)))

@@ -1,5 +1,7 @@
 from typing import Any
 
+REGISTERS: str
+
 def lexicon_search(
     probs: Any,
     node_labels: Any,

@@ -10,6 +10,9 @@ from libc.stdlib cimport free, malloc, realloc
 
 from fastctc.compiled.interrupts cimport look
 
+cdef extern from "processor.h":
+    const char *choose_registers() except NULL
+
 cdef extern from "ways_on.h" nogil:
     void normalise(const double *probs, size_t n_frames, size_t n_classes, double *y, double *sums)
     void find_ways_on(const double *y, size_t n_frames, size_t n_classes, size_t blank, double *result)
@@ -26,6 +29,8 @@ cdef extern from "wide.h" nogil:
         size_t label, bint above_is_empty, bint repeats, const Wide *above, Wide *result,
         double *whole, double *below, double *single
     )
+
+REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 
 cdef double SURE = 1e-280  # scores below are not trusted: they may be sums of what doubles have rounded to 0
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # numbers computed between two looks for Ctrl-C

@@ -37,4 +37,7 @@ static void extend_all(PARAMETERS) {
     extended(ARGUMENTS);
 }
 
+#undef ARGUMENTS
+#undef PARAMETERS
+
 #endif

@@ -3,9 +3,39 @@
 #ifndef FASTCTC_WAYS_ON_H
 #define FASTCTC_WAYS_ON_H
 
+#include "processor.h"
+
 #include <stddef.h>
 
 enum { TOGETHER = 4 }; /* frames whose sums run beside each other: one sum waits for each of its additions */
+
+#define ARGUMENTS row, later, n_classes, most, rest, stops, on
+#define PARAMETERS                                                                                           \
+    const double *row, const double *later, size_t n_classes, double most, double rest, double stops, double *restrict on
+
+/* Of each class in the frame before this one; most, rest: the greatest label here, and the sum of all others. */
+INLINE void ways_of_frame(PARAMETERS) {
+    for (size_t c = 0; c < n_classes; c++) {
+        double others = row[c] == most ? rest : (rest + most) - row[c];
+        on[c] = others + (row[c] * later[c] + stops);
+    }
+}
+
+#ifdef DISPATCH
+AVX2 static void ways_of_frame_avx2(PARAMETERS) { ways_of_frame(ARGUMENTS); }
+AVX512 static void ways_of_frame_avx512(PARAMETERS) { ways_of_frame(ARGUMENTS); }
+#endif
+
+static void find_ways_of_frame(PARAMETERS) {
+#ifdef DISPATCH
+    if (registers == WITH_AVX512) { ways_of_frame_avx512(ARGUMENTS); return; }
+    if (registers == WITH_AVX2) { ways_of_frame_avx2(ARGUMENTS); return; }
+#endif
+    ways_of_frame(ARGUMENTS);
+}
+
+#undef ARGUMENTS
+#undef PARAMETERS
 
 /* Rows divided by their sums, which are left in sums. */
 static void normalise(const double *probs, size_t n_frames, size_t n_classes, double *restrict y, double *restrict sums) {
@@ -58,21 +88,15 @@ static void find_ways_on(const double *y, size_t n_frames, size_t n_classes, siz
         const double *later = result + t * n_classes;
         double *on = result + (t - 1) * n_classes;
         size_t k = (n_frames - 1 - t) % TOGETHER;
-        double everything, stops = row[blank] * after_blank, m, r;
+        double stops = row[blank] * after_blank;
         if (k == 0) {
             for (size_t i = 0; i < TOGETHER; i++) most[i] = rest[i] = 0.0;
             add_labels(y, t, n_classes, 0, blank, most, rest);
             add_labels(y, t, n_classes, blank + 1, n_classes, most, rest);
         }
-        m = most[k];
-        r = rest[k];
-        everything = r + m;
-        for (size_t c = 0; c < n_classes; c++) {
-            double others = row[c] == m ? r : everything - row[c];
-            on[c] = others + (row[c] * later[c] + stops);
-        }
+        find_ways_of_frame(row, later, n_classes, most[k], rest[k], stops, on);
         on[blank] = 0.0;
-        after_blank = everything + stops;
+        after_blank = (rest[k] + most[k]) + stops;
     }
 }
 
