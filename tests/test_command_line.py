@@ -533,3 +533,23 @@ def test_real_files(shared, capsys):
             status, out, _ = run(capsys, frames / name, "--chars", chars, "--decoder", decoder, *option)
             assert status == 0
             assert out[0].split("\t")[2] == f"the fak friend of the {text} hae tC"
+
+
+def test_latin_names_the_weights_that_come_along(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("PIL")
+    from fastctc.htr import checkpoint
+    from fastctc.htr.reader import shipped_weights
+
+    asked = []
+
+    def load(path):
+        asked.append(path)
+        raise ValueError("enough is known")
+
+    monkeypatch.setattr(checkpoint, "load_network", load)
+    options = ["--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    assert main(["train", *options, "--init", "latin"]) == 1
+    assert main(["train", *options, "--init", "mine.fastctc"]) == 1
+    assert asked == [shipped_weights(), "mine.fastctc"]
+    assert asked[0].is_file()
+    assert "enough is known" in capsys.readouterr().err

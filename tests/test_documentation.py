@@ -72,3 +72,28 @@ def test_every_page_is_in_the_contents():
 def test_the_readme_is_short():
     """The pages in docs/ have room for more."""
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 170
+
+
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.md"))
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_notebooks_run(notebook, monkeypatch):
+    """Cell after cell, as the documentation does it, but in this process and without a screen."""
+    plotting = pytest.importorskip("matplotlib.pyplot")
+    pytest.importorskip("PIL")
+    pytest.importorskip("scipy")
+    monkeypatch.chdir(notebook.parent)
+    cells = CELL.findall(notebook.read_text(encoding="utf-8"))
+    names: dict[str, object] = {}
+    with plotting.rc_context({"backend": "agg"}):
+        for number, cell in enumerate(cells, 1):
+            exec(compile(cell, f"{notebook.name}, cell {number}", "exec"), names)
+        assert plotting.get_fignums()
+        plotting.close("all")
+
+
+def test_the_notebooks_are_found():
+    assert len(NOTEBOOKS) == 3
+    assert all(len(CELL.findall(notebook.read_text(encoding="utf-8"))) > 5 for notebook in NOTEBOOKS)
