@@ -244,7 +244,8 @@ class NGram(Value):
     def forecast(self, history: Sequence[str], first: int, last: int, backend: str = "compiled") -> float:
         """Probability that the next token is one of those with the numbers ``first`` to ``last - 1``.
 
-        Takes O(order log(successors)), whatever the range.
+        Takes O(order log(successors)), whatever the range. The sum is a difference of running sums, exact to about
+        1e-15 in itself and not of itself: tokens that have less than that together may get 0.
 
         Parameters
         ----------
