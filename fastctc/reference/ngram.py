@@ -60,8 +60,8 @@ def forecast(tables: NGramTables, sums: RunningSums, state: int, first: int, las
     ``sums`` run over the children of each node: over their own probabilities, and over the lower ones that the shorter
     history gives the same tokens. So the sum over what followed the history is a difference, and the rest
     is what the shorter history gives the range, less what it gives those that did follow, times the back-off weight:
-    order times a look-up, whatever the range. Differences of doubles near 1 are exact to about 1e-15, however small they
-    are: a bound of their own size would take a sum over all tokens that did not follow.
+    order times a look-up, whatever the range. Differences of doubles near 1 are exact to about 1e-15, however small
+    they are: a bound of their own size would take a sum over all tokens that did not follow.
     """
     if first >= last:
         return 0.0
