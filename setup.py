@@ -63,6 +63,7 @@ setup(
             "prefix_search",
             "spelling",
             "token_passing",
+            "viterbi",
         )
     ]
 )

@@ -1,11 +1,11 @@
-"""Loss, probability, posteriors and alignment of a given text.
+"""Loss, probability and posteriors of a given text.
 
 All of them are exact for any number of frames, and computed in double precision.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +13,11 @@ from numpy.typing import NDArray
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.frames import Frames, as_batch, as_frames
-from fastctc.hypothesis import Segment, segments
 from fastctc.threads import share
 
 Text = str | Sequence[int]
 PART = 8  # sequences that are done at a stretch,
 LARGEST = 1 << 22  # unless they are this long together, in numbers: a copy of them is not interrupted by Ctrl-C
-
-
-class Alignment(NamedTuple):
-    """Where the characters and words of a text stand in the frames, on its most probable path."""
-
-    text: str
-    log_prob: float  # natural logarithm of the probability of that path
-    characters: tuple[Segment, ...]
-    words: tuple[Segment, ...]
 
 
 def log_probability(
@@ -74,9 +64,9 @@ def log_probability(
     0.64
     """
     if text is None or alphabet is None:
-        raise _missing(text=text, alphabet=alphabet)
+        raise missing(text=text, alphabet=alphabet)
     frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
-    return _log_probability(frames, _labels(alphabet, text), alphabet.blank)
+    return _log_probability(frames, labels_of(alphabet, text), alphabet.blank)
 
 
 def ctc_loss(
@@ -123,7 +113,7 @@ def ctc_loss(
     array([0.4462871,       inf])
     """
     if texts is None or alphabet is None:
-        raise _missing(texts=texts, alphabet=alphabet)
+        raise missing(texts=texts, alphabet=alphabet)
     if _is_one(texts, log_probs, probs, logits):
         if lengths is not None:
             raise ValueError("lengths go with a batch of sequences and a list of texts, got a single text")
@@ -136,7 +126,7 @@ def ctc_loss(
     def losses(part: Sequence[tuple[Frames, Any]]) -> list[float]:
         stops = np.cumsum([len(frames.checked().values) for frames, _ in part])
         values = np.concatenate([frames.values for frames, _ in part], dtype=np.float64)
-        labels = [_labels(alphabet, text) for _, text in part]
+        labels = [labels_of(alphabet, text) for _, text in part]
         pieces = zip(np.split(values, stops[:-1]), labels, strict=True)
         found: list[float] = log_probabilities(list(pieces), blank, part[0][0].is_log)
         return found
@@ -181,9 +171,9 @@ def posteriors(
            [0.625]])
     """
     if text is None or alphabet is None:
-        raise _missing(text=text, alphabet=alphabet)
+        raise missing(text=text, alphabet=alphabet)
     frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
-    labels = _labels(alphabet, text)
+    labels = labels_of(alphabet, text)
     _refuse_impossible(frames, labels, alphabet)
     result: NDArray[np.float64] = backends.load("compiled", "loss").posteriors(
         frames.doubles(), labels, alphabet.blank, frames.is_log
@@ -191,54 +181,7 @@ def posteriors(
     return result
 
 
-def forced_align(
-    log_probs: Any = None,
-    text: Text | None = None,
-    alphabet: Alphabet | None = None,
-    *,
-    probs: Any = None,
-    logits: Any = None,
-) -> Alignment:
-    """Align a given text: the most probable path that reads as the text, and the frames of its characters and words.
-
-    Parameters as in :func:`log_probability`.
-
-    Returns
-    -------
-    Alignment
-        ``characters`` and ``words``, each with text, first and last frame, and posterior probability.
-
-    Raises
-    ------
-    ValueError
-        As :func:`log_probability`, and for a text whose probability is 0.
-
-    Notes
-    -----
-    Takes O(T L) time and memory (one byte a state) for T frames and L labels. Of equally probable paths the one is
-    taken that stays longest in what comes first, seen from the end.
-
-    Examples
-    --------
-    >>> from fastctc import Alphabet, forced_align
-    >>> aligned = forced_align(probs=[[0.1, 0, 0.9], [0.9, 0, 0.1], [0, 0.8, 0.2]], text="ab", alphabet=Alphabet("ab"))
-    >>> [(character.text, character.first, character.last) for character in aligned.characters]
-    [('a', 1, 1), ('b', 2, 2)]
-    """
-    if text is None or alphabet is None:
-        raise _missing(text=text, alphabet=alphabet)
-    frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
-    labels = _labels(alphabet, text)
-    _refuse_impossible(frames, labels, alphabet)
-    loss = backends.load("compiled", "loss")
-    score, first, last = loss.forced_align(frames.doubles(), labels, alphabet.blank, frames.is_log)
-    spans = [(i, i + 1) for i in range(len(labels))] + alphabet.words(labels)
-    probabilities = loss.span_probabilities(frames.doubles(), labels, alphabet.blank, frames.is_log, spans)
-    found = segments(alphabet, labels, spans, first, last, probabilities)
-    return Alignment(alphabet.decode(labels), score, found[: len(labels)], found[len(labels) :])
-
-
-def _missing(**parameters: Any) -> TypeError:
+def missing(**parameters: Any) -> TypeError:
     """They have no default, though they stand behind the frames, which may come by another name."""
     return TypeError(f"{next(name for name, value in parameters.items() if value is None)} must be given")
 
@@ -258,7 +201,8 @@ def _is_batch(frames: Any) -> bool:
     return isinstance(frames, Iterator) or len(getattr(frames, "shape", ())) > 2
 
 
-def _labels(alphabet: Alphabet, text: Text) -> tuple[int, ...]:
+def labels_of(alphabet: Alphabet, text: Text) -> tuple[int, ...]:
+    """Labels of a text that is given as such or by its labels."""
     if isinstance(text, str):
         return alphabet.encode(text)
     return tuple(int(label) for label in text)

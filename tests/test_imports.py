@@ -29,17 +29,18 @@ HEAVY = {
 ENGINES = {"backends", "compiled", "search_inputs", "value"}
 ALPHABET = ENGINES | {"alphabet", "frames", "hypothesis", "lexicon", "loss", "metrics", "storage", "threads"}
 ALLOWED = {
-    "__init__": ALPHABET | {"decoders", "lm"},
+    "__init__": ALPHABET | {"align", "decoders", "lm"},
     "__main__": {"commands"},
+    "align": ALPHABET,
     "alphabet": ENGINES,
     "backends": {"reference", "compiled", "opencl"},
-    "commands": ALPHABET | {"decoders", "htr", "imaging", "lm", "opencl"},
+    "commands": ALPHABET | {"align", "decoders", "htr", "imaging", "lm", "opencl"},
     "compat": ALPHABET | {"decoders", "lm"},
     "compiled": {"search_inputs"},
     "decoders": ALPHABET | {"lm"},
     "distributed": {"decoders", "htr", "hypothesis"},
     "frames": ENGINES,
-    "htr": ALPHABET | {"decoders", "imaging", "lm"},
+    "htr": ALPHABET | {"align", "decoders", "imaging", "lm"},
     "hypothesis": ENGINES | {"alphabet", "frames"},
     "imaging": {"backends", "storage"},
     "lexicon": ENGINES | {"alphabet", "storage"},

@@ -39,9 +39,9 @@ def test_zero_frames_and_empty_texts():
     assert log_probability(nothing, "a", AB) == -inf
     assert exp(log_probability(probs=TWO_FRAMES, text="", alphabet=AB)) == pytest.approx(0.36)
     assert posteriors(probs=TWO_FRAMES, text="", alphabet=AB).shape == (2, 0)
-    assert forced_align(nothing, "", AB) == ("", 0.0, (), ())
+    assert forced_align(nothing, "", AB)[:4] == ("", 0.0, (), ())
     aligned = forced_align(logs(np.array(TWO_FRAMES)), "", AB)
-    assert aligned == ("", pytest.approx(log(0.36)), (), ())
+    assert aligned[:4] == ("", pytest.approx(log(0.36)), (), ())
 
 
 def test_no_labels_are_a_text():

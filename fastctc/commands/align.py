@@ -5,33 +5,51 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
+from fastctc.align import FORMATS, Alignment, as_format, forced_align
 from fastctc.commands import inputs
 from fastctc.commands.refusals import refuse
-from fastctc.loss import Alignment, forced_align
+
+PARTS = ("characters", "words", "sentences")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     inputs.add_arguments(parser)
     texts = parser.add_mutually_exclusive_group()
-    texts.add_argument("--text", metavar="STR", help="the text of all matrices")
+    texts.add_argument("--text", metavar="STR", help="the text of all matrices, or a file NAME.txt that holds it")
     texts.add_argument(
         "--texts", metavar="FOLDER", help="where the texts are, NAME.txt for NAME.npy (default: beside each file)"
     )
     parser.add_argument("--characters", action="store_true", help="show the characters, not the words")
+    parser.add_argument("--frame-seconds", type=float, metavar="S", help="duration of a frame, for times in seconds")
+    parser.add_argument("--format", choices=FORMATS, help="subtitles, labels or tables; needs --frame-seconds")
+    parser.add_argument("--prove", action="store_true", help="search as widely as it takes to prove the alignment")
 
 
 def run(options: Namespace) -> int:
+    if options.format is not None and options.frame_seconds is None:
+        options.parser.error("--format needs --frame-seconds, the duration of a frame")
+    if options.format is not None and (options.json or options.characters):
+        options.parser.error("--format goes without --json and --characters")
     try:
         alphabet = inputs.alphabet(options)
     except (OSError, ValueError) as error:
         refuse(options, error)
 
     def work(name: str, frames: dict[str, Any]) -> Alignment:
-        return forced_align(text=text_of(name, options), alphabet=alphabet, **frames)
+        return forced_align(
+            text=text_of(name, options),
+            alphabet=alphabet,
+            frame_seconds=options.frame_seconds,
+            prove=options.prove,
+            **frames,
+        )
 
     def show(name: str, found: Alignment) -> None:
+        if options.format is not None:
+            print(as_format(found, options.format, Path(name).stem), end="", flush=True)
+            return
         if options.json:
-            segments = {part: [s._asdict() for s in getattr(found, part)] for part in ("characters", "words")}
+            segments = {part: [s._asdict() for s in getattr(found, part)] for part in PARTS}
             print(json.dumps({"name": name, **found._asdict(), **segments}, ensure_ascii=False), flush=True)
             return
         for segment in found.characters if options.characters else found.words:
@@ -42,11 +60,11 @@ def run(options: Namespace) -> int:
 
 def text_of(name: str, options: Namespace) -> str:
     """The known text of a matrix."""
-    if options.text is not None:
+    if options.text is not None and not (options.text.endswith(".txt") and Path(options.text).is_file()):
         return str(options.text)
-    if name.endswith("]"):
+    if options.text is None and name.endswith("]"):
         raise ValueError("a file with several matrices needs --text, the text of all of them")
-    path = Path(name).with_suffix(".txt")
+    path = Path(name).with_suffix(".txt") if options.text is None else Path(options.text)
     if options.texts is not None:
         path = Path(options.texts) / path.name
     try:

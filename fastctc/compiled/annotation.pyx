@@ -58,7 +58,7 @@ cdef double EXACT = 1e-12  # a smaller bound says no more than rounding does
 cdef Py_ssize_t NOWHERE = -(1 << 60)  # the exponent of 0
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # labels between two looks for Ctrl-C
 cdef Py_ssize_t FEW = 1 << 16  # states of a whole lattice that is gone through where a band promises too little
-cdef Py_ssize_t MANY = 1 << 27  # ... where a band has nothing
+cdef Py_ssize_t MANY = 1 << 24  # ... where a band has nothing; a span takes as long as four states
 cdef enum:
     STRETCH = 16        # frames with the same band
     LOOK = 4            # frames between two changes of the exponent
@@ -913,7 +913,7 @@ cdef tuple _whole(given, int blank):
     """Where a band does not do: by the whole lattice, if that is not too much."""
     probs, logs, labels, spans = given
     labels = tuple(labels)
-    if len(probs) * (2 * len(labels) + 1) > MANY:
+    if len(probs) * (2 * len(labels) + 1 + 4 * len(spans)) > MANY:
         return -INFINITY, (), (), (0.0,) * len(spans), INFINITY
     exact = probs if logs is None else logs.astype("f8", copy=False)
     total = loss.log_probability(probs, labels, blank, False)

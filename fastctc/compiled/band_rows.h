@@ -16,6 +16,13 @@
 #define restrict __restrict
 #endif
 
+/* A module may use only some of the loops. */
+#ifdef __GNUC__
+#define UNUSED __attribute__((unused))
+#else
+#define UNUSED
+#endif
+
 #define ROW                                                                                                  \
     const double *restrict blanks, const double *restrict labels, double *restrict new_blanks,               \
         double *restrict new_labels, const double *restrict q, const int32_t *restrict symbol,               \
@@ -53,6 +60,18 @@ INLINE void bests(ROW) {
     }
 }
 
+/* The same for the way back: the best of what follows, this frame included. */
+INLINE void bests_back(ROW) {
+    const double blank = q[0];
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double skip = labels[i + 1] + step[i + 1];
+        const double from_blank = blanks[i] > labels[i + 1] ? blanks[i] : labels[i + 1];
+        const double near = labels[i] > blanks[i] ? labels[i] : blanks[i];
+        new_blanks[i] = from_blank + blank;
+        new_labels[i] = (near > skip ? near : skip) + q[symbol[i]];
+    }
+}
+
 INLINE double greatest_of(const double *values, ptrdiff_t n) {
     double most[8];
     ptrdiff_t i = 0;
@@ -65,13 +84,15 @@ INLINE double greatest_of(const double *values, ptrdiff_t n) {
 }
 
 #ifdef DISPATCH
-AVX2 static void sums_avx2(ROW) { sums(GIVEN); }
-AVX2 static void sums_back_avx2(ROW) { sums_back(GIVEN); }
-AVX2 static void bests_avx2(ROW) { bests(GIVEN); }
+AVX2 UNUSED static void sums_avx2(ROW) { sums(GIVEN); }
+AVX2 UNUSED static void sums_back_avx2(ROW) { sums_back(GIVEN); }
+AVX2 UNUSED static void bests_avx2(ROW) { bests(GIVEN); }
+AVX2 UNUSED static void bests_back_avx2(ROW) { bests_back(GIVEN); }
 AVX2 static double greatest_avx2(const double *values, ptrdiff_t n) { return greatest_of(values, n); }
-AVX512 static void sums_avx512(ROW) { sums(GIVEN); }
-AVX512 static void sums_back_avx512(ROW) { sums_back(GIVEN); }
-AVX512 static void bests_avx512(ROW) { bests(GIVEN); }
+AVX512 UNUSED static void sums_avx512(ROW) { sums(GIVEN); }
+AVX512 UNUSED static void sums_back_avx512(ROW) { sums_back(GIVEN); }
+AVX512 UNUSED static void bests_avx512(ROW) { bests(GIVEN); }
+AVX512 UNUSED static void bests_back_avx512(ROW) { bests_back(GIVEN); }
 AVX512 static double greatest_avx512(const double *values, ptrdiff_t n) { return greatest_of(values, n); }
 #define IN_WIDEST(name, plain, ...)                                          \
     (registers == WITH_AVX512 ? name##_avx512(__VA_ARGS__)                   \
@@ -80,9 +101,10 @@ AVX512 static double greatest_avx512(const double *values, ptrdiff_t n) { return
 #define IN_WIDEST(name, plain, ...) plain(__VA_ARGS__)
 #endif
 
-static void sum_row(ROW) { IN_WIDEST(sums, sums, GIVEN); }
-static void sum_row_back(ROW) { IN_WIDEST(sums_back, sums_back, GIVEN); }
-static void max_row(ROW) { IN_WIDEST(bests, bests, GIVEN); }
-static double greatest(const double *values, ptrdiff_t n) { return IN_WIDEST(greatest, greatest_of, values, n); }
+INLINE void sum_row(ROW) { IN_WIDEST(sums, sums, GIVEN); }
+INLINE void sum_row_back(ROW) { IN_WIDEST(sums_back, sums_back, GIVEN); }
+INLINE void max_row(ROW) { IN_WIDEST(bests, bests, GIVEN); }
+INLINE void max_row_back(ROW) { IN_WIDEST(bests_back, bests_back, GIVEN); }
+INLINE double greatest(const double *values, ptrdiff_t n) { return IN_WIDEST(greatest, greatest_of, values, n); }
 
 #endif

@@ -285,7 +285,7 @@ class Reader:
         self, one: Prepared, views: Sequence[npt.NDArray[np.float32]], hypotheses: list[Hypothesis], box: Box
     ) -> Line:
         """What was read, with its places on the upright image, which is the first of the views."""
-        from fastctc.loss import forced_align
+        from fastctc.align import forced_align
 
         best = hypotheses[0]
         if not best.text.strip() or best.log_prob == -inf:  # impossible texts, of completed words, stand nowhere

@@ -102,7 +102,7 @@ class Scorer:
     def _score(self, rows: Any) -> float:
         if self.character is None:
             return log_probability(rows.astype(np.float64), text=self.text, alphabet=self.alphabet)
-        from fastctc.loss import forced_align
+        from fastctc.align import forced_align
 
         segment = forced_align(rows, text=self.text, alphabet=self.alphabet).characters[self.character]
         return float(np.log(max(segment.probability, 1e-300)))

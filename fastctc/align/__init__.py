@@ -1,0 +1,6 @@
+"""A known text and its frames: where its characters, words and sentences stand, for recordings of any length."""
+
+from fastctc.align.alignment import Alignment, forced_align, forced_align_batch
+from fastctc.align.formats import FORMATS, as_format
+
+__all__ = ["FORMATS", "Alignment", "as_format", "forced_align", "forced_align_batch"]

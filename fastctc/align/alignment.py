@@ -1,0 +1,313 @@
+"""Forced alignment: the most probable path that reads as a given text, and the frames of its parts."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from math import inf, isfinite
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastctc import backends
+from fastctc.alphabet import Alphabet
+from fastctc.frames import Frames, as_batch, as_frames
+from fastctc.hypothesis import Segment, segments
+from fastctc.loss import Text, labels_of, missing
+from fastctc.threads import share
+
+Span = tuple[int, int]
+
+WHOLE = 1 << 22  # labels times frames of a lattice that is gone through as a whole
+REACH = 1000.0  # nats by which a state may be worse than the best of its frame, at first
+CHEAP = 1 << 31  # labels of all frames that are gone through to prove an alignment that nobody wants proven
+MOST = 1 << 34  # ... in any case
+AT_ONCE = 1 << 14  # frames whose probabilities are computed at a stretch; where there are more,
+PIECE = 1 << 9  # ... stretches are made of pieces of at least so many frames,
+PIECES = 8  # ... so many of them, and one more before and behind, for what may stand there
+ENDS = ".!?…。！？"
+
+
+class Alignment(NamedTuple):
+    """Where the characters and words of a text stand in the frames, on its most probable path."""
+
+    text: str
+    log_prob: float  # natural logarithm of the probability of that path
+    characters: tuple[Segment, ...]
+    words: tuple[Segment, ...]
+    sentences: tuple[Segment, ...] = ()  # words up to one that ends in . ! ? or …, and what is left
+    bound: float = 0.0  # nats by which another path may be better that was not looked at; 0: none is
+    frame_seconds: float | None = None  # duration of a frame
+
+    @property
+    def proven(self) -> bool:
+        """Whether no path of this text is better."""
+        return self.bound == 0.0
+
+    def seconds(self, segment: Segment) -> tuple[float, float]:
+        """Start and end of a segment; the end is where its last frame ends.
+
+        Raises
+        ------
+        ValueError
+            If the alignment does not know how long a frame is.
+        """
+        if self.frame_seconds is None:
+            raise ValueError("times need frame_seconds, the duration of a frame: give it to forced_align")
+        return segment.first * self.frame_seconds, (segment.last + 1) * self.frame_seconds
+
+
+def forced_align(
+    log_probs: Any = None,
+    text: Text | None = None,
+    alphabet: Alphabet | None = None,
+    *,
+    probs: Any = None,
+    logits: Any = None,
+    frame_seconds: float | None = None,
+    memory: int = 256 << 20,
+    prove: bool = False,
+) -> Alignment:
+    """Align a given text: the most probable path that reads as the text, and the frames of its characters and words.
+
+    Recordings may be hours long, and their frames mapped from disk (``np.load(..., mmap_mode="r")``).
+
+    Parameters
+    ----------
+    log_probs : array-like (frames, classes)
+        Natural log probabilities; or ``probs``, or ``logits``, by name.
+    text : str or sequence of int
+        The text, or its labels.
+    alphabet : Alphabet
+    frame_seconds : float, optional
+        Duration of a frame, for times in seconds.
+    memory : int, default 256 MiB
+        Bytes that the search may take for scores, beside the frames and the result.
+    prove : bool, default False
+        Whether to search as widely as a proof takes that no path is better. What is cheap is proven anyway.
+
+    Returns
+    -------
+    Alignment
+        ``characters``, ``words`` and ``sentences``, each with text, first and last frame, and posterior probability;
+        ``proven``, or else ``bound``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`log_probability`; for a text whose probability is 0; for one that does not fit the frames, so that
+        to align it would take very long; for a duration that is not positive.
+
+    Notes
+    -----
+    Takes O(T B) time for T frames and a band of B labels, and O(sqrt(T) B) memory. The band holds, in each frame, the
+    labels within some nats of the best one: it is as wide as the frames leave open where they are. A path outside is
+    better only if the frames' best classes make up for what it lost up to leaving the band and loses after coming back;
+    that this is impossible is the proof. Short texts are aligned in the whole lattice. Of equally probable paths the
+    one is taken that stays longest in what comes first, seen from the end. Probabilities are those of all paths; of
+    more than some thousand frames, of the paths that agree with the alignment in a few pauses between words.
+
+    References
+    ----------
+    G. D. Forney: The Viterbi Algorithm, Proceedings of the IEEE 61, 1973.
+
+    Examples
+    --------
+    >>> from fastctc import Alphabet, forced_align
+    >>> aligned = forced_align(probs=[[0.1, 0, 0.9], [0.9, 0, 0.1], [0, 0.8, 0.2]], text="ab", alphabet=Alphabet("ab"))
+    >>> [(character.text, character.first, character.last) for character in aligned.characters]
+    [('a', 1, 1), ('b', 2, 2)]
+    """
+    if text is None or alphabet is None:
+        raise missing(text=text, alphabet=alphabet)
+    _check(frame_seconds, memory)
+    frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
+    return _align(frames, labels_of(alphabet, text), alphabet, frame_seconds, memory, prove)
+
+
+def forced_align_batch(
+    log_probs: Any = None,
+    texts: Sequence[Text] | None = None,
+    alphabet: Alphabet | None = None,
+    lengths: Sequence[int] | None = None,
+    threads: int | None = None,
+    *,
+    probs: Any = None,
+    logits: Any = None,
+    frame_seconds: float | None = None,
+    memory: int = 256 << 20,
+    prove: bool = False,
+) -> list[Alignment]:
+    """Align a text with each sequence of a batch.
+
+    Parameters
+    ----------
+    log_probs : array-like (batch, frames, classes), or a list of (frames, classes)
+        Natural log probabilities; or ``probs``, or ``logits``, by name.
+    texts : list of str, or of sequences of int
+        One text a sequence.
+    alphabet : Alphabet
+    lengths : sequence of int, optional
+        How many frames of each sequence count.
+    threads : int, default 1
+        Number of threads that share the batch; each may take ``memory``.
+    frame_seconds, memory, prove
+        As in :func:`forced_align`.
+
+    Returns
+    -------
+    list of Alignment
+
+    Raises
+    ------
+    ValueError
+        As :func:`forced_align`, with the number of the sequence; for unequally many sequences and texts.
+
+    Examples
+    --------
+    >>> from fastctc import Alphabet, forced_align_batch
+    >>> frames = [[0.1, 0, 0.9], [0.9, 0, 0.1], [0, 0.8, 0.2]]
+    >>> aligned = forced_align_batch(probs=[frames, frames], texts=["ab", "ab"], alphabet=Alphabet("ab"))
+    >>> [one.words[0].first for one in aligned]
+    [1, 1]
+    """
+    if texts is None or alphabet is None:
+        raise missing(texts=texts, alphabet=alphabet)
+    _check(frame_seconds, memory)
+    batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths)
+    if isinstance(texts, str) or len(batch) != len(texts):
+        raise ValueError(f"there must be one text a sequence, got {len(batch)} sequences and {len(texts)} texts")
+
+    def one(pair: tuple[Frames, Text]) -> Alignment:
+        frames, text = pair
+        try:
+            return _align(frames.checked(), labels_of(alphabet, text), alphabet, frame_seconds, memory, prove)
+        except ValueError as error:
+            if str(error).startswith("sequence "):
+                raise
+            raise ValueError(f"sequence {frames.number} of the batch: {error}") from None
+
+    return share(list(zip(batch, texts, strict=True)), lambda: one, threads)
+
+
+def _check(frame_seconds: float | None, memory: int) -> None:
+    if frame_seconds is not None and not 0 < frame_seconds < inf:
+        raise ValueError(f"frame_seconds must be positive and finite, got {frame_seconds}")
+    if memory < 1:
+        raise ValueError(f"memory must be 1 byte or more, got {memory}")
+
+
+def _align(
+    frames: Frames,
+    labels: tuple[int, ...],
+    alphabet: Alphabet,
+    frame_seconds: float | None,
+    memory: int,
+    prove: bool,
+) -> Alignment:
+    score, first, last, bound = _best_alignment(frames, labels, alphabet, memory, prove)
+    words = alphabet.words(labels)
+    spans = [(i, i + 1) for i in range(len(labels))] + words
+    spans += _sentences(alphabet, labels, words)
+    probabilities = _probabilities(frames, labels, alphabet.blank, spans, words, first, last)
+    found = segments(alphabet, labels, spans, first, last, probabilities)
+    n, m = len(labels), len(labels) + len(words)
+    return Alignment(alphabet.decode(labels), score, found[:n], found[n:m], found[m:], bound, frame_seconds)
+
+
+def _best_alignment(
+    frames: Frames, labels: tuple[int, ...], alphabet: Alphabet, memory: int, prove: bool
+) -> tuple[float, tuple[int, ...], tuple[int, ...], float]:
+    """Score, first and last frames of the labels, and the bound."""
+    values, n_frames, n_labels = frames.values, len(frames.values), len(labels) + 1
+    needed = len(labels) + sum(a == b for a, b in pairwise(labels))
+    if needed > n_frames:
+        raise ValueError(
+            f"the text needs at least {needed} frames (one a character, and a blank between equal neighbours), "
+            f"got {n_frames}: its probability is 0"
+        )
+    search = backends.load("compiled", "viterbi").best_alignment
+    reach = inf if n_frames * n_labels <= WHOLE else REACH
+    found: tuple[float, tuple[int, ...], tuple[int, ...], float] | None = None
+    while True:
+        score, first, last, bound, widest = search(
+            values, labels, alphabet.blank, frames.is_log, reach, MOST, memory, True
+        )
+        if score == -inf:
+            if found is not None:  # to look further would be too much work: it keeps its bound
+                return found
+            if reach == inf and n_frames * n_labels <= MOST:
+                raise ValueError("the text has probability 0: every path that reads so meets a class of probability 0")
+            if reach >= 64 * REACH:
+                raise ValueError(
+                    f"the text does not seem to be what the frames show: no path within {reach:.0f} nats of the best "
+                    f"beginnings reads so, and the whole lattice has {n_frames} x {2 * n_labels - 1} states"
+                )
+            reach = 8 * reach if n_frames * n_labels > MOST // 16 else inf
+            continue
+        found = (score, first, last, bound)
+        if bound == 0.0:
+            return found
+        wider = reach + 0.55 * bound + 20.0
+        if not isfinite(wider) or wider / reach * widest * n_frames > (MOST if prove else CHEAP):
+            return found
+        reach = wider
+
+
+def _sentences(alphabet: Alphabet, labels: tuple[int, ...], words: list[Span]) -> list[Span]:
+    """From the first word to one that ends a sentence, punctuation behind it included."""
+    symbols, found, start = alphabet.symbols, [], -1
+    for number, (begin, stop) in enumerate(words):
+        start = begin if start < 0 else start
+        end = words[number + 1][0] if number + 1 < len(words) else len(labels)
+        while stop < end and not symbols[labels[stop]].isspace():
+            stop += 1
+        if end == len(labels) or any(symbols[label][-1] in ENDS for label in labels[stop - 2 : stop]):
+            found.append((start, stop))
+            start = -1
+    return found
+
+
+def _probabilities(
+    frames: Frames,
+    labels: tuple[int, ...],
+    blank: int,
+    spans: list[Span],
+    words: list[Span],
+    first: tuple[int, ...],
+    last: tuple[int, ...],
+) -> tuple[float, ...]:
+    """Posterior of each span; of long recordings, within a stretch that begins and ends in pauses between words."""
+    annotate, result = backends.load("compiled", "annotation").annotate, [1.0] * len(spans)
+    order = sorted(range(len(spans)), key=lambda number: spans[number][0])
+    place = 0
+    for start, stop, low, high, end in _stretches(len(frames.values), words, first, last, len(labels)):
+        numbers = []
+        while place < len(order) and spans[order[place]][0] < end:
+            numbers.append(order[place])
+            place += 1
+        # A long sentence may go on behind: what counts then is its part in here.
+        inner = [(spans[k][0] - low, min(spans[k][1], high) - low) for k in numbers]
+        values = frames.values[start:stop]
+        probs = np.exp(values, dtype=np.float64) if frames.is_log else values.astype(np.float64, copy=False)
+        logs = np.ascontiguousarray(values) if frames.is_log else None
+        [note] = annotate([(probs, logs, labels[low:high], inner)], blank)
+        for number, probability in zip(numbers, note[3], strict=True):
+            result[number] = probability
+    return tuple(result)
+
+
+def _stretches(
+    n_frames: int, words: list[Span], first: tuple[int, ...], last: tuple[int, ...], n_labels: int
+) -> Iterator[tuple[int, int, int, int, int]]:
+    """Frames and labels of each stretch, and up to which label it gives probabilities."""
+    cuts = [(0, 0)]
+    if n_frames > AT_ONCE:
+        for begin, _ in words[1:]:
+            frame = (last[begin - 1] + first[begin] + 1) // 2
+            if first[begin] - last[begin - 1] > 1 and frame - cuts[-1][0] >= PIECE and n_frames - frame >= PIECE:
+                cuts.append((frame, begin))
+    cuts.append((n_frames, n_labels))
+    for piece in range(0, len(cuts) - 1, PIECES):
+        following = min(piece + PIECES, len(cuts) - 1)
+        start, low = cuts[max(0, piece - 1)]
+        stop, high = cuts[min(following + 1, len(cuts) - 1)]
+        yield start, stop, low, high, cuts[following][1]
