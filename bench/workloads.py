@@ -73,6 +73,19 @@ def spelled(labels: tuple[int, ...], n_frames: int, n_classes: int, seed: int = 
     return log_softmax(scores)
 
 
+def recording(n_frames: int, n_classes: int = 32, seed: int = 7) -> tuple[Floats, tuple[int, ...], NDArray[np.int64]]:
+    """Frames of a spoken text, its labels, where they begin. 8 % of the labels are wrong; the blank is class 0."""
+    rng = np.random.default_rng(seed)
+    n_labels = int(n_frames * 0.3)
+    labels = rng.integers(1, n_classes, n_labels)
+    starts = (np.arange(n_labels) * (n_frames / n_labels)).astype(np.int64)
+    shown = np.zeros(n_frames, np.int64)
+    shown[starts] = np.where(rng.random(n_labels) < 0.08, rng.integers(1, n_classes, n_labels), labels)
+    scores = rng.normal(0.0, 1.0, (n_frames, n_classes))
+    scores[np.arange(n_frames), shown] += 6.0
+    return log_softmax(scores), tuple(labels.tolist()), starts
+
+
 def text(characters: Sequence[str], length: int = 100_000, seed: int = 1) -> str:
     """A text in which every character is mostly followed by one of a few."""
     rng = np.random.default_rng(seed)

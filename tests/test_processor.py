@@ -15,8 +15,8 @@ SCRIPT = """
 import hashlib, importlib
 import numpy as np
 
-modules = [importlib.import_module(f"fastctc.compiled.{name}")
-           for name in ("annotation", "best_path", "frames", "lexicon_search", "morphology", "prefix_search", "viterbi")]
+names = ("annotation", "best_path", "frames", "lexicon_search", "morphology", "prefix_search", "viterbi")
+modules = [importlib.import_module(f"fastctc.compiled.{name}") for name in names]
 annotation, best_path, frames, lexicon_search, morphology, prefix_search, viterbi = modules
 (level,) = {module.REGISTERS for module in modules}
 rng = np.random.default_rng(1)
