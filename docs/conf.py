@@ -21,3 +21,12 @@ nb_execution_timeout = 300
 html_theme = "furo"
 html_title = "fastctc"
 html_static_path = []
+
+
+def without_last_line(_app, _name, source):
+    """Take away the empty line that a doctest in Markdown needs before the end of its block."""
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+
+def setup(app):
+    app.connect("source-read", without_last_line)

@@ -144,6 +144,8 @@ class Alphabet(Value):
         ValueError
             For a character that is not in the alphabet.
 
+        Examples
+        --------
         >>> Alphabet("ab").encode("baa")
         (1, 0, 0)
         """

@@ -196,6 +196,8 @@ class Lexicon(Value):
         ValueError
             For a tolerance below 0.
 
+        Examples
+        --------
         >>> Lexicon.from_words(["cab", "ab", "abba"], Alphabet("abc")).similar("abb")
         [('ab', 1), ('abba', 1)]
         """

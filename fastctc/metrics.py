@@ -27,6 +27,8 @@ def cer(hypotheses: str | Sequence[str], references: str | Sequence[str]) -> flo
     ValueError
         For a different number of hypotheses and references.
 
+    Examples
+    --------
     >>> cer("fomcly", "family"), cer(["ab", "c"], ["ab", "cd"])
     (0.3333333333333333, 0.25)
     """

@@ -62,6 +62,15 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).is_file(), link
 
 
+def test_the_architecture_names_files_that_are_there():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page[page.index("| you look for |") : page.index("## The laws")]
+    files = re.findall(r"`([\w/]+\.(?:py|pyx|cl))`", table)
+    assert len(files) > 5
+    for file in files:
+        assert (ROOT / "fastctc" / file).is_file() or (ROOT / file).is_file(), file
+
+
 def test_every_page_is_in_the_contents():
     contents = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").split()
     pages = {str(page.relative_to(ROOT / "docs").with_suffix("")) for page in (ROOT / "docs").rglob("*.md")}

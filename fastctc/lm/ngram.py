@@ -259,6 +259,8 @@ class NGram(Value):
         ValueError
             For numbers that no token has.
 
+        Examples
+        --------
         >>> model = NGram.train("abracadabra", 3)
         >>> round(model.forecast("ab", 0, len(model.vocabulary)), 6)
         1.0
