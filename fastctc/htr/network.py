@@ -3,6 +3,7 @@
 Shi, Bai, Yao: An End-to-End Trainable Neural Network for Image-Based Sequence Recognition, TPAMI 2017.
 """
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,20 @@ def network(config: Any, weights: dict[str, Array], images: Array, trace: dict[s
 
 def features(config: Any, weights: dict[str, Array], images: Array, trace: dict[str, Array] | None = None) -> Array:
     """The convolutions: images to features (B, frames, rows * channels)."""
-    trace = {} if trace is None else trace
+    if trace is None and len(images) > 1:  # one image after the other stays in the processor's cache
+        return np.concatenate([features(config, weights, image[None]) for image in images])
     x = images
     for i, pool in enumerate(config.pools, 1):
-        x = trace[f"conv{i}"] = convolution(x, weights[f"conv{i}/kernel"], config.padding)
-        x = pooled(x, pool, config.pooling)
+        convolved = convolution(x, weights[f"conv{i}/kernel"], config.padding)
+        x = pooled(convolved, pool, config.pooling)
         norm = {name: weights[f"norm{i}/{name}"] for name in ("gamma", "beta", "moving_mean", "moving_variance")}
         scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + EPSILON)
-        x = trace[f"norm{i}"] = x * scale + (norm["beta"] - norm["moving_mean"] * scale)
-        x = trace[f"relu{i}"] = np.maximum(x, 0)
+        x = x * scale
+        x += norm["beta"] - norm["moving_mean"] * scale
+        normalized = x
+        x = np.maximum(x, 0, out=x if trace is None else None)
+        if trace is not None:
+            trace |= {f"conv{i}": convolved, f"norm{i}": normalized, f"relu{i}": x}
     batch, rows, columns, channels = x.shape
     return x.transpose(0, 2, 1, 3).reshape(batch, columns, rows * channels)
 
@@ -46,8 +52,7 @@ def sequence(config: Any, weights: dict[str, Array], x: Array, trace: dict[str, 
             [weights[f"lstm{i}/{way}/{name}"] for name in ("kernel", "recurrent_kernel", "bias")]
             for way in ("forward", "backward")
         )
-        there, back = lstm(x, *forward), lstm(x[:, ::-1], *backward)
-        x = trace[f"lstms{i}"] = np.concatenate([there, back[:, ::-1]], axis=2)
+        x = trace[f"lstms{i}"] = lstms(x, forward, backward)
     scores = trace["classes"] = x @ weights["classes/kernel"] + weights["classes/bias"]
     scores = scores - scores.max(axis=2, keepdims=True)
     result: Array = scores - np.log(np.exp(scores).sum(axis=2, keepdims=True))
@@ -77,7 +82,10 @@ def pooled(x: Array, pool: tuple[int, int], pooling: str) -> Array:
     batch, height, width, channels = x.shape
     rows, columns = height // pool[0], width // pool[1]
     x = x[:, : rows * pool[0], : columns * pool[1]].reshape(batch, rows, pool[0], columns, pool[1], channels)
-    result: Array = x.max(axis=(2, 4)) if pooling == "max" else x.mean(axis=(2, 4), dtype=np.float32)
+    if pooling == "max":  # of whole rows, then of whole columns: several times as fast as over both axes
+        x = reduce(np.maximum, (x[:, :, i] for i in range(pool[0])))
+        return reduce(np.maximum, (x[:, :, :, j] for j in range(pool[1])))
+    result: Array = x.mean(axis=(2, 4), dtype=np.float32)
     return result
 
 
@@ -91,17 +99,38 @@ def _everywhere(x: Array, pool: tuple[int, int], largest: bool) -> Array:
     return result
 
 
-def lstm(x: Array, kernel: Array, recurrent: Array, bias: Array) -> Array:
-    """Long short-term memory over (B, T, features) (Hochreiter, Schmidhuber 1997), gates in Keras' order i, f, c, o."""
-    batch, steps, _ = x.shape
-    units = recurrent.shape[0]
-    inputs = x @ kernel + bias
-    result = np.empty((batch, steps, units), np.float32)
-    h = c = np.zeros((batch, units), np.float32)
-    for t in range(steps):
-        z = inputs[:, t] + h @ recurrent
-        gates = 1 / (1 + np.exp(-np.clip(z, -80, 80)))
-        i, f, o = gates[:, :units], gates[:, units : 2 * units], gates[:, 3 * units :]
-        c = f * c + i * np.tanh(z[:, 2 * units : 3 * units])
-        h = result[:, t] = o * np.tanh(c)
-    return result
+def lstms(x: Array, forward: list[Array], backward: list[Array]) -> Array:
+    """Long short-term memory over (B, T, features), there and back (Hochreiter, Schmidhuber 1997; Graves 2005).
+
+    Each direction has a kernel, a recurrent kernel and a bias, with gates in Keras' order i, f, c, o. The steps of both
+    are taken together, and all gates by one tanh: sigmoid(z) = (1 + tanh(z / 2)) / 2.
+    """
+    batch, steps, features = x.shape
+    units = forward[1].shape[0]
+    i, f, c, o = np.split(np.arange(4 * units), 4)
+    order = np.concatenate([i, f, o, c])
+    halves = np.where(np.arange(4 * units) < 3 * units, np.float32(0.5), np.float32(1.0))
+    kernels, recurrents, biases = (
+        np.stack([there.take(order, -1), back.take(order, -1)]) * halves
+        for there, back in zip(forward, backward, strict=True)
+    )
+    inputs = np.empty((steps, 2, batch, 4 * units), np.float32)
+    rows = np.ascontiguousarray(x.swapaxes(0, 1)).reshape(-1, features)  # step by step
+    for way, kernel in enumerate(kernels):
+        seen = (rows @ kernel).reshape(steps, batch, 4 * units)
+        np.add(seen[::-1] if way else seen, biases[way], out=inputs[:, way])
+    result = np.empty((steps, 2, batch, units), np.float32)
+    hidden, cell, new = (np.zeros((2, batch, units), np.float32) for _ in range(3))
+    for z, out in zip(inputs, result, strict=True):
+        z += hidden @ recurrents
+        np.tanh(z, out=z)
+        gates = z[..., : 3 * units]
+        gates += 1
+        gates *= 0.5
+        cell *= gates[..., units : 2 * units]
+        np.multiply(gates[..., :units], z[..., 3 * units :], out=new)
+        cell += new
+        np.tanh(cell, out=new)
+        hidden = np.multiply(gates[..., 2 * units :], new, out=out)
+    there, back = result[:, 0], result[::-1, 1]
+    return np.ascontiguousarray(np.concatenate([there, back], axis=2).swapaxes(0, 1))
