@@ -129,10 +129,12 @@ def expected_calibration_error(confidence, correct, bins=10):
     return total / len(confidence)
 
 
-def decoders(reader, lines, rows, texts):
+def decoders(reader, lines, rows, texts, quick):
     """What reads: without help; with a model of the characters of these lines, its weights chosen on validation data;
     with the words of the lines."""
     alphabet = reader.alphabet
+    if quick:
+        return {"best path": BestPath(alphabet, exact=False)}
     words = Lexicon.from_text("\n".join(lines), reader.word_alphabet)
     lm = NGram.train(lines, ORDER, sentences=True, vocabulary=reader.config.characters)
     plain = BeamSearch(alphabet, WIDTH, lm=lm, lm_weight=1.0, character_bonus=1.0, exact=False)
@@ -163,14 +165,14 @@ def read_prose(path):
     return "\n".join(message.replace("’", "'") for message in plain if len(message) > 60)
 
 
-def of_folder(reader, folder, prose, part):
+def of_folder(reader, folder, prose, part, quick):
     """Results on a split, or the validation split if there is no such; frames and texts of the latter."""
     items, _ = data.read(folder)
     parts = data.split(items)
     own = spellable(reader, [item.text for item in parts["train"]])
     wrapped = textwrap.wrap(prose, int(np.mean([len(line) for line in own])) + 2)
     [rows, *_], texts = frames_of(reader, parts["val"])
-    ways = decoders(reader, own * OWN + spellable(reader, wrapped), rows, texts)
+    ways = decoders(reader, own * OWN + spellable(reader, wrapped), rows, texts, quick)
     part = part if parts[part] else "val"
     found = table(ways, *frames_of(reader, parts[part]))
     name = {"test": "test", "val": "validation (on which weight and bonus were chosen)"}[part]
@@ -196,23 +198,26 @@ def main():
     parser.add_argument(
         "--part", choices=("test", "val"), default="test", help="val: while training goes on (default: test)"
     )
+    parser.add_argument("--quick", action="store_true", help="best path only")
     parser.add_argument("--card", metavar="FILE", help="JSON with what only people know: data, licences, settings")
     parser.add_argument("--write", action="store_true", help="put card and temperature into the shipped weights")
     options = parser.parse_args()
-    reader = Reader(weights=options.weights, temperature=1.0, tries=5)
+    reader = Reader(weights=options.weights, temperature=1.0, tries=1 if options.quick else 5)
     lines = synthesis.read_texts(options.text)
     cut = len(lines) * 9 // 10  # what is rendered, the models have not read
     prose = {name: "\n".join(map(read_prose, files)) for name, *files in options.prose}
     results, rows, texts = {}, [], []
     for folder in options.data:
-        found, (more_rows, more_texts) = of_folder(reader, folder, prose.get(Path(folder).name, ""), options.part)
+        found, (more_rows, more_texts) = of_folder(
+            reader, folder, prose.get(Path(folder).name, ""), options.part, options.quick
+        )
         results |= found
         rows += more_rows
         texts += more_texts
     if options.fonts:
         words = spellable(reader, " ".join(lines[:cut]).split())
         [known, *_], truth, _ = rendered(reader, options.fonts, lines[cut:], 300, 98)
-        ways = decoders(reader, words, known, truth)
+        ways = decoders(reader, words, known, truth, options.quick)
         views, truth, families = rendered(reader, options.fonts, lines[cut:], 1000, 99)
         results[f"1000 rendered words in unseen fonts ({', '.join(families)})"] = table(ways, views, truth)
     summary = {"temperature": 1.0}
