@@ -31,8 +31,8 @@ from fastctc.htr.reader import Reader, shipped_weights
 from fastctc.imaging import images
 
 ORDER = 6
-WIDTH = 800  # of the beam with a model of characters, which the weight makes deep
-MOST = 100  # lines on which weight and bonus are chosen
+WIDTH = 200  # of the beam with a model of characters, which the weight makes deep
+MOST = 60  # lines of a validation split on which weight, bonus and temperature are chosen
 N_BEST = 10  # texts that each view offers
 OWN = 10  # times that the set's own lines count beside the prose
 TEMPERATURES = np.exp(np.linspace(np.log(0.7), np.log(2.5), 27))
@@ -138,8 +138,7 @@ def decoders(reader, lines, rows, texts, quick):
     words = Lexicon.from_text("\n".join(lines), reader.word_alphabet)
     lm = NGram.train(lines, ORDER, sentences=True, vocabulary=reader.config.characters)
     plain = BeamSearch(alphabet, WIDTH, lm=lm, lm_weight=1.0, character_bonus=1.0, exact=False)
-    every = -(-len(rows) // MOST)
-    tuned = tune(plain, rows[::every], texts[::every]).decoder
+    tuned = tune(plain, rows, texts).decoder
     weights = f"weight {tuned.lm_weight:.2f}, bonus {tuned.character_bonus:.2f}"
     return {
         "best path": BestPath(alphabet, exact=False),
@@ -165,18 +164,46 @@ def read_prose(path):
     return "\n".join(message.replace("’", "'") for message in plain if len(message) > 60)
 
 
+def chosen_on(reader, items):
+    """Frames and texts of the validation lines on which something is chosen, of one view."""
+    some = items[:: -(-len(items) // MOST)]
+    [rows], texts = frames_of(replace(reader, tries=1), some)
+    return rows, texts
+
+
 def of_folder(reader, folder, prose, part, quick):
-    """Results on a split, or the validation split if there is no such; frames and texts of the latter."""
-    items, _ = data.read(folder)
-    parts = data.split(items)
+    """Name and results of a split, or of the validation split if there is no such."""
+    parts = data.split(data.read(folder)[0])
     own = spellable(reader, [item.text for item in parts["train"]])
     wrapped = textwrap.wrap(prose, int(np.mean([len(line) for line in own])) + 2)
-    [rows, *_], texts = frames_of(reader, parts["val"])
+    rows, texts = ([], []) if quick else chosen_on(reader, parts["val"])
     ways = decoders(reader, own * OWN + spellable(reader, wrapped), rows, texts, quick)
     part = part if parts[part] else "val"
     found = table(ways, *frames_of(reader, parts[part]))
-    name = {"test": "test", "val": "validation (on which weight and bonus were chosen)"}[part]
-    return {f"{Path(folder).name} {name}, {len(parts[part])} lines": found}, (rows, texts)
+    name = {"test": "test", "val": "validation, on which weight and bonus were chosen"}[part]
+    return f"{Path(folder).name} {name}, {len(parts[part])} lines", found
+
+
+def of_fonts(reader, folder, lines, quick):
+    """Name and results of words in fonts that training leaves out; what is rendered, the models have not read."""
+    cut = len(lines) * 9 // 10
+    words = [] if quick else spellable(reader, " ".join(lines[:cut]).split())
+    [known], truth, _ = rendered(replace(reader, tries=1), folder, lines[cut:], 300, 98)
+    ways = decoders(reader, words, known, truth, quick)
+    views, truth, families = rendered(reader, folder, lines[cut:], 1000, 99)
+    return f"1000 rendered words in unseen fonts ({', '.join(families)})", table(ways, views, truth)
+
+
+def kept(path, key, measure):
+    """Name and results of a measurement, from the file of those that were made before if there is one."""
+    file = Path(path) / f"{key}.json" if path else None
+    if file and file.exists():
+        return json.loads(file.read_text(encoding="utf-8"))
+    found = measure()
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        storage.write_text(file, json.dumps(found, ensure_ascii=False))
+    return found
 
 
 def main():
@@ -198,28 +225,32 @@ def main():
     parser.add_argument(
         "--part", choices=("test", "val"), default="test", help="val: while training goes on (default: test)"
     )
+    parser.add_argument(
+        "--results", metavar="FOLDER", help="keep the results of each set there, and go on where a measurement stopped"
+    )
     parser.add_argument("--quick", action="store_true", help="best path only")
     parser.add_argument("--card", metavar="FILE", help="JSON with what only people know: data, licences, settings")
     parser.add_argument("--write", action="store_true", help="put card and temperature into the shipped weights")
     options = parser.parse_args()
     reader = Reader(weights=options.weights, temperature=1.0, tries=1 if options.quick else 5)
     lines = synthesis.read_texts(options.text)
-    cut = len(lines) * 9 // 10  # what is rendered, the models have not read
-    prose = {name: "\n".join(map(read_prose, files)) for name, *files in options.prose}
     results, rows, texts = {}, [], []
     for folder in options.data:
-        found, (more_rows, more_texts) = of_folder(
-            reader, folder, prose.get(Path(folder).name, ""), options.part, options.quick
-        )
-        results |= found
-        rows += more_rows
-        texts += more_texts
+        files = [file for name, *files in options.prose if name == Path(folder).name for file in files]
+
+        def measure(folder=folder, files=files):
+            return of_folder(reader, folder, "\n".join(map(read_prose, files)), options.part, options.quick)
+
+        name, found = kept(options.results, Path(folder).name, measure)
+        results[name] = found
     if options.fonts:
-        words = spellable(reader, " ".join(lines[:cut]).split())
-        [known, *_], truth, _ = rendered(reader, options.fonts, lines[cut:], 300, 98)
-        ways = decoders(reader, words, known, truth, options.quick)
-        views, truth, families = rendered(reader, options.fonts, lines[cut:], 1000, 99)
-        results[f"1000 rendered words in unseen fonts ({', '.join(families)})"] = table(ways, views, truth)
+        name, found = kept(options.results, "fonts", lambda: of_fonts(reader, options.fonts, lines, options.quick))
+        results[name] = found
+    if options.write:
+        for folder in options.data:
+            more_rows, more_texts = chosen_on(reader, data.split(data.read(folder)[0])["val"])
+            rows += more_rows
+            texts += more_texts
     summary = {"temperature": 1.0}
     if rows:
         summary["temperature"] = calibration(reader, rows[::2], texts[::2])
