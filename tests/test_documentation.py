@@ -103,6 +103,25 @@ def test_notebooks_run(notebook, monkeypatch):
         plotting.close("all")
 
 
+@pytest.mark.slow
+def test_sphinx_has_no_warning(tmp_path):
+    """The notebooks, which have a test of their own, are not run here."""
+    for name in ("furo", "myst_nb", "numpydoc"):
+        pytest.importorskip(name)
+    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet"]
+    # Without a run nobody says which language the cells are in.
+    command += ["-D", "nb_execution_mode=off", "-D", "suppress_warnings=myst-nb.lexer"]
+    done = subprocess.run(
+        [*command, "-d", str(tmp_path / "trees"), "docs", str(tmp_path / "html")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "forced_align" in (tmp_path / "html" / "api.html").read_text(encoding="utf-8")
+
+
 def test_the_notebooks_are_found():
     assert len(NOTEBOOKS) == 3
     assert all(len(CELL.findall(notebook.read_text(encoding="utf-8"))) > 5 for notebook in NOTEBOOKS)
