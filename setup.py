@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -33,11 +34,30 @@ else:
     COMPILE, LINK = ["-O3", "-g0", "-ffp-contract=off"], []
 
 
+COMPILED = Path("fastctc/compiled")
+USES = re.compile(
+    r"""^\s*(?:include|cdef extern from|\#include)\s"([\w.]+)"|^from\sfastctc\.compiled\.(\w+)\scimport""", re.M
+)
+
+
+def used_by(source: str) -> list[str]:
+    """The headers and declarations that a source needs, directly or through others."""
+    found: set[str] = set()
+    left = [source]
+    while left:
+        for header, module in USES.findall((COMPILED / left.pop()).read_text(encoding="utf-8")):
+            name = header or f"{module}.pxd"
+            if name not in found:
+                found.add(name)
+                left.append(name)
+    return [str(COMPILED / name) for name in sorted(found)]
+
+
 def extension(name: str) -> Extension:
     module = Extension(
         f"fastctc.compiled.{name}",
         [f"fastctc/compiled/{name}.pyx"],
-        depends=[str(part) for kind in ("*.h", "*.pxd", "*.pxi") for part in Path("fastctc/compiled").glob(kind)],
+        depends=used_by(f"{name}.pyx"),
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
     )
