@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 import fastctc
 from fastctc import backends
+from fastctc.reference.prefix_beam_search import prefix_beam_search
 
 ROOT = Path(fastctc.__file__).parent
-MODULES = sorted(path.stem for path in (ROOT / "reference").glob("[!_]*.py"))
+PUBLISHED = {"prefix_beam_search", "word_beam_search"}  # which the reference's beam_search is a generalisation of
+MODULES = sorted({path.stem for path in (ROOT / "reference").glob("[!_]*.py")} - PUBLISHED)
 
 
 def twins(module):
@@ -43,6 +45,33 @@ def test_names_and_parameters_are_the_same(module):
             assert list(inspect.signature(getattr(compiled, name)).parameters) == list(
                 inspect.signature(function).parameters
             )
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=5).map(tuple), min_size=1, max_size=12, unique=True))
+def test_walks_of_the_prefix_tree(words):
+    words.sort()
+    labels = np.array([label for word in words for label in word], np.int32)
+    offsets = np.cumsum([0, *map(len, words)]).astype(np.int64)
+    reference, compiled = twins("lexicon")
+    tree = reference.prefix_tree(labels, offsets)
+    for node in range(-1, len(tree.ends) - 1):
+        for label in range(5):
+            assert compiled.find_child(tree, node, label) == reference.find_child(tree, node, label)
+        if node >= 0:
+            assert compiled.ends_word(tree, node) == reference.ends_word(tree, node)
+            assert compiled.words_below(tree, node) == reference.words_below(tree, node)
+    for number, word in enumerate(words):
+        node = -1
+        for label in word:
+            node = reference.find_child(tree, node, label)
+        assert reference.ends_word(tree, node)
+        first, last = reference.words_below(tree, node)
+        assert [other[: len(word)] == word for other in words[first:last]] == [True] * (last - first)
+        assert first == number
+    for node in (-2, len(tree.ends) - 1, 10**6):
+        for function, rest in ((compiled.find_child, (0,)), (compiled.ends_word, ()), (compiled.words_below, ())):
+            with pytest.raises(ValueError, match="node must be"):
+                function(tree, node, *rest)
 
 
 @given(matrices(max_frames=12, max_classes=8))
@@ -133,10 +162,11 @@ def test_the_first_bad_row_of_many_sequences(n_frames):
 def test_beam_search(case, beam_width):
     rows, blank = case
     reference, compiled = twins("beam_search")
-    expected = reference.beam_search(rows, blank, beam_width, beam_width)
-    found = compiled.beam_search(as_array(rows, width(rows, blank)), blank, beam_width, beam_width)
-    assert [labels for labels, _ in found] == [labels for labels, _ in expected]
-    assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-12)
+    expected = prefix_beam_search(rows, blank, beam_width, beam_width)
+    for module in (reference, compiled):
+        found = module.beam_search(as_array(rows, width(rows, blank)), blank, beam_width, beam_width)
+        assert [labels for labels, _ in found] == [labels for labels, _ in expected]
+        assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-12)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])

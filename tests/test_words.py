@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fastctc import Alphabet, Lexicon, NGram, WordBeamSearch, backends, compat
 from fastctc.lm.word_model import WordModel
-from fastctc.search_inputs import PrefixTree
+from fastctc.reference.word_beam_search import word_beam_search
+from fastctc.search_inputs import Fusion, PrefixTree
 
 BACKENDS = ("reference", "compiled")
 CHARACTERS = "abcd .1"
@@ -131,6 +132,30 @@ def test_twins(number, case, beam_width):
     )
     assert [labels for labels, _ in found] == [labels for labels, _ in expected]
     assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-12)
+
+
+@pytest.mark.parametrize("number", range(4))
+@given(st.integers(0, 10**6), st.integers(1, 12))
+def test_the_published_search_of_the_reference(number, seed, beam_width):
+    """Both searches with a lexicon model find what it finds."""
+    rng = np.random.default_rng(seed)
+    mode, lm = MODES[number]
+    words = WordBeamSearch(LEXICON, lm=lm, mode=mode)._words
+    probs = np.exp(peaky(rng, int(rng.integers(0, 9)), 8) / 2)
+    if seed % 3 == 0:
+        probs = np.round(probs * 4) / 4 + 1 / 64  # ties
+    expected = word_beam_search(probs, 7, beam_width, beam_width, words)
+    for backend in BACKENDS:
+        found = backends.load(backend, "beam_search").beam_search(probs, 7, beam_width, beam_width, None, words)
+        assert [labels for labels, _ in found] == [labels for labels, _ in expected]
+        assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-12)
+
+
+def test_the_published_search_refuses_what_was_not_published():
+    words = WordBeamSearch(LEXICON, hot_words=HOT)._words
+    for wrong in (words, words._replace(hot=None, fusion=Fusion(1.0, 0.0, 0.0))):
+        with pytest.raises(ValueError, match="no hot words and no shallow fusion"):
+            word_beam_search([[1.0] * 8], 7, 1, 1, wrong)
 
 
 @pytest.mark.parametrize("hot_words", [None, HOT], ids=["plain", "hot"])

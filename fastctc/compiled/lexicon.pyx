@@ -65,6 +65,34 @@ def prefix_tree(const int32_t[::1] labels, const int64_t[::1] offsets):
     )
 
 
+def find_child(tree, int node, int label) -> int:
+    cdef const int32_t[::1] node_labels = tree.node_labels, ends = tree.ends
+    cdef int child = node + 1, end = <int> ends.shape[0] - 1
+    if not -1 <= node < end or node_labels.shape[0] != ends.shape[0]:
+        raise ValueError(f"node must be -1 to {end - 1}, got {node}")
+    if node >= 0:
+        end = min(end, ends[node])
+    while child < end:
+        if node_labels[child] == label:
+            return child
+        child = max(child + 1, ends[child])  # the tree may come from a bad file
+    return -1
+
+
+def ends_word(tree, int node) -> bool:
+    cdef const int32_t[::1] ends = tree.ends, words = tree.words
+    if not 0 <= node < ends.shape[0] - 1 or words.shape[0] != ends.shape[0]:
+        raise ValueError(f"node must be 0 to {ends.shape[0] - 2}, got {node}")
+    return node + 1 == ends[node] or words[node + 1] > words[node]
+
+
+def words_below(tree, int node) -> tuple:
+    cdef const int32_t[::1] ends = tree.ends, words = tree.words
+    if not 0 <= node < ends.shape[0] - 1 or words.shape[0] != ends.shape[0] or not 0 <= ends[node] < words.shape[0]:
+        raise ValueError(f"node must be 0 to {ends.shape[0] - 2}, got {node}")
+    return words[node], words[ends[node]]
+
+
 def best_below(tree, const double[::1] priors):
     cdef const int32_t[::1] ends = tree.ends, words = tree.words
     cdef Py_ssize_t n_nodes = ends.shape[0] - 1, node, child, n_words = priors.shape[0]

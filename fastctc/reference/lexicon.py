@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc.search_inputs import PrefixTree
+from fastctc.search_inputs import HotWordTree, PrefixTree
 
 
 def prefix_tree(labels: Sequence[int], offsets: Sequence[int]) -> PrefixTree:
@@ -44,6 +44,27 @@ def prefix_tree(labels: Sequence[int], offsets: Sequence[int]) -> PrefixTree:
         ends[node] = len(node_labels)
     tables = ([*node_labels, -1], [*ends, len(node_labels)], [*words, len(offsets) - 1])
     return PrefixTree(*(np.array(table, dtype=np.int32) for table in tables))
+
+
+def find_child(tree: PrefixTree | HotWordTree, node: int, label: int) -> int:
+    """The child of a node that has the label, -1 if there is none. The root is node -1; its children are the first."""
+    child = node + 1
+    end = tree.ends[node] if node >= 0 else len(tree.ends) - 1
+    while child < end:
+        if tree.node_labels[child] == label:
+            return child
+        child = int(tree.ends[child])
+    return -1
+
+
+def ends_word(tree: PrefixTree, node: int) -> bool:
+    """Whether the labels from the root to the node are a word: then its children stand before fewer words than it."""
+    return bool(node + 1 == tree.ends[node] or tree.words[node + 1] > tree.words[node])
+
+
+def words_below(tree: PrefixTree, node: int) -> tuple[int, int]:
+    """The words that begin with the labels from the root to the node: the first, and the one after the last."""
+    return int(tree.words[node]), int(tree.words[tree.ends[node]])
 
 
 def best_below(tree: PrefixTree, priors: Sequence[float]) -> NDArray[np.float64]:
