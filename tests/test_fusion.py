@@ -149,7 +149,7 @@ def test_streams(case, seed, backend):
 
 @given(FRAMES, st.integers(1, 9), st.sampled_from(sorted(CASES)))
 def test_twins_on_odd_matrices(rows, beam_width, name):
-    words = BeamSearch(ALPHABET, **CASES[name])._words
+    words = BeamSearch(ALPHABET, **CASES[name])._lexicon_model
     a, b = (
         backends.load(x, "beam_search").beam_search(as_array(rows, 5), 4, beam_width, beam_width, None, words)
         for x in BACKENDS
@@ -176,7 +176,7 @@ BOTH = {"lm": LM, "lm_weight": 0.6, "character_lm": LETTERS, "character_lm_weigh
 def test_pieces_make_words(case, rows):
     options = PIECE_CASES[case]
     decoder = BeamSearch(PIECES, 2000, n_best=2000, exact=False, **options)
-    lexicon = decoder._running.lexicon
+    lexicon = decoder._tracker.lexicon
     known = {lexicon.word_labels(i) for i in range(len(lexicon))}
     scale = normalised(rows)[1]
     scores = {}
@@ -262,7 +262,7 @@ def test_rescoring():
 
 def test_what_the_compiled_search_refuses():
     beams = backends.load("compiled", "beam_search").Beams
-    words = BeamSearch(ALPHABET, **CASES["everything"])._words
+    words = BeamSearch(ALPHABET, **CASES["everything"])._lexicon_model
     beams(5, 4, None, words)
     hot = words.hot
     for change, message in (

@@ -39,7 +39,7 @@ def test_twins_with_a_model(case, beam_width, weight, data):
     lm = NGram.train(lines, order, smoothing=smoothing, k=k, sentences=data.draw(st.booleans()))
     options = {"lm": lm, "lm_weight": weight, "character_bonus": data.draw(st.sampled_from([0.0, -0.5, 1.5]))}
     decoders = [BeamSearch(alphabet, beam_width, backend=backend, **options) for backend in ("reference", "compiled")]
-    model = decoders[0]._model
+    model = decoders[0]._character_model
     probs = as_array(rows, n_classes)
     expected, found = (
         backends.load(d.backend, "beam_search").beam_search(probs, blank, beam_width, beam_width, model)
@@ -191,7 +191,7 @@ def test_commits_change_nothing(seed):
     lines = ["".join(rng.choice(list("abcd"), 20)) for _ in range(3)]
     lm = NGram.train(lines, int(rng.integers(1, 4)), sentences=bool(seed % 2), vocabulary="abcd")
     beam_width, n_frames = int(rng.integers(1, 12)), int(rng.integers(5, 60))
-    model = BeamSearch(alphabet, lm=lm if seed % 3 else None)._model
+    model = BeamSearch(alphabet, lm=lm if seed % 3 else None)._character_model
     probs = np.exp(peaky(rng, n_frames, 5) / rng.choice([1, 2, 4]))
     if seed % 4 == 0:
         probs = np.round(probs * 4) / 4 + 1 / 64  # ties

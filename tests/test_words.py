@@ -125,7 +125,7 @@ def test_twins(number, case, beam_width):
     alphabet = Alphabet(characters, blank, word_characters=set(characters) & set("abcd"))
     lexicon = Lexicon.from_words(list(dict.fromkeys(WORDS)), alphabet, unknown="skip")
     mode, lm = MODES[number]
-    words = WordBeamSearch(lexicon, lm=lm, mode=mode)._words
+    words = WordBeamSearch(lexicon, lm=lm, mode=mode)._lexicon_model
     probs = as_array(rows, n_classes)
     expected, found = (
         backends.load(b, "beam_search").beam_search(probs, blank, beam_width, beam_width, None, words) for b in BACKENDS
@@ -140,7 +140,7 @@ def test_the_published_search_of_the_reference(number, seed, beam_width):
     """Both searches with a lexicon model find what it finds."""
     rng = np.random.default_rng(seed)
     mode, lm = MODES[number]
-    words = WordBeamSearch(LEXICON, lm=lm, mode=mode)._words
+    words = WordBeamSearch(LEXICON, lm=lm, mode=mode)._lexicon_model
     probs = np.exp(peaky(rng, int(rng.integers(0, 9)), 8) / 2)
     if seed % 3 == 0:
         probs = np.round(probs * 4) / 4 + 1 / 64  # ties
@@ -152,7 +152,7 @@ def test_the_published_search_of_the_reference(number, seed, beam_width):
 
 
 def test_the_published_search_refuses_what_was_not_published():
-    words = WordBeamSearch(LEXICON, hot_words=HOT)._words
+    words = WordBeamSearch(LEXICON, hot_words=HOT)._lexicon_model
     for wrong in (words, words._replace(hot=None, fusion=Fusion(1.0, 0.0, 0.0))):
         with pytest.raises(ValueError, match="no hot words and no shallow fusion"):
             word_beam_search([[1.0] * 8], 7, 1, 1, wrong)
@@ -358,7 +358,7 @@ def test_words_that_are_not_made_of_word_characters():
 
 def test_what_the_compiled_search_refuses():
     beams = backends.load("compiled", "beam_search").Beams
-    words = WordBeamSearch(LEXICON, lm=BIGRAMS)._words
+    words = WordBeamSearch(LEXICON, lm=BIGRAMS)._lexicon_model
     beams(8, 7, None, words)
     small = WordModel.of(Lexicon.from_words(["a"], ALPHABET), NGram.train("a", 1, unit="word"))
     for change, message in (

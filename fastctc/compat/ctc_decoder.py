@@ -119,7 +119,7 @@ def beam_search(mat: Matrix, chars: str, beam_width: int = 25, lm: LanguageModel
         return found[0].text if found else ""
     decoder = BeamSearch(alphabet, beam_width, lm=lm._model, lm_weight=LM_WEIGHT)
     probs = as_doubles([as_frames(alphabet.n_classes, None, mat, None)], Workspace())[0].probs
-    beams = Beams(alphabet.n_classes, alphabet.blank, decoder._model)
+    beams = Beams(alphabet.n_classes, alphabet.blank, decoder._character_model)
     beams.extend(probs[:-1], beam_width)
     beams.extend(probs[-1:], beam_width * alphabet.n_classes)
     best, text = -inf, ""
@@ -127,7 +127,7 @@ def beam_search(mat: Matrix, chars: str, beam_width: int = 25, lm: LanguageModel
     for labels, score in beams.best(beam_width * alphabet.n_classes):
         if score + most < best:
             break
-        weighed = LM_WEIGHT * decoder._follow(decoder._start, labels).log_prob
+        weighed = LM_WEIGHT * decoder._follow(decoder._start_state, labels).log_prob
         score += weighed / max(1, len(labels)) - weighed
         if score > best:
             best, text = score, alphabet.decode(labels)

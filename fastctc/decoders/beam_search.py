@@ -9,11 +9,10 @@ import numpy as np
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
-from fastctc.decoders.beams_of_stream import BeamsOfStream, check_beams
-from fastctc.decoders.decoder import Decoder
+from fastctc.decoders.decoder import Decoder, check_beams
 from fastctc.decoders.hot_words import HotWords, frozen_bonuses, hot_tree, words_of
-from fastctc.decoders.running_words import History, RunningWords
-from fastctc.decoders.stream import Stream
+from fastctc.decoders.stream import BeamStream, Stream
+from fastctc.decoders.word_tracker import LMState, WordTracker
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
@@ -138,17 +137,17 @@ class BeamSearch(Decoder):
     def stream(self) -> Stream:
         """Begin to decode a sequence whose frames arrive in pieces."""
         beams = backends.load(self.backend, "beam_search").Beams(
-            self.alphabet.n_classes, self.alphabet.blank, self._model, self._words
+            self.alphabet.n_classes, self.alphabet.blank, self._character_model, self._lexicon_model
         )
-        return Stream(self.alphabet, BeamsOfStream(self, beams), self.exact, self.backend)
+        return Stream(self.alphabet, BeamStream(self, beams), self.exact, self.backend)
 
     @property
     def _has_words(self) -> bool:
         return self.lexicon is not None or bool(self.hot_words) or (self.lm is not None and self.lm.unit == "word")
 
     @cached_property
-    def _running(self) -> RunningWords | None:
-        """The words that are followed, if any."""
+    def _tracker(self) -> WordTracker | None:
+        """What follows the words of a text, if the decoder knows words."""
         if not self._has_words:
             return None
         alphabet, unknown = self.alphabet, self.unknown_log_prob
@@ -162,7 +161,7 @@ class BeamSearch(Decoder):
         if self.lexicon is None and self.lm is None:
             unknown = 0.0  # hot words alone: all others are allowed too
         model = None if self.lm is None else WordModel.of(lexicon, self.lm)
-        return RunningWords(lexicon, model, unknown, self.backend)
+        return WordTracker(lexicon, model, unknown, self.backend)
 
     def _spellable(self, lm: NGram) -> list[str]:
         """Words of a model that the alphabet can spell."""
@@ -178,15 +177,15 @@ class BeamSearch(Decoder):
         return words
 
     @cached_property
-    def _words(self) -> LexiconModel | None:
+    def _lexicon_model(self) -> LexiconModel | None:
         """What the search has to know about words."""
-        running = self._running
-        if running is None:
+        tracker = self._tracker
+        if tracker is None:
             return None
-        unknown = nan if running.unknown is None else running.unknown
+        unknown = nan if tracker.unknown is None else tracker.unknown
         weight = 0.0 if self.lm is None else self.lm_weight
         fusion = Fusion(weight, self.word_bonus, unknown)
-        lexicon, model = running.lexicon, running.model
+        lexicon, model = tracker.lexicon, tracker.model
         return LexiconModel(
             lexicon.tree,
             self.alphabet.is_word,
@@ -200,7 +199,7 @@ class BeamSearch(Decoder):
         )
 
     @property
-    def _letters(self) -> tuple[NGram, float] | None:
+    def _weighed_characters(self) -> tuple[NGram, float] | None:
         """The model of characters, and its weight."""
         if self.character_lm is not None:
             return self.character_lm, self.character_lm_weight
@@ -209,45 +208,47 @@ class BeamSearch(Decoder):
     @cached_property
     def _tokens(self) -> list[int]:
         """The number of each class for the model of characters."""
-        assert self._letters is not None
-        return self._letters[0].numbers(self.alphabet.symbols)
+        assert self._weighed_characters is not None
+        return self._weighed_characters[0].numbers(self.alphabet.symbols)
 
     @cached_property
-    def _model(self) -> CharacterModel | None:
+    def _character_model(self) -> CharacterModel | None:
         """What the search has to know about characters."""
-        if self._letters is None:
+        if self._weighed_characters is None:
             return None
-        lm, weight = self._letters
+        lm, weight = self._weighed_characters
         ceilings = lm.ceilings[self._tokens].tolist()
         tokens = np.array(self._tokens, np.int32)
         end = lm.vocabulary.number(END)
         return CharacterModel(lm.tables, lm.start, tokens, ceilings, weight, self.character_bonus, end)
 
     def _prepare(self) -> None:
-        _ = self._model, self._words
+        _ = self._character_model, self._lexicon_model
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
         frames = as_doubles(batch, workspace)
         probs = [f.probs for f in frames]
-        found = search(probs, self.alphabet.blank, self.beam_width, self._wanted, self._model, self._words)
-        return self._hypotheses(frames, found, self._start)
+        found = search(
+            probs, self.alphabet.blank, self.beam_width, self._n_beams, self._character_model, self._lexicon_model
+        )
+        return self._hypotheses(frames, found, self._start_state)
 
     @property
-    def _wanted(self) -> int:
+    def _n_beams(self) -> int:
         return self.beam_width if self.rescore else self.n_best
 
-    def _results(self, doubles: Doubles, found: list[Beam], before: History) -> list[Hypothesis]:
+    def _results(self, doubles: Doubles, found: list[Beam], before: LMState) -> list[Hypothesis]:
         return self._hypotheses([doubles], [found], before)[0]
 
     @property
-    def _start(self) -> History:
+    def _start_state(self) -> LMState:
         """Where a text begins."""
-        if self._running is not None:
-            return self._running.start
-        return History((), 0 if self.lm is None else self.lm.start)
+        if self._tracker is not None:
+            return self._tracker.start
+        return LMState((), 0 if self.lm is None else self.lm.start)
 
-    def _hypotheses(self, frames: list[Doubles], found: list[list[Beam]], before: History) -> list[list[Hypothesis]]:
+    def _hypotheses(self, frames: list[Doubles], found: list[list[Beam]], before: LMState) -> list[list[Hypothesis]]:
         """What the frames, and the model after what came before, tell about what was found."""
         if self.exact:
             findings = [(f, labels, score) for f, beams in zip(frames, found, strict=True) for labels, score in beams]
@@ -268,35 +269,35 @@ class BeamSearch(Decoder):
             result = [sorted(beams, key=self._true_score)[: self.n_best] for beams in result]
         return result
 
-    def _follow(self, history: History, labels: tuple[int, ...]) -> History:
-        """The model's history after some more labels."""
-        if self._running is not None:
-            return self._running.follow(history, labels)
+    def _follow(self, state: LMState, labels: tuple[int, ...]) -> LMState:
+        """The model's state after some more labels."""
+        if self._tracker is not None:
+            return self._tracker.follow(state, labels)
         if self.lm is None:
-            return history
-        return self._spelled(self.lm, history, [self._tokens[label] for label in labels])
+            return state
+        return self._spelled(self.lm, state, [self._tokens[label] for label in labels])
 
-    def _end(self, history: History) -> History:
-        if self._running is not None:
-            return self._running.end(history)
-        return history if self.lm is None else self._spelled(self.lm, history, _ends(self.lm))
+    def _end(self, state: LMState) -> LMState:
+        if self._tracker is not None:
+            return self._tracker.end(state)
+        return state if self.lm is None else self._spelled(self.lm, state, _ends(self.lm))
 
-    def _spelled(self, lm: NGram, history: History, tokens: list[int]) -> History:
-        """The history of a model of characters after some more."""
-        values, state = backends.load(self.backend, "ngram").score(lm.tables, history.state, tokens)
-        return history._replace(state=state, log_prob=history.log_prob + sum(values))
+    def _spelled(self, lm: NGram, state: LMState, tokens: list[int]) -> LMState:
+        """The state of a model of characters after some more of them."""
+        log_probs, lm_state = backends.load(self.backend, "ngram").score(lm.tables, state.state, tokens)
+        return state._replace(state=lm_state, log_prob=state.log_prob + sum(log_probs))
 
     def _true_score(self, one: Hypothesis) -> tuple[float, tuple[int, ...]]:
         score = one.log_prob
         if one.lm_log_prob is not None:
             score += self.lm_weight * one.lm_log_prob
-        if self._running is not None:
+        if self._tracker is not None:
             score += self.word_bonus * len(self.alphabet.words(one.labels))
-        if self._letters is not None:
+        if self._weighed_characters is not None:
             score += self.character_bonus * len(one.labels)
         if self.character_lm is not None:
             tokens = [self._tokens[label] for label in one.labels] + _ends(self.character_lm)
-            start = History((), self.character_lm.start)
+            start = LMState((), self.character_lm.start)
             score += self.character_lm_weight * self._spelled(self.character_lm, start, tokens).log_prob
         return -score, one.labels
 

@@ -13,6 +13,7 @@ from fastctc.value import Value
 
 LARGEST = 1 << 19  # numbers that are decoded at a stretch: more would leave the cache, fewer let threads wait
 LEAST = 1 << 14  # enough to outweigh a change of threads
+WIDEST = 1 << 24  # beams
 
 
 class Decoder(Value, ABC):
@@ -110,3 +111,11 @@ def _parts(batch: list[Frames], threads: int) -> Iterator[list[Frames]]:
             part, size = [], 0
     if part:
         yield part
+
+
+def check_beams(beam_width: int, n_best: int) -> None:
+    """Refuse widths that no beam search can have, and more results than beams."""
+    if not 1 <= beam_width <= WIDEST:
+        raise ValueError(f"beam_width must be 1 to {WIDEST}, got {beam_width}")
+    if not 1 <= n_best <= beam_width:
+        raise ValueError(f"n_best must be 1 to beam_width, which is {beam_width}, got {n_best}")

@@ -40,7 +40,7 @@ def words_of(alphabet: Alphabet, phrases: Iterable[str]) -> list[str]:
 
 
 def hot_tree(alphabet: Alphabet, hot_words: HotWords) -> Any:
-    """The prefix tree of the hot words and phrases, see fastctc.reference.beam_search.Hot."""
+    """The prefix tree of the hot words and phrases, see fastctc.search_inputs.HotWordTree."""
     if not hot_words:
         return None
     phrases = sorted((alphabet.encode(phrase), bonus) for phrase, bonus in dict(hot_words).items())

@@ -1,5 +1,6 @@
 """Stream: decoding while the frames arrive."""
 
+import sys
 from math import nan
 from typing import Any, Protocol
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
+from fastctc.decoders.word_tracker import LMState
 from fastctc.frames import Doubles, Floats, Frames, Workspace, as_doubles, as_frames
 from fastctc.hypothesis import Hypothesis, hypotheses
 
@@ -30,6 +32,63 @@ class Search(Protocol):
     def commit(self, n_labels: int) -> None: ...
 
     def results(self, doubles: Doubles) -> list[Hypothesis]: ...  # of these frames, those since the last commit
+
+
+class BeamDecoder(Protocol):
+    """What a stream of beams needs of its decoder."""
+
+    @property
+    def alphabet(self) -> Alphabet: ...
+
+    @property
+    def beam_width(self) -> int: ...
+
+    @property
+    def _n_beams(self) -> int: ...  # how many beams become hypotheses
+
+    @property
+    def _start_state(self) -> LMState: ...
+
+    def _follow(self, state: LMState, labels: Labels) -> LMState: ...
+
+    def _results(self, doubles: Doubles, found: Any, before: LMState) -> list[Hypothesis]: ...
+
+
+class BeamStream:
+    """The search of a stream whose decoder is a beam search."""
+
+    def __init__(self, decoder: BeamDecoder, beams: Any, keeps_words: bool = False) -> None:
+        self._decoder, self._beams = decoder, beams
+        self._keeps_words = keeps_words  # whether the beginning of a word is needed until it ends
+        self._committed = decoder._start_state  # of the text committed
+
+    def extend(self, frames: Frames) -> None:
+        self._beams.extend(as_doubles([frames], Workspace())[0].probs, self._decoder.beam_width)
+
+    def best(self) -> Labels:
+        found = self._beams.best(1)
+        return found[0][0] if found else ()
+
+    def prefixes(self) -> list[tuple[Labels, bool, bool]]:
+        found: list[tuple[Labels, bool, bool]] = self._beams.prefixes()
+        return found
+
+    def whole(self, labels: Labels) -> int:
+        n, is_word = len(labels), self._decoder.alphabet.is_word
+        while self._keeps_words and n and is_word[labels[n - 1]]:
+            n -= 1
+        return n
+
+    def stable(self, limit: int | None = None) -> Labels:
+        labels: Labels = self._beams.stable(sys.maxsize if limit is None else limit)
+        return labels
+
+    def commit(self, n_labels: int) -> None:
+        self._committed = self._decoder._follow(self._committed, self.best()[:n_labels])
+        self._beams.commit(n_labels)
+
+    def results(self, doubles: Doubles) -> list[Hypothesis]:
+        return self._decoder._results(doubles, self._beams.best(self._decoder._n_beams), self._committed)
 
 
 class Stream:

@@ -99,8 +99,8 @@ def tune(
 
 def _changed(decoder: BeamSearch, weight: float, bonus_name: str, bonus: float) -> BeamSearch:
     changed: BeamSearch = replace(decoder, lm_weight=weight, **{bonus_name: bonus})  # type: ignore[arg-type]
-    if decoder._running is not None:  # what does not depend on the weights need not be made anew
-        changed.__dict__["_running"] = decoder._running
+    if decoder._tracker is not None:  # what does not depend on the weights need not be made anew
+        changed.__dict__["_tracker"] = decoder._tracker
     return changed
 
 

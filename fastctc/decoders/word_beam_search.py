@@ -8,11 +8,10 @@ import numpy as np
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
-from fastctc.decoders.beams_of_stream import BeamsOfStream, check_beams
-from fastctc.decoders.decoder import Decoder
+from fastctc.decoders.decoder import Decoder, check_beams
 from fastctc.decoders.hot_words import HotWords, frozen_bonuses, hot_tree, words_of
-from fastctc.decoders.running_words import History, RunningWords
-from fastctc.decoders.stream import Stream
+from fastctc.decoders.stream import BeamStream, Stream
+from fastctc.decoders.word_tracker import LMState, WordTracker
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
@@ -132,19 +131,19 @@ class WordBeamSearch(Decoder):
     def stream(self) -> Stream:
         """Begin to decode a sequence whose frames arrive in pieces."""
         beams = backends.load(self.backend, "beam_search").Beams(
-            self.alphabet.n_classes, self.alphabet.blank, None, self._words
+            self.alphabet.n_classes, self.alphabet.blank, None, self._lexicon_model
         )
         compares = self.completion != "unique"  # completions, by their frames
-        return Stream(self.alphabet, BeamsOfStream(self, beams, compares), self.exact or compares, self.backend)
+        return Stream(self.alphabet, BeamStream(self, beams, compares), self.exact or compares, self.backend)
 
     @cached_property
-    def _model(self) -> WordModel | None:
+    def _word_model(self) -> WordModel | None:
         return None if self.lm is None else WordModel.of(self.lexicon, self.lm)
 
     @cached_property
-    def _words(self) -> LexiconModel:
+    def _lexicon_model(self) -> LexiconModel:
         """What the search has to know about the words."""
-        lexicon, model = self.lexicon, self._model
+        lexicon, model = self.lexicon, self._word_model
         return LexiconModel(
             lexicon.tree,
             self.alphabet.is_word,
@@ -157,41 +156,41 @@ class WordBeamSearch(Decoder):
         )
 
     @property
-    def _wanted(self) -> int:
+    def _n_beams(self) -> int:
         """How many beams to look at."""
         simple = self.completion == "unique" and not self.rescore
         return self.n_best if simple else self.beam_width  # completed, several may be one
 
     def _prepare(self) -> None:
-        _ = self._words
+        _ = self._lexicon_model
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
         frames = as_doubles(batch, workspace)
         probs = [f.probs for f in frames]
-        found = search(probs, self.alphabet.blank, self.beam_width, self._wanted, None, self._words)
-        return [self._results(f, beams, self._start) for f, beams in zip(frames, found, strict=True)]
+        found = search(probs, self.alphabet.blank, self.beam_width, self._n_beams, None, self._lexicon_model)
+        return [self._results(f, beams, self._start_state) for f, beams in zip(frames, found, strict=True)]
 
     @cached_property
-    def _running(self) -> RunningWords:
-        return RunningWords(self.lexicon, self._model, None, self.backend)
+    def _tracker(self) -> WordTracker:
+        return WordTracker(self.lexicon, self._word_model, None, self.backend)
 
     @property
-    def _start(self) -> History:
-        return self._running.start
+    def _start_state(self) -> LMState:
+        return self._tracker.start
 
-    def _follow(self, history: History, labels: Labels) -> History:
-        return self._running.follow(history, labels)
+    def _follow(self, state: LMState, labels: Labels) -> LMState:
+        return self._tracker.follow(state, labels)
 
-    def _results(self, doubles: Doubles, found: list[Beam], before: History) -> list[Hypothesis]:
+    def _results(self, doubles: Doubles, found: list[Beam], before: LMState) -> list[Hypothesis]:
         """What the frames, and the words before them, tell about what was found."""
         whole, texts = [], {}
         for labels, score in found:
-            history = self._follow(before, labels)
-            longer = labels + self._completed(history, labels, doubles)
+            state = self._follow(before, labels)
+            longer = labels + self._completed(state, labels, doubles)
             if longer not in texts:
-                texts[longer] = score, history
-                whole.append((longer == labels and self._running.is_whole(history), longer))
+                texts[longer] = score, state
+                whole.append((longer == labels and self._tracker.ends_whole(state), longer))
         if self.completion == "forced":
             whole.sort(key=lambda one: not one[0])
         n_best = len(whole) if self.rescore else self.n_best
@@ -212,21 +211,21 @@ class WordBeamSearch(Decoder):
             plain = [plain[i] for i in order[: self.n_best]]
         return plain
 
-    def _completed(self, history: History, labels: Labels, frames: Doubles) -> Labels:
+    def _completed(self, state: LMState, labels: Labels, frames: Doubles) -> Labels:
         """The labels that are missing in the last word."""
-        if not history.word or (self.completion != "unique" and self._running.is_whole(history)):
+        if not state.word or (self.completion != "unique" and self._tracker.ends_whole(state)):
             return ()
         lexicon = self.lexicon
-        node = lexicon.find(history.word)
+        node = lexicon.find(state.word)
         first, last = int(lexicon.words[node]), int(lexicon.words[lexicon.ends[node]])
-        length = len(history.word)
+        length = len(state.word)
         if self.completion == "unique":
             return lexicon.word_labels(first)[length:] if last - first == 1 else ()
         numbers = np.arange(first, last)
         weights = np.log(np.maximum(lexicon.priors[first:last], 1e-300))
-        if self._model is not None:
+        if self._word_model is not None:
             ngram = backends.load(self.backend, "ngram")
-            weights = np.array([ngram.score(self._model.tables, history.state, [w])[0][0] for w in numbers])
+            weights = np.array([ngram.score(self._word_model.tables, state.state, [w])[0][0] for w in numbers])
         lengths = np.diff(lexicon.offsets[first : last + 1])
         likely = np.lexsort((numbers, lengths, -weights))[:CANDIDATES]
         log_probability = backends.load(self.backend, "loss").log_probability
