@@ -1,7 +1,8 @@
 # make demo    set everything up, decode the example frames, read the example page
 # make check   set up what is quick and run the quick tests: no TensorFlow, no linters, no benchmarks
 # make test    set everything up and run all tests; the last lines say what was skipped, and why
-# make sanitize  run what touches compiled code with the address and undefined-behaviour sanitizers, in an environment of its own
+# make sanitize  run what touches compiled code with the address and undefined-behaviour sanitizers, in an environment of
+#              its own; QUICK=1 runs the half that continuous integration runs
 # make wheels  build the wheels for Linux into dist/, and test each where there is no compiler
 # make long    count memory over a hundred thousand decodes and a million frames, some minutes
 # make bench   measure this commit with asv and publish the dashboard to .asv/html; QUICK=1 runs all that is timed once, BENCH=name some
@@ -24,19 +25,31 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 demo: $(VENV)/reading
 	$(BIN)/python examples/demo.py
 
+# A quarter of make test's random cases.
 check: $(VENV)/check
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 -q -rs -m "not slow" tests
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 -q -rs --hypothesis-profile=quick -m "not slow" tests
+	@echo "Left out, and run by make test: TensorFlow, linters, types, builds, benchmarks, clusters, OpenCL, Ctrl-C," \
+	"large cases, doctests, and three of four random cases."
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 -rs
 
-# Python's own allocator would hide from the sanitizer what NumPy and the package ask for; Python leaks at its end.
-SANITIZED := brute_force loss metrics morphology processor search twins
+# Python's own allocator would hide from the sanitizer what NumPy and the package ask for; Python leaks at its end. The
+# copy of the checkout keeps what was compiled, and nothing else.
+SANITIZED := annotation brute_force compat decoders fusion fuzz interrupts lexicon loss metrics morphology ngram processor \
+	search storage stream stream_promises twins words
+SANITIZED_QUICK := brute_force decoders fusion lexicon loss metrics ngram processor search
 sanitize: $(SANITIZE)/made
+	@cd $(SANITIZE)/source && find . -type f ! -path './build/*' ! -name '*.c' ! -name '*.so' -delete
+	@git ls-files -z | xargs -0 cp --parents --preserve=timestamps -t $(SANITIZE)/source
+	@cd $(SANITIZE)/source/fastctc/compiled && for made in *.c *.so; do test -e "$${made%%.*}.pyx" || rm -f "$$made"; done
+	@echo "Compiling with sanitizers in $(SANITIZE) ..."
+	@cd $(SANITIZE)/source && FASTCTC_DEBUG=1 ../bin/python setup.py --quiet build_ext --inplace
 	cd $(SANITIZE)/source && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-	../bin/python -m pytest -q -rs -p no:cacheprovider -m "not slow" $(or $(ARGS),$(SANITIZED:%=tests/test_%.py))
+	../bin/python -m pytest -n auto --maxprocesses 8 -q -rs -p no:cacheprovider -m "not slow" $(if $(QUICK),--hypothesis-profile=quick) \
+	$(or $(ARGS),$(patsubst %,tests/test_%.py,$(if $(QUICK),$(SANITIZED_QUICK),$(SANITIZED))))
 
 wheels: $(WHEELS)/made
 	$(WHEELS)/bin/python .ci/wheels.py $(ARGS)
@@ -89,19 +102,12 @@ $(VENV)/dev: $(VENV)/core
 	@$(PIP) install --group dev
 	@touch $@
 
-$(VENV)/docs: $(VENV)/core
-	@echo "Installing what builds the documentation ..."
-	@$(PIP) install --group docs
-	@touch $@
-
-# A copy of the checkout: its own extensions stay as they are.
-$(SANITIZE)/made: $(VENV)/pip $(SOURCES) $(wildcard tests/*.py)
-	@echo "Compiling with sanitizers in $(SANITIZE) ..."
+$(SANITIZE)/made: $(VENV)/pip pyproject.toml setup.py
+	@echo "Installing what the tests need in $(SANITIZE) ..."
 	@$(PYTHON) -m venv $(SANITIZE)
 	@$(SANITIZE)/bin/python -m pip --disable-pip-version-check --quiet install --upgrade "pip>=25.1"
 	@$(SANITIZE)/bin/python -m pip --disable-pip-version-check --quiet install --group check
-	@mkdir -p $(SANITIZE)/source && git ls-files -z | xargs -0 cp --parents -t $(SANITIZE)/source
-	@cd $(SANITIZE)/source && FASTCTC_DEBUG=1 ../bin/python setup.py --quiet build_ext --inplace
+	@rm -rf $(SANITIZE)/source && mkdir -p $(SANITIZE)/source
 	@touch $@
 
 $(WHEELS)/made: $(VENV)/pip

@@ -20,6 +20,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 FLOAT32_NOISE = 1e-4
 
 settings.register_profile("fastctc", deadline=None, derandomize=True, max_examples=200)
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("fastctc")
 
 

@@ -109,7 +109,7 @@ def normalised(rows):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("beam_width", [1, 6, 30])
+@pytest.mark.parametrize("beam_width", [1, 6, pytest.param(30, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", range(4))
 def test_twins(case, beam_width, seed):
     rng = np.random.default_rng(seed)
@@ -215,10 +215,10 @@ def test_words_and_characters_together(letters, rows):
     probs, scale = normalised(rows)
     words = {"lm": LM, "lm_weight": 0.6}
     options = BOTH | {"character_lm": letters}
+    texts = text_probabilities(rows, 4, 5)
     for backend in BACKENDS:
         for one in BeamSearch(ALPHABET, 2000, n_best=50, exact=False, backend=backend, **options).decode(probs=probs):
-            p = text_probabilities(rows, 4, 5)[one.labels]
-            expected = expected_score(one.text, log(p), words)
+            expected = expected_score(one.text, log(texts[one.labels]), words)
             if expected is not None:
                 expected += 0.4 * letters.score(one.text) + 0.1 * len(one.text)
                 assert one.score + scale == pytest.approx(expected, rel=1e-5, abs=1e-5)

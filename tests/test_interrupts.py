@@ -64,6 +64,7 @@ INTERRUPT = """
 PATIENCE = 60  # seconds until a process counts as hanging
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there SIGINT cannot be sent to one process")
 @pytest.mark.parametrize("name", WORK)
 def test_ctrl_c_ends_all_threads(name):

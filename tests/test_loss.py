@@ -139,6 +139,7 @@ def test_what_must_be_given():
             function(logs(np.array(TWO_FRAMES)), "a")
 
 
+@pytest.mark.slow
 def test_twenty_thousand_frames():
     rng = np.random.default_rng(1)
     frames = peaky(rng, 20_000, 6)

@@ -1,5 +1,6 @@
 """The wheel and the sdist, built and used as somebody else would."""
 
+import json
 import os
 import re
 import subprocess
@@ -103,6 +104,12 @@ def test_the_wheel_works_elsewhere(built, tmp_path):
 def project():
     with (ROOT / "pyproject.toml").open("rb") as file:
         return tomllib.load(file)
+
+
+def test_all_name_the_same_repository():
+    url = project()["project"]["urls"]["Source"]
+    assert json.loads((ROOT / "asv.conf.json").read_text())["project_url"] == url
+    assert f'repository-code: "{url}"' in (ROOT / "CITATION.cff").read_text()
 
 
 def test_every_package_is_listed():

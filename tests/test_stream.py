@@ -50,7 +50,7 @@ def test_twins_with_a_model(case, beam_width, weight, data):
 
 
 @pytest.mark.parametrize("order", [1, 2, 5])
-@pytest.mark.parametrize("beam_width", [3, 25])
+@pytest.mark.parametrize("beam_width", [3, pytest.param(25, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("weight", [0.2, 1.0])
 @pytest.mark.parametrize("sentences", [False, True])
 def test_twins_with_a_model_on_frames_of_real_size(order, beam_width, weight, sentences):

@@ -160,7 +160,7 @@ def test_the_published_search_refuses_what_was_not_published():
 
 @pytest.mark.parametrize("hot_words", [None, HOT], ids=["plain", "hot"])
 @pytest.mark.parametrize("number", range(4))
-@pytest.mark.parametrize("beam_width", [2, 25])
+@pytest.mark.parametrize("beam_width", [2, pytest.param(25, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", range(3))
 def test_twins_of_real_size(number, beam_width, seed, hot_words):
     rng = np.random.default_rng(seed)
