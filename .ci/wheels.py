@@ -27,6 +27,7 @@ PROCESSORS = ("x86_64", "aarch64")
 TOOLS = ("build>=1.2", "setuptools>=77", "Cython>=3.1")
 TEST_PACKAGES = ("pytest>=9", "hypothesis>=6", "pytest-benchmark>=5")
 MATERIAL = ("tests", "bench", "docs", "examples", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml")
+QUICK = ("-m", "not slow", "--hypothesis-profile=quick")  # as make check
 # What an emulator runs: the compiled code against the reference, in one process, NumPy the only package.
 CORE = ("tests/test_twins.py", "tests/test_alphabet.py", "tests/test_metrics.py", "tests/test_loss.py")
 
@@ -109,7 +110,7 @@ def test(wheel: Path, python: str, work: Path) -> str:
     )
     if len(said.splitlines()) != len(frames):
         sys.exit(f"fastctc decode of {len(frames)} files said:\n{said}")
-    said = run(installed, "-m", "pytest", "-q", "-m", "not slow", "tests", cwd=place, env=bare)
+    said = run(installed, "-m", "pytest", "-q", *QUICK, "tests", cwd=place, env=bare)
     return said.strip().splitlines()[-1]
 
 
@@ -120,7 +121,7 @@ def test_elsewhere(wheel: Path, version: str, processor: str, emulator: list[str
     run(sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--target", site, *platforms,
         f"--python-version={version}", "--only-binary=:all:", wheel, *TEST_PACKAGES)  # fmt: skip
     bare = {"PATH": "", "HOME": str(work), "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
-    said = run(*emulator, "-m", "pytest", "-q", "-m", "not slow", *CORE, cwd=place, env=bare)
+    said = run(*emulator, "-m", "pytest", "-q", *QUICK, *CORE, cwd=place, env=bare)
     return said.strip().splitlines()[-1]
 
 
