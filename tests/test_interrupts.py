@@ -11,9 +11,10 @@ from numpy.random import default_rng
 from fastctc import Alphabet, BeamSearch, threads
 
 PREPARE = """if True:
-    import threading
+    import signal, threading
     import numpy as np
     from fastctc import *
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
     rng = np.random.default_rng(1)
 
     def noise(n_frames, n_classes):
