@@ -2,7 +2,7 @@
 # make check   set up what is quick and run the quick tests: no TensorFlow, no linters, no benchmarks
 # make test    set everything up and run all tests; the last lines say what was skipped, and why
 # make sanitize  run what touches compiled code with the address and undefined-behaviour sanitizers, in an environment of
-#              its own; QUICK=1 runs the half that continuous integration runs
+#              its own; QUICK=1 runs the quick half
 # make wheels  build the wheels for Linux into dist/, and test each where there is no compiler
 # make long    count memory over a hundred thousand decodes and a million frames, some minutes
 # make bench   measure this commit with asv and publish the dashboard to .asv/html; QUICK=1 runs all that is timed once, BENCH=name some
