@@ -37,8 +37,7 @@ HOW = ("Milliseconds an item: median, and the quartiles in brackets. The ratio i
        "makes all of it, the command under a title its section.")  # fmt: skip
 TWO_LINES = """\
 Best path and beam search of fastctc have two figures: `exact=False` gives the text and its score, which is what the
-others return; the default also gives the exact probability, the alignment and the words, at a price that grows with the
-length of the text."""
+others return; the default also gives the exact probability, the alignment and the words."""
 IN_SHORT = {  # the works of the README's table
     "best_path": "100x80",
     "beam_search": "peaky 100x80, beam width 25",
