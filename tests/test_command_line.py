@@ -346,7 +346,9 @@ def test_an_alphabet_of_one_character_many_times(capsys):
     ],
 )
 def test_numbers_of_any_size_for_images(option, value, tmp_path, capsys):
-    images = pytest.importorskip("fastctc.imaging.images")
+    pytest.importorskip("PIL")
+    from fastctc.imaging import images
+
     images.save(tmp_path / "x.png", np.zeros((4, 4), np.uint8))
     try:
         status = main(["morph", "erode", str(tmp_path / "x.png"), str(tmp_path / "y.png"), f"{option}={value}"])
@@ -410,6 +412,7 @@ def test_usage_errors_are_2(arguments, capsys):
     ],
 )
 def test_a_missing_file_has_one_line(arguments, status, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("PIL")
     monkeypatch.chdir(tmp_path)
     try:
         found = main(arguments)
