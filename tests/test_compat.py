@@ -1,10 +1,13 @@
 """Programs written for other packages."""
 
 import math
+import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from inspect import signature
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from conftest import peaky
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastctc import edit_distance
+from fastctc import compat, edit_distance
 from fastctc.compat import ctc_decoder
 from fastctc.compat.ctc_decoder import (
     BKTree,
@@ -171,6 +174,106 @@ def run(*arguments, **options):
     return subprocess.run(
         [sys.executable, "-m", "fastctc.compat", *arguments], capture_output=True, text=True, check=False, **options
     )
+
+
+def imported(tmp_path, row, program):
+    """What a program prints under a row of aliases."""
+    script = tmp_path / "with_aliases.py"
+    script.write_text(f"from fastctc.compat.aliases import AliasFinder\nAliasFinder.answer({row!r})\n{program}")
+    here = {**os.environ, "PYTHONPATH": str(Path(compat.__file__).parents[2])}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, env=here)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def foreign_package(tmp_path):
+    """A package like those that drop-ins stand for."""
+    (tmp_path / "foreign" / "inner").mkdir(parents=True)
+    (tmp_path / "foreign" / "__init__.py").write_text("from foreign.inner import *\nname = 'theirs'")
+    (tmp_path / "foreign" / "inner" / "__init__.py").write_text("")
+    for name in ("kept", "replaced"):
+        (tmp_path / "foreign" / "inner" / f"{name}.py").write_text(f"def loss(): return {name!r}")
+
+
+def test_an_alias_is_the_module_itself_and_has_a_spec(tmp_path):
+    row = {"shapes": "ctc_decoder"}
+    program = """
+import importlib.util, sys
+assert importlib.util.find_spec("shapes").name == "shapes"
+assert not any(name.startswith("fastctc.compat.ctc") for name in sys.modules)
+import shapes, fastctc.compat.ctc_decoder as ours
+assert shapes is ours is sys.modules["shapes"]
+assert importlib.util.find_spec("shapes") is ours.__spec__ and ours.__spec__.name == ours.__name__
+try:
+    import shapes.more
+except ModuleNotFoundError as error:
+    print(error.name)
+"""
+    assert imported(tmp_path, row, program) == ["shapes.more"]
+
+
+def test_submodules_are_imported_once(tmp_path):
+    program = """
+import importlib.util
+from fastctc.compat import aliases
+aliases.HOME = "fastctc."
+AliasFinder.answer({"house": "align"})
+assert importlib.util.find_spec("house.alignment").name == "house.alignment"
+from house.alignment import Alignment as theirs
+import house, fastctc.align
+assert theirs is fastctc.align.Alignment and house.alignment is fastctc.align.alignment and house is fastctc.align
+"""
+    assert imported(tmp_path, {}, program) == []
+
+
+def test_modules_that_only_the_foreign_package_has(tmp_path):
+    foreign_package(tmp_path)
+    program = """
+from fastctc.compat import aliases
+aliases.HOME = "fastctc."
+AliasFinder.answer({"foreign": "align"})
+import foreign.inner.kept, foreign
+print(foreign.inner.kept.loss(), hasattr(foreign, 'name'), foreign.__name__)
+"""
+    assert imported(tmp_path, {}, program) == ["kept", "False", "fastctc.align"]
+
+
+@pytest.mark.parametrize("before", ["", "import foreign.inner.replaced\n"])
+def test_one_module_of_a_package_that_exists(tmp_path, before):
+    foreign_package(tmp_path)
+    row = {"foreign.inner.replaced": "ctc_decoder"}
+    program = "from foreign.inner import replaced, kept\nimport foreign\nprint(replaced.__name__, foreign.name)"
+    again = f"{before}AliasFinder.answer({row!r})\n{program}"
+    assert imported(tmp_path, {}, again) == ["fastctc.compat.ctc_decoder", "theirs"]
+
+
+def test_one_module_of_a_package_that_is_missing(tmp_path):
+    program = "from no.such.package import loss\nimport no.such\nprint(loss.__module__, no.such.package.__name__)"
+    found = imported(tmp_path, {"no.such.package": "ctc_decoder"}, program)
+    assert found == ["fastctc.compat.ctc_decoder", "fastctc.compat.ctc_decoder"]
+
+
+@pytest.mark.parametrize("before", ["", "import foreign.inner.replaced\n"])
+def test_one_name_of_a_module(tmp_path, before):
+    foreign_package(tmp_path)
+    row = {"foreign.inner.replaced:loss": "ctc_decoder.loss"}
+    program = "from foreign.inner.replaced import loss\nimport foreign.inner.kept\nprint(loss.__module__)"
+    assert imported(tmp_path, {}, f"{before}AliasFinder.answer({row!r})\n{program}") == ["fastctc.compat.ctc_decoder"]
+
+
+def test_install(tmp_path):
+    program = (
+        "from fastctc import compat\ncompat.install('ctc_decoder')\nimport ctc_decoder\nprint(ctc_decoder.__name__)"
+    )
+    assert imported(tmp_path, {}, program) == ["fastctc.compat.ctc_decoder"]
+    with pytest.raises(ValueError, match=r"must be one of ctc_decoder, .*, got 'nonsense'"):
+        compat.install("nonsense")
+
+
+@pytest.mark.parametrize("row", compat.ALIASES)
+def test_every_row_leads_somewhere(row):
+    for ours in compat.ALIASES[row].values():
+        assert find_spec(f"fastctc.compat.{ours}") or find_spec(f"fastctc.compat.{ours.rpartition('.')[0]}")
 
 
 def test_an_unmodified_program(tmp_path):

@@ -1,6 +1,48 @@
 """The interfaces of other packages, so that programs written for them run on this one with another import.
 
-``python -m fastctc.compat NAME -- script.py`` runs a program unchanged.
+``python -m fastctc.compat NAME -- script.py`` runs a program unchanged. :func:`install` does the same from inside a
+program that is running.
+
+>>> from fastctc import compat
+>>> compat.install("ctc_decoder")
+>>> import ctc_decoder
+>>> ctc_decoder.__name__
+'fastctc.compat.ctc_decoder'
+
+To add a drop-in, add a row to ``ALIASES``: the name that a user says, and what it stands for. A key is the name of a
+foreign module; its value names ours, below ``fastctc.compat``. A package of ours answers with all its submodules.
+``"torchaudio.models.decoder": "torchaudio_decoder"`` answers one module of a package and leaves the rest of it alone;
+where that package is not installed, empty packages lead to the module. ``"keras.ops:ctc_decode":
+"keras.ctc_decode"`` puts one name of ours into a module that is otherwise left as it is.
 """
 
-MODULES = ("ctc_decoder", "word_beam_search")
+from fastctc.compat.aliases import AliasFinder
+
+ALIASES: dict[str, dict[str, str]] = {
+    "ctc_decoder": {"ctc_decoder": "ctc_decoder"},
+    "word_beam_search": {"word_beam_search": "word_beam_search"},
+}
+
+
+def install(*names: str) -> None:
+    """Let this process's imports of other packages be answered by fastctc.
+
+    Nothing is imported now: a module is when the program asks for it, and once for all of its names, so that classes
+    are the same objects however they were imported. Call it before the program imports the package: what is already
+    bound to a name stays bound to it.
+
+    Parameters
+    ----------
+    *names : str
+        Keys of ``ALIASES``.
+
+    Raises
+    ------
+    ValueError
+        For a name that no drop-in has.
+    """
+    for name in names:
+        if name not in ALIASES:
+            raise ValueError(f"a drop-in must be one of {', '.join(ALIASES)}, got {name!r}")
+    for name in names:
+        AliasFinder.answer(ALIASES[name])

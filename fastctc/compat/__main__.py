@@ -1,13 +1,12 @@
 """Run a program with imports of other packages answered by this one."""
 
 import argparse
-import importlib
 import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastctc.compat import MODULES
+from fastctc.compat import ALIASES, install
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         usage="%(prog)s NAME [NAME ...] -- SCRIPT.py|-m MODULE [ARGUMENT ...]",
         description="Run a program with imports of other packages answered by fastctc.",
     )
-    parser.add_argument("names", nargs="+", choices=MODULES, metavar="NAME", help=f"one of {', '.join(MODULES)}")
+    parser.add_argument("names", nargs="+", choices=ALIASES, metavar="NAME", help=f"one of {', '.join(ALIASES)}")
     if "--" not in arguments:
         parser.parse_args(arguments)  # --help, or what is wrong with the names
         parser.error("there must be -- and a program behind the names")
@@ -29,8 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("there must be a program behind --")
     if program[0] != "-m" and not Path(program[0]).is_file():
         parser.error(f"the program must be a file, got {program[0]!r}")
-    for name in names:
-        sys.modules[name] = importlib.import_module(f"fastctc.compat.{name}")
+    install(*names)
     if program[0] == "-m":
         sys.argv = program[1:]
         sys.path[0] = str(Path.cwd())
