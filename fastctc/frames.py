@@ -29,6 +29,12 @@ class Frames(NamedTuple):
     values: Floats
     is_log: bool
     number: int = -1  # which sequence of a batch, for messages
+    log_normalizers: NDArray[np.float64] | None = None  # of scores: (frames,), what made each row a distribution
+
+    @property
+    def log_normalizer(self) -> float:
+        """What all paths of the normalized frames lack, in nats, beside their scores."""
+        return 0.0 if self.log_normalizers is None else float(self.log_normalizers.sum())
 
     def checked(self) -> "Frames":
         if self.is_log:
@@ -98,19 +104,19 @@ def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
     ]
 
 
-def as_frames(n_classes: int, log_probs: Any, probs: Any, logits: Any) -> Frames:
-    """One sequence, given as exactly one of the three."""
-    if probs is None and logits is None and _is_plain(log_probs, n_classes, 2):
-        return new(Frames, (log_probs, True, -1))  # the usual case, without its microseconds of questions
-    name, value = _the_one(log_probs, probs, logits)
+def as_frames(n_classes: int, log_probs: Any, probs: Any, logits: Any, scores: Any = None) -> Frames:
+    """One sequence, given as exactly one of the four."""
+    if probs is None and logits is None and scores is None and _is_plain(log_probs, n_classes, 2):
+        return new(Frames, (log_probs, True, -1, None))  # the usual case, without its microseconds of questions
+    name, value = _the_one(log_probs=log_probs, probs=probs, logits=logits, scores=scores)
     return _formed(name, _as_floats(name, value), n_classes)
 
 
-def as_batch(n_classes: int, log_probs: Any, probs: Any, logits: Any, lengths: Any) -> list[Frames]:
+def as_batch(n_classes: int, log_probs: Any, probs: Any, logits: Any, lengths: Any, scores: Any = None) -> list[Frames]:
     """A batch: (batch, frames, classes), or a sequence of (frames, classes) of any lengths."""
-    if _is_plain(log_probs, n_classes, 3) and probs is None and logits is None and lengths is None:
-        return [new(Frames, (values, True, number)) for number, values in enumerate(log_probs)]
-    name, value = _the_one(log_probs, probs, logits)
+    if _is_plain(log_probs, n_classes, 3) and probs is None and logits is None and scores is None and lengths is None:
+        return [new(Frames, (values, True, number, None)) for number, values in enumerate(log_probs)]
+    name, value = _the_one(log_probs=log_probs, probs=probs, logits=logits, scores=scores)
     if not isinstance(value, list | tuple | Iterator):
         value = _as_floats(name, value)
         if value.ndim != 3:
@@ -136,15 +142,11 @@ def as_batch(n_classes: int, log_probs: Any, probs: Any, logits: Any, lengths: A
     return batch
 
 
-def _the_one(log_probs: Any, probs: Any, logits: Any) -> tuple[str, Any]:
-    given = [
-        (name, value)
-        for name, value in (("log_probs", log_probs), ("probs", probs), ("logits", logits))
-        if value is not None
-    ]
+def _the_one(**forms: Any) -> tuple[str, Any]:
+    given = [(name, value) for name, value in forms.items() if value is not None]
     if len(given) != 1:
         names = " and ".join(name for name, _ in given) or "none"
-        raise TypeError(f"exactly one of log_probs, probs and logits must be given, got {names}")
+        raise TypeError(f"exactly one of log_probs, probs, logits and scores must be given, got {names}")
     return given[0]
 
 
@@ -186,7 +188,10 @@ def _formed(name: str, values: Floats, n_classes: int) -> Frames:
     if name == "probs":
         _check_probs(values)
         return Frames(values, False)
-    return Frames(_log_softmax(values) if name == "logits" else values, True)
+    if name == "log_probs":
+        return Frames(values, True)
+    log_probs, log_normalizers = _log_softmax(name, values)
+    return Frames(log_probs, True, log_normalizers=log_normalizers if name == "scores" else None)
 
 
 def _is_plain(value: Any, n_classes: int, n_dimensions: int) -> bool:
@@ -212,18 +217,20 @@ def _check_probs(values: Floats) -> None:
         raise ValueError(f"probs of a frame must sum to 1, got a sum of {sums[frame]:.4g} in frame {frame}")
 
 
-def _log_softmax(values: Floats) -> Floats:
+def _log_softmax(name: str, values: Floats) -> tuple[Floats, NDArray[np.float64]]:
+    """Logarithms of each frame's softmax, and what was taken from the frame's numbers to come to them."""
     wrong = np.isnan(values) | np.isposinf(values)
     if wrong.any():
         frame, label = (int(i) for i in np.argwhere(wrong)[0])
-        raise ValueError(f"logits must be finite or -inf, got {values[frame, label]} in frame {frame}, class {label}")
+        raise ValueError(f"{name} must be finite or -inf, got {values[frame, label]} in frame {frame}, class {label}")
     scores = values.astype(np.float64)
     top = scores.max(axis=1, keepdims=True)
     if np.isneginf(top).any():
-        raise ValueError(f"logits of a frame must not all be -inf, got so in frame {int(np.argmin(top))}")
+        raise ValueError(f"{name} of a frame must not all be -inf, got so in frame {int(np.argmin(top))}")
     scores -= top
-    scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    return scores
+    rest = np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    scores -= rest
+    return scores, (top + rest).ravel()
 
 
 def _what_is_wrong(row: Floats, frame: int) -> str:

@@ -87,6 +87,11 @@ def hypotheses(
     return result
 
 
+def unnormalized(found: list[Hypothesis], log_normalizer: float) -> list[Hypothesis]:
+    """What was found in normalized frames, with the numbers that the scores give."""
+    return [one._replace(log_prob=one.log_prob + log_normalizer, score=one.score + log_normalizer) for one in found]
+
+
 def segments(
     alphabet: Alphabet,
     labels: tuple[int, ...],

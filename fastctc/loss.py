@@ -27,13 +27,14 @@ def log_probability(
     *,
     probs: Any = None,
     logits: Any = None,
+    scores: Any = None,
 ) -> float:
     """Natural logarithm of P(text | frames), summed over all paths by the forward algorithm.
 
     Parameters
     ----------
     log_probs : array-like (frames, classes)
-        Natural log probabilities; or ``probs``, or ``logits``, by name.
+        Natural log probabilities; or ``probs``, ``logits`` or ``scores``, by name.
     text : str or sequence of int
         The text, or its labels.
     alphabet : Alphabet
@@ -65,8 +66,8 @@ def log_probability(
     """
     if text is None or alphabet is None:
         raise missing(text=text, alphabet=alphabet)
-    frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
-    return _log_probability(frames, labels_of(alphabet, text), alphabet.blank)
+    frames = as_frames(alphabet.n_classes, log_probs, probs, logits, scores).checked()
+    return _log_probability(frames, labels_of(alphabet, text), alphabet.blank) + frames.log_normalizer
 
 
 def ctc_loss(
@@ -78,13 +79,14 @@ def ctc_loss(
     *,
     probs: Any = None,
     logits: Any = None,
+    scores: Any = None,
 ) -> float | NDArray[np.float64]:
     """CTC loss, -log P(text | frames): of one text, or of each text of a batch.
 
     Parameters
     ----------
     log_probs : array-like (frames, classes), or (batch, frames, classes), or a list of (frames, classes)
-        Natural log probabilities; or ``probs``, or ``logits``, by name.
+        Natural log probabilities; or ``probs``, ``logits`` or ``scores``, by name.
     texts : str or sequence of int, or a list of them
         The text, or its labels; a list of them for a batch.
     alphabet : Alphabet
@@ -114,11 +116,11 @@ def ctc_loss(
     """
     if texts is None or alphabet is None:
         raise missing(texts=texts, alphabet=alphabet)
-    if _is_one(texts, log_probs, probs, logits):
+    if _is_one(texts, log_probs, probs, logits, scores):
         if lengths is not None:
             raise ValueError("lengths go with a batch of sequences and a list of texts, got a single text")
-        return 0.0 - log_probability(log_probs, texts, alphabet, probs=probs, logits=logits)  # type: ignore[arg-type]
-    batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths)
+        return 0.0 - log_probability(log_probs, texts, alphabet, probs=probs, logits=logits, scores=scores)  # type: ignore[arg-type]
+    batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths, scores)
     if len(batch) != len(texts):
         raise ValueError(f"there must be one text a sequence, got {len(batch)} sequences and {len(texts)} texts")
     log_probabilities, blank = backends.load("compiled", "loss").log_probabilities, alphabet.blank
@@ -128,13 +130,15 @@ def ctc_loss(
         values = np.concatenate([frames.values for frames, _ in part], dtype=np.float64)
         labels = [labels_of(alphabet, text) for _, text in part]
         pieces = zip(np.split(values, stops[:-1]), labels, strict=True)
-        found: list[float] = log_probabilities(list(pieces), blank, part[0][0].is_log)
-        return found
+        result: list[float] = log_probabilities(list(pieces), blank, part[0][0].is_log)
+        return result
 
     pairs = list(zip(batch, texts, strict=True))
     size = max(1, min(PART, LARGEST // max([frames.values.size + 1 for frames in batch], default=1)))
     parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]
-    return 0.0 - np.array([value for found in share(parts, lambda: losses, threads) for value in found])
+    found = [value for part in share(parts, lambda: losses, threads) for value in part]
+    log_normalizers = [frames.log_normalizer for frames in batch]
+    return 0.0 - (np.array(found, np.float64) + np.array(log_normalizers, np.float64))
 
 
 def posteriors(
@@ -144,6 +148,7 @@ def posteriors(
     *,
     probs: Any = None,
     logits: Any = None,
+    scores: Any = None,
 ) -> NDArray[np.float64]:
     """Probability of each label of a text in each frame, given the text (forward-backward algorithm).
 
@@ -172,7 +177,7 @@ def posteriors(
     """
     if text is None or alphabet is None:
         raise missing(text=text, alphabet=alphabet)
-    frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
+    frames = as_frames(alphabet.n_classes, log_probs, probs, logits, scores).checked()
     labels = labels_of(alphabet, text)
     _refuse_impossible(frames, labels, alphabet)
     result: NDArray[np.float64] = backends.load("compiled", "loss").posteriors(

@@ -30,7 +30,7 @@ class Alignment(NamedTuple):
     """Where the characters and words of a text stand in the frames, on its most probable path."""
 
     text: str
-    log_prob: float  # natural logarithm of the probability of that path
+    log_prob: float  # natural logarithm of the probability of that path, or the sum of its scores
     characters: tuple[Segment, ...]
     words: tuple[Segment, ...]
     sentences: tuple[Segment, ...] = ()  # words up to one that ends in . ! ? or …, and what is left
@@ -62,6 +62,7 @@ def forced_align(
     *,
     probs: Any = None,
     logits: Any = None,
+    scores: Any = None,
     frame_seconds: float | None = None,
     memory: int = 256 << 20,
     prove: bool = False,
@@ -73,7 +74,7 @@ def forced_align(
     Parameters
     ----------
     log_probs : array-like (frames, classes)
-        Natural log probabilities; or ``probs``, or ``logits``, by name.
+        Natural log probabilities; or ``probs``, ``logits`` or ``scores``, by name.
     text : str or sequence of int
         The text, or its labels.
     alphabet : Alphabet
@@ -119,7 +120,7 @@ def forced_align(
     if text is None or alphabet is None:
         raise missing(text=text, alphabet=alphabet)
     _check(frame_seconds, memory)
-    frames = as_frames(alphabet.n_classes, log_probs, probs, logits).checked()
+    frames = as_frames(alphabet.n_classes, log_probs, probs, logits, scores).checked()
     return _align(frames, labels_of(alphabet, text), alphabet, frame_seconds, memory, prove)
 
 
@@ -132,6 +133,7 @@ def forced_align_batch(
     *,
     probs: Any = None,
     logits: Any = None,
+    scores: Any = None,
     frame_seconds: float | None = None,
     memory: int = 256 << 20,
     prove: bool = False,
@@ -141,7 +143,7 @@ def forced_align_batch(
     Parameters
     ----------
     log_probs : array-like (batch, frames, classes), or a list of (frames, classes)
-        Natural log probabilities; or ``probs``, or ``logits``, by name.
+        Natural log probabilities; or ``probs``, ``logits`` or ``scores``, by name.
     texts : list of str, or of sequences of int
         One text a sequence.
     alphabet : Alphabet
@@ -172,7 +174,7 @@ def forced_align_batch(
     if texts is None or alphabet is None:
         raise missing(texts=texts, alphabet=alphabet)
     _check(frame_seconds, memory)
-    batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths)
+    batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths, scores)
     if isinstance(texts, str) or len(batch) != len(texts):
         raise ValueError(f"there must be one text a sequence, got {len(batch)} sequences and {len(texts)} texts")
 
@@ -204,6 +206,7 @@ def _align(
     prove: bool,
 ) -> Alignment:
     score, first, last, bound = _best_alignment(frames, labels, alphabet, memory, prove)
+    score += frames.log_normalizer
     words = alphabet.words(labels)
     spans = [(i, i + 1) for i in range(len(labels))] + words
     spans += _sentences(alphabet, labels, words)

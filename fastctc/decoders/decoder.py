@@ -7,7 +7,7 @@ from typing import Any
 from fastctc.alphabet import Alphabet
 from fastctc.backends import BACKENDS
 from fastctc.frames import Frames, Workspace, as_batch, as_frames
-from fastctc.hypothesis import Hypothesis
+from fastctc.hypothesis import Hypothesis, unnormalized
 from fastctc.threads import share
 from fastctc.value import Value
 
@@ -22,7 +22,9 @@ class Decoder(Value, ABC):
     alphabet: Alphabet
     backend: str
 
-    def decode(self, log_probs: Any = None, *, probs: Any = None, logits: Any = None) -> list[Hypothesis]:
+    def decode(
+        self, log_probs: Any = None, *, probs: Any = None, logits: Any = None, scores: Any = None
+    ) -> list[Hypothesis]:
         """Decode one sequence.
 
         Parameters
@@ -31,7 +33,11 @@ class Decoder(Value, ABC):
             Natural log probabilities. -inf is allowed. NumPy arrays, and whatever converts to them, are read without
             a copy where they are contiguous.
         probs, logits : array-like (frames, classes)
-            The same as probabilities, or as raw scores before the softmax; give exactly one of the three.
+            The same as probabilities, or as raw scores before the softmax.
+        scores : array-like (frames, classes)
+            Any finite numbers or -inf, added up along a path as they are: ``log_prob`` and ``score`` are then
+            logarithms of sums over paths, not of probabilities, and ``confidence`` is what it would be for ``logits``.
+            Give exactly one of the four.
 
         Returns
         -------
@@ -43,7 +49,9 @@ class Decoder(Value, ABC):
         ValueError
             For a wrong rank or number of classes, NaN, +inf, a value above log 1, a frame that is no distribution.
         """
-        return self._decode([as_frames(self.alphabet.n_classes, log_probs, probs, logits)], Workspace())[0]
+        frames = as_frames(self.alphabet.n_classes, log_probs, probs, logits, scores)
+        found = self._decode([frames], Workspace())[0]
+        return found if scores is None else unnormalized(found, frames.log_normalizer)
 
     def decode_batch(
         self,
@@ -53,6 +61,7 @@ class Decoder(Value, ABC):
         *,
         probs: Any = None,
         logits: Any = None,
+        scores: Any = None,
     ) -> list[list[Hypothesis]]:
         """Decode many sequences.
 
@@ -64,7 +73,7 @@ class Decoder(Value, ABC):
             How many frames of each sequence count; what follows is not looked at.
         threads : int, default 1
             Number of threads that share the work. The compiled code does not hold the GIL.
-        probs, logits
+        probs, logits, scores
             As in :meth:`decode`.
 
         Returns
@@ -77,7 +86,7 @@ class Decoder(Value, ABC):
         ValueError
             As :meth:`decode`, with the number of the sequence; for lengths out of range and threads below 1.
         """
-        batch = as_batch(self.alphabet.n_classes, log_probs, probs, logits, lengths)
+        batch = as_batch(self.alphabet.n_classes, log_probs, probs, logits, lengths, scores)
         self._prepare()
 
         def begin() -> Callable[[list[Frames]], list[list[Hypothesis]]]:
@@ -86,7 +95,10 @@ class Decoder(Value, ABC):
 
         # A device takes all in one launch.
         parts = _parts(batch, threads or 1) if self.backend in BACKENDS or not batch else iter([batch])
-        return [found for part in share(parts, begin, threads) for found in part]
+        found = [found for part in share(parts, begin, threads) for found in part]
+        if scores is None:
+            return found
+        return [unnormalized(one, frames.log_normalizer) for one, frames in zip(found, batch, strict=True)]
 
     def _prepare(self) -> None:
         """Compute what all sequences need: once, and in the thread that hears Ctrl-C."""

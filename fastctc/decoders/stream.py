@@ -5,6 +5,7 @@ from math import nan
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
@@ -130,6 +131,8 @@ class Stream:
     def __init__(self, alphabet: Alphabet, search: Search, exact: bool, backend: str) -> None:
         self._alphabet, self._search, self._exact, self._backend = alphabet, search, exact, backend
         self._kept: list[Floats] = []  # frames since the last commit, if the exact algorithms will need them
+        self._log_normalizers: list[NDArray[np.float64]] = []  # of the frames kept
+        self._log_normalizer = 0.0  # of all frames that have come
         self._is_log = True
         self._first = 0  # number of the first frame kept
         self._before: Labels = ()  # the label that stands in the frame before it, if anything was committed
@@ -137,7 +140,7 @@ class Stream:
         self._n_frames = 0
         self._finished = False
 
-    def push(self, log_probs: Any = None, *, probs: Any = None, logits: Any = None) -> None:
+    def push(self, log_probs: Any = None, *, probs: Any = None, logits: Any = None, scores: Any = None) -> None:
         """Take in more frames, (frames, classes) as in ``decode``; any number of them, 0 too.
 
         Raises
@@ -147,14 +150,17 @@ class Stream:
             is not.
         """
         self._refuse_finished()
-        frames = as_frames(self._alphabet.n_classes, log_probs, probs, logits).checked()
+        frames = as_frames(self._alphabet.n_classes, log_probs, probs, logits, scores).checked()
         if self._n_frames and frames.is_log != self._is_log:
             raise ValueError("the pieces of a stream must all be probabilities, or none of them")
         self._is_log = frames.is_log
         self._search.extend(frames)
         self._n_frames += len(frames.values)
+        self._log_normalizer += frames.log_normalizer
         if self._exact and len(frames.values):
             self._kept.append(frames.values.copy())
+            known = frames.log_normalizers
+            self._log_normalizers.append(np.zeros(len(frames.values)) if known is None else known)
 
     @property
     def n_frames(self) -> int:
@@ -207,7 +213,8 @@ class Stream:
         doubles = _ending_in(labels[-1], self._doubles(values[:end]))
         [found] = hypotheses(self._alphabet, [(doubles, labels, nan)], self._backend)
         found = self._moved(found)
-        self._kept = [values[end:].copy()]
+        found = found._replace(log_prob=found.log_prob + self._log_normalizers[0][:end].sum())
+        self._kept, self._log_normalizers = [values[end:].copy()], [self._log_normalizers[0][end:].copy()]
         self._before = labels[-1:]
         self._first, self._gaps = self._number(end), [(place - end, n) for place, n in self._gaps if place > end]
         return found
@@ -224,8 +231,12 @@ class Stream:
         self._refuse_finished()
         self._finished = True
         found = self._search.results(self._doubles(self._values()))
-        self._kept = []
-        return [self._moved(one) for one in found]
+        rest = float(sum(part.sum() for part in self._log_normalizers))
+        self._kept, self._log_normalizers = [], []
+        return [
+            self._moved(one)._replace(log_prob=one.log_prob + rest, score=one.score + self._log_normalizer)
+            for one in found
+        ]
 
     def _refuse_finished(self) -> None:
         if self._finished:
@@ -234,7 +245,7 @@ class Stream:
     def _values(self) -> Floats:
         if not self._kept:
             return np.empty((0, self._alphabet.n_classes))
-        self._kept = [np.concatenate(self._kept)]
+        self._kept, self._log_normalizers = [np.concatenate(self._kept)], [np.concatenate(self._log_normalizers)]
         return self._kept[0]
 
     def _doubles(self, values: Floats) -> Doubles:
@@ -295,7 +306,7 @@ class Stream:
         rest = np.concatenate([values[:start], values[stop:]])
         if not self._can_do_without((), rest):
             return
-        self._kept = [rest]
+        self._kept, self._log_normalizers = [rest], [np.delete(self._log_normalizers[0], slice(start, stop))]
         before = [(place, n) for place, n in self._gaps if place < start]
         within = sum(n for place, n in self._gaps if start <= place <= stop)
         after = [(place - (stop - start), n) for place, n in self._gaps if place > stop]
