@@ -102,6 +102,11 @@ $(VENV)/dev: $(VENV)/core
 	@$(PIP) install --group dev
 	@touch $@
 
+$(VENV)/docs: $(VENV)/core
+	@echo "Installing what builds the documentation ..."
+	@$(PIP) install --group docs
+	@touch $@
+
 $(SANITIZE)/made: $(VENV)/pip pyproject.toml setup.py
 	@echo "Installing what the tests need in $(SANITIZE) ..."
 	@$(PYTHON) -m venv $(SANITIZE)

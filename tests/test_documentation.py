@@ -128,3 +128,18 @@ def test_sphinx_has_no_warning(tmp_path):
 def test_the_notebooks_are_found():
     assert len(NOTEBOOKS) == 3
     assert all(len(CELL.findall(notebook.read_text(encoding="utf-8"))) > 5 for notebook in NOTEBOOKS)
+
+
+@IN_A_CHECKOUT
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_every_target_of_the_makefile_can_be_made(tmp_path):
+    """A prerequisite without a rule is noticed by the first who asks for it; -n runs nothing."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    [phony] = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    described = re.findall(r"^# make (\w+) ", makefile, re.MULTILINE)
+    assert sorted(described) == sorted(phony.split())
+    for target in phony.split():
+        done = subprocess.run(
+            ["make", "-n", target, f"VENV={tmp_path}/venv"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
