@@ -20,7 +20,8 @@ nb_execution_timeout = 300
 
 html_theme = "furo"
 html_title = "fastctc"
-html_static_path = []
+html_static_path = ["static"]
+html_css_files = ["wide.css"]
 
 
 def without_last_line(_app, _name, source):
