@@ -29,7 +29,8 @@ class Hypothesis(NamedTuple):
 
     Of many frames only the states near the best path of the text are summed over; ``bound`` says what the rest may add
     to ``log_prob`` at most. As a rule that is 0 for some minutes of speech; where it is 0, no other path of the text is
-    better than the one that ``timesteps`` show.
+    better than the one that ``timesteps`` show. ``word_bound`` says how far the logarithms of the words' probabilities
+    may be off.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Hypothesis(NamedTuple):
     confidence: float  # in [0, 1]: P(text | frames)
     lm_log_prob: float | None = None  # what the language model gave, if there was one
     bound: float = 0.0  # how much greater than log_prob its true value may be; 0: not beyond rounding
+    word_bound: float = 0.0  # by how many nats a word's probability may be too large or too small; 0: as above
 
 
 # What a search returns, before the exact algorithms have looked at it: the frames, the labels, the score.
@@ -74,16 +76,14 @@ def hypotheses(
     )
     result = []
     for (f, labels, score), spans, note in zip(findings, places, notes, strict=True):
-        log_prob, first, last, probabilities, bound = note
+        log_prob, first, last, probabilities, bound, word_bound = note
         if f.behind:
             first, last = tuple([t - 1 for t in first[1:]]), tuple([t - 1 for t in last[1:]])
         # A text that is impossible (a decoder may have completed it) stands in no frames.
         words = segments(alphabet, labels, spans, first, last, probabilities) if len(first) == len(labels) else ()
-        result.append(
-            Hypothesis(
-                alphabet.decode(labels), log_prob, score, labels, first, words, min(1.0, exp(log_prob)), None, bound
-            )
-        )
+        text, confidence = alphabet.decode(labels), min(1.0, exp(log_prob))
+        bounds = bound, word_bound if words else 0.0
+        result.append(Hypothesis(text, log_prob, score, labels, first, words, confidence, None, *bounds))
     return result
 
 

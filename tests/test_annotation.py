@@ -1,9 +1,11 @@
 """What hypotheses tell about themselves: the band of the compiled code against the whole lattice of the reference."""
 
 from itertools import pairwise
+from math import log
 
 import numpy as np
 import pytest
+from adversarial import adversarial_rows
 from conftest import as_array, logs, matrices, peaky, width
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def assert_same(expected, found):
     assert found[0] == pytest.approx(expected[0], rel=1e-12, abs=1e-9)
     assert found[1:3] == expected[1:3]
     np.testing.assert_allclose(found[3], expected[3], rtol=1e-9, atol=1e-300)
-    assert found[4] == 0.0
+    assert found[4:] == (0.0, 0.0)
 
 
 @st.composite
@@ -31,9 +33,10 @@ def texts(draw):
     return rows, labels, blank
 
 
-@given(texts(), st.booleans(), st.sampled_from([1.0, 1e-10]))
+@given(texts(), st.booleans(), st.sampled_from([1.0, 1e-10, 1e-60, 1e-290]))
 def test_the_band_gives_what_the_lattice_gives(case, given_logs, factor):
     rows, labels, blank = case
+    """Rows may sum to anything; of 1e-290 some entries are no normal numbers any more."""
     frames = as_array(rows, width(rows, blank)) * factor
     spans = [(i, j) for i in range(len(labels) + 1) for j in range(i, len(labels) + 1)][:40]
     assert_same(*both(frames, logs(frames) if given_logs else None, labels, blank, spans))
@@ -93,21 +96,53 @@ def test_an_hour(decoder):
     assert all(0.0 < word.probability <= 1.0 for word in found.words)
 
 
+def bounded(frames, labels, blank, spans):
+    """Checks what is bounded against the whole lattice; returns both bounds."""
+    found = backends.load("compiled", "annotation").annotate([(frames, None, labels, spans)], blank)[0]
+    loss = backends.load("compiled", "loss")
+    exact = loss.log_probability(frames, labels, blank, False)
+    total, first, _, probabilities, bound, span_bound = found
+    assert total - 1e-9 <= exact <= total + bound + 1e-9
+    if bound == 0.0:
+        assert first == loss.forced_align(frames, labels, blank, False)[1]
+    if bound < np.inf:
+        expected = loss.span_probabilities(frames, labels, blank, False, spans)
+        for probability, true in zip(probabilities, expected, strict=True):
+            assert true == pytest.approx(probability, rel=1e-9) or abs(log(probability / true)) <= span_bound + 1e-9
+    return bound, span_bound
+
+
 def test_a_bound_is_one():
-    """Where the band loses something, the bound tells how much at most."""
-    rng = np.random.default_rng(5)
+    """Where the band loses something, the bounds tell how much at most."""
+    rng, bounds = np.random.default_rng(5), []
     for _ in range(30):
         frames = rng.random((600, 3)) ** 3
         frames /= frames.sum(1, keepdims=True)
         labels = tuple(rng.integers(0, 2, 290).tolist())
-        total, _, _, _, bound = backends.load("compiled", "annotation").annotate([(frames, None, labels, [])], 2)[0]
-        exact = backends.load("compiled", "loss").log_probability(frames, labels, 2, False)
-        assert total - 1e-9 <= exact <= total + bound + 1e-9
+        cuts = sorted({0, 290, *rng.integers(0, 291, 6).tolist()})
+        bounds.append(bounded(frames, labels, 2, list(pairwise(cuts))))
+    assert max(bounds)[1] > 0.0
+
+
+def test_a_bound_is_one_of_frames_that_are_hard_on_sums():
+    """Kinds of frames in turn, too many of them for the whole lattice to stand in where the band promises little."""
+    rng, bounds = np.random.default_rng(6), []
+    for _ in range(40):
+        n_classes, blank = int(rng.integers(2, 5)), 0
+        pieces = [adversarial_rows(rng, int(rng.integers(1, 60)), n_classes) for _ in range(20)]
+        frames = np.concatenate(pieces) * rng.choice([1.0, 1e-60])
+        labels = list(backends.load("compiled", "best_path").best_path(logs(frames), blank)[0])
+        for place in rng.integers(0, len(labels), 3).tolist():
+            labels[place : place + 2] = rng.integers(1, n_classes, 1).tolist()
+        cuts = sorted({0, len(labels), *rng.integers(0, len(labels) + 1, 8).tolist()})
+        bounds.append(bounded(frames, labels, blank, list(pairwise(cuts))))
+    assert sum(one == (0.0, 0.0) for one in bounds) > 3
+    assert sum(0.0 < span_bound < np.inf for _, span_bound in bounds) > 3
 
 
 def test_an_impossible_text_has_no_place():
     frames = np.full((40, 3), 1 / 3)
     annotate = backends.load("compiled", "annotation").annotate
-    assert annotate([(frames, None, (0,) * 21, [(0, 1)])], 2)[0] == (-np.inf, (), (), (0.0,), 0.0)
+    assert annotate([(frames, None, (0,) * 21, [(0, 1)])], 2)[0] == (-np.inf, (), (), (0.0,), 0.0, 0.0)
     found = annotate([(frames, None, (0,) * 20, [(0, 1)])], 2)[0]
     assert len(found[1]) == 20

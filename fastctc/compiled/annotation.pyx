@@ -96,7 +96,8 @@ cdef struct Job:
     double *probabilities   # of the spans
     double total
     double bound            # how much too small the total may be
-    double span_bound       # how much too small the sum over everything in a span's place may be
+    double span_bound       # ... the sum over everything in a span's place
+    Py_ssize_t exponent     # of what all scales have divided by
     bint failed             # the band lost the text
 
 # Memory that is used for one text after the other.
@@ -105,8 +106,9 @@ cdef struct Room:
     size_t n_rows           # numbers
     Stretch *stretches
     Py_ssize_t *exponents   # of the row after so many frames
-    double *growth          # the most by which the sum over any states grows in a frame
-    double *everything      # the sum of a frame
+    double *scales          # a power of two that brings the sum of a frame near 1
+    double *growth          # the most by which the sum over any states grows in a frame, so scaled
+    double *everything      # the sum of a frame, so scaled
     Py_ssize_t n_frames
     double *q               # probabilities of the symbols in a frame, and their logarithms
     Py_ssize_t n_symbols
@@ -144,6 +146,8 @@ cdef int prepare(Room *room, const Job *job) except -1 nogil:
         had = 0
         grow(<void **> &room.exponents, &had, job.n_frames + 1, sizeof(Py_ssize_t))
         had = 0
+        grow(<void **> &room.scales, &had, job.n_frames, sizeof(double))
+        had = 0
         grow(<void **> &room.growth, &had, job.n_frames, sizeof(double))
         had = 0
         grow(<void **> &room.everything, &had, job.n_frames, sizeof(double))
@@ -165,6 +169,7 @@ cdef void leave(Room *room) noexcept nogil:
     free(room.rows)
     free(room.stretches)
     free(room.exponents)
+    free(room.scales)
     free(room.growth)
     free(room.everything)
     free(room.q)
@@ -211,11 +216,13 @@ cdef double others(const Job *job, Py_ssize_t t, Py_ssize_t but) noexcept nogil:
     return (a + b) + (c + d)
 
 
-cdef double survey(Room *room, const Job *job) noexcept nogil:
-    """Fill in the growths and the sums; returns how far the frames' best classes lie below the sums in all."""
+cdef double survey(Room *room, Job *job) noexcept nogil:
+    """Fill in scales, growths and sums; returns how far the frames' best classes lie below the sums in all."""
     cdef Py_ssize_t t, k
     cdef const double *row
-    cdef double x, most, second, result = 0.0, blank, product = 1.0, everything
+    cdef double x, most, second, result = 0.0, blank, product = 1.0, everything, scale
+    cdef int exponent
+    job.exponent = 0
     for t in range(job.n_frames):
         row = job.probs + t * job.n_classes
         blank = row[job.classes[0]]
@@ -226,8 +233,14 @@ cdef double survey(Room *room, const Job *job) noexcept nogil:
             second = most if second > most else second
             most = x if x > most else most
         everything = others(job, t, -1)
-        room.growth[t] = min(blank + most + second, everything)
-        room.everything[t] = everything
+        scale = 1.0
+        if not 0.25 < everything < 4.0 and 0.0 < everything < INFINITY:
+            exponent = max(ilogb(everything), -1022)
+            scale = power_of_two(-exponent)
+            job.exponent += exponent
+        room.scales[t] = scale
+        room.growth[t] = min(blank + most + second, everything) * scale
+        room.everything[t] = everything * scale
         product *= max(blank, most) / everything if everything > 0.0 else 1.0
         if t & 15 == 15:
             result -= log(product)
@@ -235,11 +248,13 @@ cdef double survey(Room *room, const Job *job) noexcept nogil:
     return result - log(product)
 
 
-cdef inline void load(const Job *job, Py_ssize_t t, double *q, double factor) noexcept nogil:
+cdef inline void load(const Room *room, const Job *job, Py_ssize_t t, double factor) noexcept nogil:
     cdef const double *row = job.probs + t * job.n_classes
+    cdef double *q = room.q
+    cdef double scale = room.scales[t]
     cdef Py_ssize_t k
     for k in range(job.n_symbols):
-        q[k] = row[job.classes[k]] * factor
+        q[k] = row[job.classes[k]] * scale * factor
     q[job.n_symbols] = 0.0
 
 
@@ -398,7 +413,7 @@ cdef void sweep(Room *room, const Job *job, Py_ssize_t j, bint again) noexcept n
                 if 0.0 < most < INFINITY:
                     shift = ilogb(most)
             room.exponents[t + 1] = room.exponents[t] + shift
-        load(job, t, room.q, power_of_two(room.exponents[t] - room.exponents[t + 1]))
+        load(room, job, t, power_of_two(room.exponents[t] - room.exponents[t + 1]))
         load_logs(job, t, logs)
         sum_row(old[0], old[1], new[0], new[1], room.q, job.symbol + s.low, job.step + s.low, s.width)
         max_row(old[2], old[3], new[2], new[3], logs, job.symbol + s.low, job.bar + s.low, s.width)
@@ -446,6 +461,7 @@ cdef struct Back:
     Wide below              # the most that what follows a state below the band may come to
     Wide above              # ... above the band
     Wide anything           # ... any state, if anything may stand before it
+    Py_ssize_t end          # exponent of the sum over all paths
     double lost             # logarithm of the most that the paths cut off may come to
     double span_lost        # ... of what was left out in a span's place
     Py_ssize_t place        # where the best path is
@@ -477,7 +493,8 @@ cdef void open_spans(Room *room, const Job *job, Back *back, Py_ssize_t t, const
     cdef const double *row = job.probs + t * job.n_classes
     cdef Py_ssize_t w, k, start, stop, i, label, apart_of = -1
     cdef double everything = room.everything[t], p, x, apart, next_, recent, follows, rest = 0.0
-    cdef Py_ssize_t unit = room.exponents[t] + back.exponent - room.exponents[job.n_frames]
+    cdef double of_frame = room.scales[t]
+    cdef Py_ssize_t unit = room.exponents[t] + back.exponent - back.end
     cdef double scale = power_of_two(unit) if -1000 < unit < 1000 else 0.0
     w = 0
     while w < back.n_active:
@@ -497,7 +514,7 @@ cdef void open_spans(Room *room, const Job *job, Back *back, Py_ssize_t t, const
                     follows = room.waiting[k]
                     if stop < job.n and job.symbol[start] != job.symbol[stop + 1]:
                         follows += next_
-                    p = row[job.classes[job.symbol[start]]]
+                    p = row[job.classes[job.symbol[start]]] * of_frame
                     x = recent * p * follows
                     if scale > 0.0 and x > 1e-250:
                         room.sums[k] += x * scale
@@ -506,11 +523,11 @@ cdef void open_spans(Room *room, const Job *job, Back *back, Py_ssize_t t, const
         apart = 0.0
         if next_ > 0.0:
             label = job.classes[job.symbol[stop + 1]]
-            p = row[label]
+            p = row[label] * of_frame
             apart = everything - p
             if p >= 0.5 * everything:  # a difference would lose the digits of a small remainder
                 if label != apart_of:
-                    rest = others(job, t, label)
+                    rest = others(job, t, label) * of_frame
                     apart_of = label
                 apart = rest
         room.waiting[k] = everything * room.waiting[k] + apart * next_
@@ -552,16 +569,16 @@ cdef void step_back(const Room *room, const Job *job, Back *back, Py_ssize_t t, 
 
 
 cdef int bound_losses(
-    Room *room, const Job *job, Back *back, const Stretch *s, Py_ssize_t t, Wide away
+    Room *room, const Job *job, Back *back, const Stretch *s, Py_ssize_t t, Wide away, Py_ssize_t least
 ) except -1 nogil:
     """Add what was cut off before a stretch that begins in frame t, and what never came into sight there.
 
-    ``away`` is the most that what follows a state outside came to in its frames.
+    ``away`` is the most that what follows a state outside came to in its frames, ``least`` the greatest exponent there.
     """
     cdef Py_ssize_t i = s.fresh - s.low
     cdef double top, unseen, unseen_after
     if job.n_spans:  # the rest of the text may also begin outside the band, or there where it vanishes
-        unseen_after = (back.exponent - 1022) * LN2
+        unseen_after = (least - 1022) * LN2
         if away.value > 0.0:
             unseen_after = log_add(unseen_after, log_of(away))
         back.span_lost = log_add(back.span_lost, s.begun + unseen_after + log(<double> STRETCH * job.n_frames))
@@ -585,8 +602,8 @@ cdef int bound_losses(
     return 0
 
 
-cdef int go_back(Room *room, Job *job, double reach) except -1 nogil:
-    cdef Py_ssize_t n = job.n, t, j, part, start, stop, k, i, shift, w, count, first_stretch, last_stretch
+cdef int go_back(Room *room, Job *job, Py_ssize_t end) except -1 nogil:
+    cdef Py_ssize_t n = job.n, t, j, part, start, stop, k, i, shift, w, count, first_stretch, last_stretch, least
     cdef Stretch *s
     cdef double *spare
     cdef double *old_blanks
@@ -606,6 +623,7 @@ cdef int go_back(Room *room, Job *job, double reach) except -1 nogil:
     back.low = s.low
     back.width = s.width
     back.exponent = 0
+    back.end = end
     back.below.value = back.above.value = back.anything.value = 0.0
     back.below.exponent = back.above.exponent = back.anything.exponent = 0
     back.lost = back.span_lost = -INFINITY
@@ -661,6 +679,7 @@ cdef int go_back(Room *room, Job *job, double reach) except -1 nogil:
                     memcpy(back.labels + i, old_labels, count * sizeof(double))
                 back.low = s.low
                 back.width = s.width
+            least = back.exponent
             away = back.above
             keep_greater(&away, back.below.value, back.below.exponent)
             if s.low <= max(0, n - (job.n_frames - start)):
@@ -676,7 +695,7 @@ cdef int go_back(Room *room, Job *job, double reach) except -1 nogil:
                         keep_greater(&back.anything, 27.0 * most, back.exponent)  # 3 a frame until the next look
                         for w in range(back.n_active):
                             room.waiting[room.active[w]] *= power_of_two(-shift)
-                load(job, t, room.q, power_of_two(-shift))
+                load(room, job, t, power_of_two(-shift))
                 back.exponent += shift
                 sum_row_back(
                     back.blanks, back.labels, spare, spare + room.n_back, room.q, job.symbol + s.low,
@@ -696,7 +715,7 @@ cdef int go_back(Room *room, Job *job, double reach) except -1 nogil:
                 if room.growth[t] > 1.0:
                     keep_greater(&away, back.above.value, back.above.exponent)
                 step_back(room, job, &back, t, s)
-            bound_losses(room, job, &back, s, start, away)
+            bound_losses(room, job, &back, s, start, away, max(least, back.exponent))
             look_for_signals(room, STRETCH * s.width)
     # Nothing of a text is complete before the first frame, except its empty beginning.
     for w in range(back.n_active):
@@ -706,7 +725,7 @@ cdef int go_back(Room *room, Job *job, double reach) except -1 nogil:
             if job.spans[2 * k + 1] < n:
                 most += label_of(&back, job.spans[2 * k + 1] + 1)
             room.sums[k] += ldexp(
-                most, <int> max(min(back.exponent - room.exponents[job.n_frames], 9999), -9999)
+                most, <int> max(min(back.exponent - back.end, 9999), -9999)
             )
     job.bound = back.lost
     job.span_bound = back.span_lost
@@ -740,10 +759,11 @@ cdef void refill(Room *room, Py_ssize_t j) noexcept nogil:
 
 
 cdef bint attempt(Room *room, Job *job, double reach, double *path) except -1 nogil:
-    """Annotate within a band; ``path`` is the log probability of the best path."""
+    """Annotate within a band; ``path`` is the log probability of the best path, scaled as the total is."""
     cdef Py_ssize_t j, n_stretches = (job.n_frames - 1) // STRETCH + 1, k
     cdef Stretch *s = NULL
     cdef double total
+    cdef int exponent
     cdef size_t used = 0
     drop_parts(room)
     room.exponents[0] = 0
@@ -757,18 +777,19 @@ cdef bint attempt(Room *room, Job *job, double reach, double *path) except -1 no
         return False
     k = job.n_frames - (n_stretches - 1) * STRETCH
     total = row_of(room, s, k, 0)[s.width - 1] + row_of(room, s, k, 1)[s.width - 1]
-    path[0] = max(row_of(room, s, k, 2)[s.width - 1], row_of(room, s, k, 3)[s.width - 1])
+    path[0] = max(row_of(room, s, k, 2)[s.width - 1], row_of(room, s, k, 3)[s.width - 1]) - job.exponent * LN2
     if not 0.0 < total < INFINITY or path[0] == -INFINITY:
         return False
     job.total = log(total) + room.exponents[job.n_frames] * LN2
-    go_back(room, job, reach)
+    total = frexp(total, &exponent)
+    go_back(room, job, room.exponents[job.n_frames] + exponent)
     for k in range(job.n_spans):
         job.probabilities[k] = min(1.0, total / room.sums[k])
     return True
 
 
 cdef int annotate_one(Room *room, Job *job) except -1 nogil:
-    cdef double depth, reach, path = 0.0, missing
+    cdef double depth, reach, path = 0.0, missing, span_missing
     cdef bint provable
     if job.n_frames == 0:
         job.failed = True
@@ -790,19 +811,23 @@ cdef int annotate_one(Room *room, Job *job) except -1 nogil:
             reach = FARTHEST
             continue
         # Nothing that was cut off may count in the sum, nor be better than the best path, nor count for a span.
-        missing = 0.6 * max(job.bound - (job.total - PROMISED), job.bound - path)
-        if provable:
-            missing = max(missing, 2.0 * (job.span_bound - (job.total - PROMISED)))
-        if missing <= 0.0 or reach == FARTHEST:
+        missing = max(job.bound - (job.total - PROMISED), job.bound - path)
+        span_missing = job.span_bound - (job.total - PROMISED)
+        if reach == FARTHEST or missing <= 0.0 and (span_missing <= 0.0 or not provable):
             break
-        reach = min(FARTHEST, reach + missing + 10.0)
-    if (missing > 0.0 or job.n_spans and not provable) and job.n_frames * (2 * job.n + 1) <= FEW:
+        reach = min(FARTHEST, reach + max(0.6 * missing, 2.0 * span_missing if provable else 0.0) + 10.0)
+    if (missing > 0.0 or span_missing > 0.0) and job.n_frames * (2 * job.n + 1) <= FEW:
         job.failed = True
-    missing = job.bound - job.total
-    job.bound = missing if missing > 700.0 else log1p(exp(missing))
-    if job.bound < EXACT:
-        job.bound = 0.0
+    job.bound = at_most(job.bound - job.total)
+    job.span_bound = max(job.bound, at_most(job.span_bound - job.total))
+    job.total += job.exponent * LN2
     return 0
+
+
+cdef double at_most(double missing) noexcept nogil:
+    """By how much a logarithm may be wrong where ``missing`` nats more than its number were left out."""
+    cdef double result = missing if missing > 700.0 else log1p(exp(missing))
+    return result if result >= EXACT else 0.0
 
 
 cdef class _Text:
@@ -906,6 +931,7 @@ cdef class _Text:
             tuple([job.last[i] for i in range(1, job.n + 1)]),
             tuple(probabilities),
             job.bound,
+            job.span_bound,
         )
 
 
@@ -914,11 +940,11 @@ cdef tuple _whole(given, int blank):
     probs, logs, labels, spans = given
     labels = tuple(labels)
     if len(probs) * (2 * len(labels) + 1 + 4 * len(spans)) > MANY:
-        return -INFINITY, (), (), (0.0,) * len(spans), INFINITY
+        return -INFINITY, (), (), (0.0,) * len(spans), INFINITY, INFINITY
     exact = probs if logs is None else logs.astype("f8", copy=False)
     total = loss.log_probability(probs, labels, blank, False)
     _, first, last = loss.forced_align(exact, labels, blank, logs is not None)
-    return total, first, last, loss.span_probabilities(probs, labels, blank, False, spans), 0.0
+    return total, first, last, loss.span_probabilities(probs, labels, blank, False, spans), 0.0, 0.0
 
 
 def annotate(batch, int blank) -> list:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fastctc.reference.loss import Frames, Labels, forced_align, log_probability, span_probabilities
 
-Annotation = tuple[float, tuple[int, ...], tuple[int, ...], tuple[float, ...], float]
+Annotation = tuple[float, tuple[int, ...], tuple[int, ...], tuple[float, ...], float, float]
 
 
 def annotate(
@@ -16,12 +16,13 @@ def annotate(
     """Annotate many texts.
 
     Of each (probabilities, their logarithms or None, labels, spans): the log probability, the first and the last
-    frame of each label, the probability of each span, and a bound on how much too small the log probability may be:
-    0, since the whole lattice is gone through. (The compiled twin goes through a part of it, if it is long.)
+    frame of each label, the probability of each span, and two bounds: on how much too small the log probability may be,
+    and on how far the logarithm of a span's probability may be off. Both are 0, since the whole lattice is gone
+    through. (The compiled twin goes through a part of it, if it is long.)
     """
     result = []
     for probs, logs, labels, spans in batch:
         total = log_probability(probs, labels, blank, False)
         _, first, last = forced_align(probs if logs is None else logs, labels, blank, logs is not None)
-        result.append((total, first, last, span_probabilities(probs, labels, blank, False, spans), 0.0))
+        result.append((total, first, last, span_probabilities(probs, labels, blank, False, spans), 0.0, 0.0))
     return result
