@@ -36,9 +36,12 @@ test: $(VENV)/dev
 
 # Python's own allocator would hide from the sanitizer what NumPy and the package ask for; Python leaks at its end. The
 # copy of the checkout keeps what was compiled, and nothing else.
-SANITIZED := annotation brute_force compat decoders fusion fuzz interrupts lexicon loss metrics morphology ngram processor \
-	search storage stream stream_promises twins words
-SANITIZED_QUICK := brute_force decoders fusion lexicon loss metrics ngram processor search
+# All tests but those of what is not compiled code of ours (drivers, builds, pages, style), those that need what the
+# environment has not (a cluster, OpenCL, TensorFlow), those that measure, and those that count memory, as the sanitizer does.
+NOT_SANITIZED := benchmarks broken_devices compare distributed documentation experiments imports long_runs network opencl \
+	packaging style synthesis
+SANITIZED := $(filter-out $(NOT_SANITIZED),$(patsubst tests/test_%.py,%,$(sort $(wildcard tests/test_*.py))))
+SANITIZED_QUICK := alignment annotation brute_force decoders fusion lexicon loss metrics ngram processor search
 sanitize: $(SANITIZE)/made
 	@cd $(SANITIZE)/source && find . -type f ! -path './build/*' ! -name '*.c' ! -name '*.so' -delete
 	@git ls-files -z | xargs -0 cp --parents --preserve=timestamps -t $(SANITIZE)/source
