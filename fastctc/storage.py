@@ -223,8 +223,13 @@ def _arrays(header: dict[str, Any], data: NDArray[np.uint8], start: int) -> dict
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         dtype = np.dtype(DTYPES[entry["dtype"]]).newbyteorder("<")
         shape, (first, stop) = entry["shape"], entry["data_offsets"]
-        if not all(type(n) is int and 0 <= n < 1 << 62 for n in (*shape, first, stop)) or len(shape) > MOST_DIMENSIONS:
+        if not all(type(n) is int and 0 <= n < 1 << 62 for n in (*shape, first, stop)):
             raise ValueError(f"{name}: sizes and places must be numbers of 0 or more")
+        if len(shape) > MOST_DIMENSIONS:
+            raise ValueError(
+                f"{name} must have at most {MOST_DIMENSIONS} dimensions (fastctc.storage.MOST_DIMENSIONS), "
+                f"got {len(shape)}"
+            )
         if first != end or stop - first != math.prod(shape) * dtype.itemsize or (start + first) % dtype.itemsize:
             raise ValueError(f"{name} of {dtype} and shape {shape} must begin at {end}, but takes {first} to {stop}")
         end = stop

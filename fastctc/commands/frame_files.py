@@ -97,7 +97,7 @@ def _arrays(stream: BinaryIO) -> Iterator[tuple[str, NDArray[Any]]]:
                 if member.file_size > most:
                     raise ValueError(
                         f"{member.filename} must unpack to at most {most} bytes, {MOST_EXPANSION} times its size "
-                        f"(frame_files.MOST_EXPANSION), but takes {member.file_size}: unpack it before"
+                        f"(fastctc.commands.frame_files.MOST_EXPANSION), but takes {member.file_size}: unpack it before"
                     )
                 with archive.open(member) as inner:
                     yield member.filename.removesuffix(".npy"), _loaded(inner, member.file_size)
@@ -118,7 +118,8 @@ def _loaded(stream: Any, size: int) -> NDArray[Any]:
         raise ValueError(f"must hold shape {shape} of {dtype}, which is {n_bytes} bytes, but has {size}")
     if len(shape) == 3 and not n_bytes and shape[0] > MOST_EMPTY:
         raise ValueError(
-            f"must hold at most {MOST_EMPTY} matrices without numbers (frame_files.MOST_EMPTY), got shape {shape}"
+            f"must hold at most {MOST_EMPTY} matrices without numbers (fastctc.commands.frame_files.MOST_EMPTY), "
+            f"got shape {shape}"
         )
     stream.seek(0)
     array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)

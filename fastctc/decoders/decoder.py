@@ -128,6 +128,6 @@ def _parts(batch: list[Frames], threads: int) -> Iterator[list[Frames]]:
 def check_beams(beam_width: int, n_best: int) -> None:
     """Refuse widths that no beam search can have, and more results than beams."""
     if not 1 <= beam_width <= WIDEST:
-        raise ValueError(f"beam_width must be 1 to {WIDEST}, got {beam_width}")
+        raise ValueError(f"beam_width must be 1 to {WIDEST} (fastctc.decoders.decoder.WIDEST), got {beam_width}")
     if not 1 <= n_best <= beam_width:
         raise ValueError(f"n_best must be 1 to beam_width, which is {beam_width}, got {n_best}")

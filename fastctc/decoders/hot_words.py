@@ -27,7 +27,9 @@ def frozen_bonuses(alphabet: Alphabet, hot_words: HotWords) -> Bonuses:
     bonuses = tuple(sorted(dict(hot_words or ()).items()))
     for phrase, bonus in bonuses:
         if not isfinite(bonus) or abs(bonus) > HOTTEST:
-            raise ValueError(f"hot_words must add at most {HOTTEST}, got {bonus} for {phrase!r}")
+            raise ValueError(
+                f"hot_words must add at most {HOTTEST} (fastctc.decoders.hot_words.HOTTEST), got {bonus} for {phrase!r}"
+            )
         if not alphabet.encode(phrase):
             raise ValueError("hot_words must not be empty")
     return bonuses

@@ -84,11 +84,13 @@ class LexiconSearch(Decoder):
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_best <= MOST:
-            raise ValueError(f"n_best must be 1 to {MOST}, got {self.n_best}")
+            raise ValueError(f"n_best must be 1 to {MOST} (fastctc.decoders.lexicon_search.MOST), got {self.n_best}")
         if not 0 <= self.certainty < 1:
             raise ValueError(f"certainty must be 0 or more and below 1, got {self.certainty}")
         if not 0 <= self.patience <= MOST:
-            raise ValueError(f"patience must be 0 to {MOST}, got {self.patience}")
+            raise ValueError(
+                f"patience must be 0 to {MOST} (fastctc.decoders.lexicon_search.MOST), got {self.patience}"
+            )
         if self.tolerance is not None and self.tolerance < 0:
             raise ValueError(f"tolerance must be 0 or more, got {self.tolerance}")
 

@@ -79,7 +79,7 @@ class PrefixSearch(Decoder):
         if self.split is not None and not 0.5 <= self.split < 1:
             raise ValueError(f"split must be a probability, 0.5 or more and below 1, got {self.split}")
         if not 1 <= self.n_best <= MOST:
-            raise ValueError(f"n_best must be 1 to {MOST}, got {self.n_best}")
+            raise ValueError(f"n_best must be 1 to {MOST} (fastctc.decoders.prefix_search.MOST), got {self.n_best}")
         if self.max_prefixes is not None and not 1 <= self.max_prefixes < 1 << 31:
             raise ValueError(f"max_prefixes must be 1 to {(1 << 31) - 1}, got {self.max_prefixes}")
 

@@ -163,7 +163,7 @@ def prepared(image: Any, height: int, fill: float = FILL) -> Prepared:
     if columns > WIDEST:
         raise ValueError(
             f"an image of {whole.shape[1]} x {whole.shape[0]} pixels is too wide for its height: scaled to {height} "
-            f"rows it has {columns} columns, at most {WIDEST} can be read"
+            f"rows it must have at most {WIDEST} columns (fastctc.htr.preparation.WIDEST), but has {columns}"
         )
     scale = writing.shape[1] / columns
     return Prepared(

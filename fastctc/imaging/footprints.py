@@ -83,7 +83,8 @@ def as_mask(footprint: Footprint) -> Mask:
 def _check_size(rows: float, columns: float) -> None:
     if not rows * columns <= MOST_PIXELS:
         raise ValueError(
-            f"a footprint must have at most {MOST_PIXELS} pixels (footprints.MOST_PIXELS), got {rows} x {columns}"
+            f"a footprint must have at most {MOST_PIXELS} pixels (fastctc.imaging.footprints.MOST_PIXELS), "
+            f"got {rows} x {columns}"
         )
 
 

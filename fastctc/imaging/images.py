@@ -78,8 +78,9 @@ def _pictures(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
             file = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
         raise ValueError(_unknown(path)) from None
-    except Image.DecompressionBombError:
-        raise ValueError(f"must have at most {LARGEST} pixels (images.LARGEST), but has many more") from None
+    except Image.DecompressionBombError as error:
+        limit = f"must have at most {LARGEST} pixels (fastctc.imaging.images.LARGEST)"
+        raise ValueError(f"{limit}, and at most twice PIL.Image.MAX_IMAGE_PIXELS: {error}") from None
     with file:
         # The second picture of a JPEG is a preview or another exposure, those of PNG, GIF and WebP are moving pictures.
         for number in range(getattr(file, "n_frames", 1) if file.format == "TIFF" else 1):
@@ -108,9 +109,9 @@ def _unknown(path: str | PathLike[str]) -> str:
 
 def _check_size(width: float, height: float) -> None:
     if max(width, height) > WIDEST:
-        limit = f"must be at most {WIDEST} pixels wide and high (images.WIDEST)"
+        limit = f"must be at most {WIDEST} pixels wide and high (fastctc.imaging.images.WIDEST)"
     elif width * height > LARGEST:
-        limit = f"must have at most {LARGEST} pixels (images.LARGEST)"
+        limit = f"must have at most {LARGEST} pixels (fastctc.imaging.images.LARGEST)"
     else:
         return
     raise ValueError(f"{limit}, got {width:.0f} x {height:.0f}")

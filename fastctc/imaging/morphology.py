@@ -291,7 +291,9 @@ def _extremes(
     if convention not in ("adjoint", "opencv"):
         raise ValueError(f"convention must be 'adjoint' or 'opencv', got {convention!r}")
     if not 0 <= iterations <= MOST_ITERATIONS:
-        raise ValueError(f"iterations must be 0 to {MOST_ITERATIONS} (morphology.MOST_ITERATIONS), got {iterations}")
+        raise ValueError(
+            f"iterations must be 0 to {MOST_ITERATIONS} (fastctc.imaging.morphology.MOST_ITERATIONS), got {iterations}"
+        )
     pixels, dtype = as_pixels(image, channel_axis)
     mask, at = oriented_footprint(footprint, anchor, reflected=largest and convention == "adjoint")
     mode, fill = ("ignore", 0.0) if border == "ignore" else as_border(border, dtype)

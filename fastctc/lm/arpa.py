@@ -110,7 +110,8 @@ class _Reader:
             counts.append(int(match[2]))
             if len(counts) > tables.HIGHEST_ORDER:
                 raise self.refuse(
-                    f"n-grams must have at most {tables.HIGHEST_ORDER} tokens (fastctc.lm.tables.HIGHEST_ORDER)"
+                    f"n-grams must have at most {tables.HIGHEST_ORDER} tokens (fastctc.lm.tables.HIGHEST_ORDER), "
+                    f"got {len(counts)}"
                 )
             if sum(counts) > max_ngrams:
                 raise self.refuse(f"there must be at most {max_ngrams} n-grams (max_ngrams), got {sum(counts)}")
@@ -185,7 +186,7 @@ class _Reader:
             number = int(np.argmax(bad))
             raise self.refuse(
                 "a log probability must be 0 or less, and a back-off weight at most "
-                f"{tables.GREATEST_BACKOFF}, got {lines[number][:80]!r}",
+                f"{tables.GREATEST_BACKOFF} (fastctc.lm.tables.GREATEST_BACKOFF), got {lines[number][:80]!r}",
                 more=number,
             )
         return np.array(tokens, dtype=np.int64).reshape(-1, order), log_probs, backoffs

@@ -7,7 +7,7 @@ from operator import lt
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc.lm.tables import GREATEST_BACKOFF
+from fastctc.lm import tables
 
 SLIGHTLY_ABOVE = 1e-6  # log 1, as sums of probabilities may come out
 
@@ -73,8 +73,11 @@ def check_tables(
         raise ValueError("the tokens after a history must be sorted and different")
     if not (log_probs <= SLIGHTLY_ABOVE).all():
         raise ValueError("log probabilities must be 0 or less")
-    if not (backoffs <= GREATEST_BACKOFF * log(10) * (1 + SLIGHTLY_ABOVE)).all():
-        raise ValueError(f"back-off weights must be at most 10**{GREATEST_BACKOFF}")
+    if not (backoffs <= tables.GREATEST_BACKOFF * log(10) * (1 + SLIGHTLY_ABOVE)).all():
+        raise ValueError(
+            f"back-off weights must be at most 10**{tables.GREATEST_BACKOFF} (fastctc.lm.tables.GREATEST_BACKOFF), "
+            f"got 10**{backoffs.max() / log(10):.6g}"
+        )
     if suffixes[: starts[2]].any():
         raise ValueError("the 1-grams must have the empty suffix")
     parents = np.repeat(np.arange(n_inner, dtype=np.int32), np.diff(children))  # of the nodes from 1 on
