@@ -180,13 +180,34 @@ def test_findings_follow_the_numbers():
     layers = ["relu1", "lstms1"]
     for lstm, says in ((0.9, "better than any convolution"), (0.0, "not better")):
         probe = np.stack([np.full((2, 2), 0.2), np.full((2, 2), lstm)], axis=2)
-        errors = np.stack([np.zeros((2, 3)), np.full((2, 3), lstm)])
+        errors = np.stack([np.zeros((2, 3)), np.full((2, 3), 0.4 * lstm)])
         found = trained_padding.TrainedPadding(
             ["zero", "circular"], [2, 8, 16], errors, np.zeros((2, 2)), np.zeros((2, 2, 2)), probe, layers
         )
         said = " ".join(trained_padding.findings(found))
         assert says in said
         assert ("do not show that padding matters" in said) == (lstm == 0)
+
+
+def test_nothing_is_concluded_from_networks_that_have_not_learnt():
+    unread = shifts(toy_errors=np.ones((3, 2, 16)))
+    said = translation_invariance.findings(unread)
+    assert said[-1].startswith("Not trained enough to tell: trained at one place, max pooling, trained at all")
+    assert "learned" not in " ".join(said)
+    assert "Not trained" not in " ".join(translation_invariance.findings(shifts()))
+
+    maps, same = np.zeros((2, 64, 64)), np.full((2, 2), 1e-8)
+    guessing = pooling.Pooling(["1 × max", "1 × blur"], [1, 1], maps, np.array([[0.5, 0.6], [1, 1]]), same, same)
+    assert pooling.findings(guessing)[-1].startswith("Not trained enough to tell: 1 × max. ")
+
+    probe = np.full((2, 2, 2), 0.2)
+    errors = np.stack([np.zeros((2, 3)), np.ones((2, 3))])
+    found = trained_padding.TrainedPadding(
+        ["zero", "circular"], [2, 8, 16], errors, np.zeros((2, 2)), np.zeros((2, 2, 2)), probe, ["relu1", "lstms1"]
+    )
+    said = trained_padding.findings(found)
+    assert said[-1].startswith("Not trained enough to tell: circular. ")
+    assert "The LSTM tells" not in " ".join(said)
 
 
 def test_padding_findings_follow_the_numbers():

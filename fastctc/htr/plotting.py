@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 INSTALL = 'plots need matplotlib: pip install "fastctc[plot]"'
 
+# Okabe and Ito's colours, which people with any sight tell apart, each with a line style and a mark of its own.
+STYLES = [
+    {"color": color, "linestyle": line, "marker": mark}
+    for color, line, mark in zip(
+        ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"], ["-", "--", ":", "-.", "-"], "os^xD", strict=True
+    )
+]
+
 
 def figure(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
     """A figure and its axes that no window shows; it belongs to whoever asked, and goes when he lets it go."""

@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from fastctc.htr import model as network
 from fastctc.htr import network as plain
-from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
+from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet, unlearnt
 
 SIZE = 64
 CASES = ((0, "max"), (1, "max"), (2, "max"), (2, "average"), (2, "blur"))
 GAIN = 30.0  # of the mean before the sigmoid: a small thing on a large image moves the mean little
 EXACT = 1e-5  # of the mean: what float32 leaves of "equal"
+LEARNT = 0.75  # accuracy, of which guessing has a half
 HALF = 6  # of the rectangle that is moved over the image
 
 Doubles = npt.NDArray[np.float64]
@@ -176,6 +177,8 @@ def findings(result: Pooling) -> list[str]:
             f"varies with the place by {swing.mean():.1e} ± {swing.std():.1e} of its mean, among places a multiple of "
             f"{period} pixels apart by at most {within:.1e}: {repeats}."
         )
+    if reason := unlearnt(result.names, result.accuracy.mean(1) >= LEARNT):
+        return [*said, reason]
     most = max(result.pools)
     kinds = [i for i, pools in enumerate(result.pools) if pools == most]
     if len(kinds) > 1:

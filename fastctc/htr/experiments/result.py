@@ -1,7 +1,7 @@
 """Result: what an experiment found, in arrays and plain values, kept in two files."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -48,6 +48,14 @@ class Result:
         if values.keys() != {field.name for field in fields(cls)}:
             raise ValueError(f"{folder / name}.json holds another experiment's result")
         return cls(**values)
+
+
+def unlearnt(names: Sequence[str], learnt: Sequence[bool] | npt.NDArray[np.bool_]) -> str | None:
+    """The sentence that stands in place of conclusions where small networks have not learnt their task."""
+    left = [name for name, can in zip(names, learnt, strict=True) if not can]
+    if not left:
+        return None
+    return f"Not trained enough to tell: {', '.join(left)}. Run the experiment without --quick, or with more steps."
 
 
 def mean_and_spread(values: npt.NDArray[np.float64], form: str = "{:.1%}") -> str:

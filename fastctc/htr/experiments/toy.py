@@ -18,6 +18,7 @@ HEIGHT, WIDTH = 28, 96
 PLACE = 4  # the column where words begin, for networks that are trained at one place
 PLACES = range(2, 36)  # for those that are trained at all
 BATCH, RATE = 32, 5e-3
+LEARNT = 0.5  # CER above which a network does not read, so that nothing follows from how it reads
 
 Ink = npt.NDArray[np.uint8]
 

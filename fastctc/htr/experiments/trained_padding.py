@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastctc.htr import network as plain
 from fastctc.htr.config import PADDINGS
 from fastctc.htr.experiments import toy
-from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
+from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet, unlearnt
 from fastctc.htr.preparation import as_input
 
 Doubles = npt.NDArray[np.float64]
@@ -128,18 +128,11 @@ def plain_probe(features: Any) -> float:
 
 def plot(result: TrainedPadding) -> Any:
     """Mean and spread over the seeds, all paddings side by side."""
-    from fastctc.htr.plotting import figure
+    from fastctc.htr.plotting import STYLES, figure
 
     made, axes = figure(2, 2, figsize=(10, 7))
-    styles, marks = ["-", "--", ":", "-."], ["o", "s", "^", "x"]
     for m, mode in enumerate(result.modes):
-        options = {
-            "linestyle": styles[m % 4],
-            "marker": marks[m % 4],
-            "color": str(0.2 * m),
-            "label": mode,
-            "capsize": 2,
-        }
+        options = {**STYLES[m % len(STYLES)], "label": mode, "capsize": 2}
         axes[0, 0].errorbar(result.places, 100 * result.errors[m].mean(0), 100 * result.errors[m].std(0), **options)
         axes[1, 0].errorbar(range(4), 100 * result.deviating[m].mean(0), 100 * result.deviating[m].std(0), **options)
         axes[1, 1].errorbar(range(4), result.probe[m].mean(0), result.probe[m].std(0), **options)
@@ -182,6 +175,8 @@ def findings(result: TrainedPadding) -> list[str]:
             f"convolution with "
             f"R² = {conv:.2f}, from the LSTM with R² = {lstm:.2f}."
         )
+    if reason := unlearnt(result.modes, result.errors.mean((1, 2)) <= toy.LEARNT):
+        return [*said, reason]
     convs, lstms = result.probe[:, :, :-1].mean(1), result.probe[:, :, -1].mean(1)
     said.append(
         f"The LSTM tells the position {'better than any convolution' if (lstms > convs.max(1)).all() else 'not better'}"

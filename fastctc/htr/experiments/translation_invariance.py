@@ -6,6 +6,7 @@ about four pixels and left the reason open. Four columns are pooled to one frame
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from fastctc.decoders import BeamSearch, BestPath
 from fastctc.htr import network as plain
 from fastctc.htr.config import Config
 from fastctc.htr.experiments import toy
-from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet
+from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet, unlearnt
 from fastctc.htr.preparation import as_input
 from fastctc.loss import log_probability
 
@@ -127,13 +128,11 @@ def _swing(shape: Config, weights: dict[str, Any], shifts: int) -> float:
 
 def plot(result: Shifts) -> Any:
     """The probability over the shift, the spectrum, and what training does to it."""
-    from fastctc.htr.plotting import figure
+    from fastctc.htr.plotting import STYLES, figure
 
     made, axes = figure(3 if result.toys else 2, 1, figsize=(9, 9 if result.toys else 6))
-    styles = ["-", "--", ":", "-."]
-    for i, (text, row) in enumerate(zip(result.texts, result.log_probs, strict=True)):
-        shade = str(0.6 * i / max(1, len(result.texts) - 1))
-        axes[0].plot(row, styles[i % 4], marker=".", color=shade, label=repr(text))
+    for text, row, style in zip(result.texts, result.log_probs, cycle(STYLES), strict=False):
+        axes[0].plot(row, markersize=4, label=repr(text), **style)
     for x in range(0, result.log_probs.shape[1], result.stride):
         axes[0].axvline(x, color="0.85", zorder=0)
     axes[0].set(title=f"ln p(true text) while the image moves right; grey: every {result.stride} pixels, one frame",
@@ -144,13 +143,16 @@ def plot(result: Shifts) -> Any:
     axes[1].set_xticks(range(len(mean)), [f"{p:.3g}" for p in result.periods], fontsize=7, rotation=60)
     axes[1].set(title="Which periods the score has", xlabel="period (pixels)", ylabel="share of variance")
     if result.toys:
-        for name, row, style in zip(result.toys, result.toy_errors, ["-", "--", ":"], strict=False):
-            axes[2].plot(100 * row.mean(0), style, color="k", label=name)
-            axes[2].fill_between(range(row.shape[1]), 100 * row.min(0), 100 * row.max(0), color="k", alpha=0.1)
+        for name, row, style in zip(result.toys, result.toy_errors, STYLES, strict=False):
+            axes[2].plot(100 * row.mean(0), markersize=4, label=name, **style)
+            axes[2].fill_between(
+                range(row.shape[1]), 100 * row.min(0), 100 * row.max(0), color=style["color"], alpha=0.15
+            )
         axes[2].set(
-            title=f"Small networks, mean and range of {result.toy_swing.shape[1]} seeds",
+            title=f"Small networks, mean and range over the seeds ({result.toy_swing.shape[1]})",
             xlabel="shift from the one place (pixels)",
             ylabel="CER (%)",
+            ylim=(0, None),
         )
         axes[2].legend(fontsize=8)
     return made
@@ -179,9 +181,10 @@ def findings(result: Shifts) -> list[str]:
     ours = abs(result.stride / longest - round(result.stride / longest)) < 1e-9
     said = [
         f"{share:.0%} of what the score goes up and down is at the period of {result.stride} pixels, one frame, and "
-        f"its fractions, which are {np.mean(fractions):.0%} of the periods there are; the autocorrelation at that lag "
-        f"is {alike:.2f}. The strongest period is {longest:.3g} pixels: the score follows the pooling's grid "
-        f"{'first of all' if ours else 'less than something else'}.",
+        f"its fractions, which are {np.mean(fractions):.0%} of the periods there are; the autocorrelation of the true "
+        f"text's ln p at that lag, over {result.log_probs.shape[1]} shifts without their linear trend, mean of "
+        f"{len(result.texts)} texts, is {alike:.2f}. The strongest period is {longest:.3g} pixels: the score follows "
+        f"the pooling's grid {'first of all' if ours else 'less than something else'}.",
         f"Over all shifts best path reads the true text {right:.0%} of the time, beam search {beam:.0%}; "
         f"{same:.0%} of best path's readings are those at shift 0.",
     ]
@@ -193,7 +196,10 @@ def findings(result: Shifts) -> list[str]:
             f"{away.mean():.1%} ± {away.std():.1%} from {far} pixels on; ln p of a word varies by "
             f"{swing.mean():.2f} ± {swing.std():.2f} nats over the shifts."
         )
-    if result.toys:
+    reads = result.toy_errors[:, :, 0].mean(1) <= toy.LEARNT if result.toys else np.zeros(0, bool)
+    if reason := unlearnt(result.toys, reads):
+        said.append(reason)
+    elif result.toys:
         one, everywhere, blurred = (result.toys.index(name) for name in (ONE, ALL, BLURRED))
         lost = result.toy_errors[one][:, far:].mean(1) - result.toy_errors[one][:, 0]
         kept = result.toy_errors[everywhere][:, far:].mean(1) - result.toy_errors[everywhere][:, 0]
