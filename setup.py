@@ -74,6 +74,7 @@ setup(
             "best_path",
             "frames",
             "interrupts",
+            "kenlm",
             "lexicon",
             "lexicon_search",
             "loss",

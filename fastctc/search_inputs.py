@@ -89,3 +89,39 @@ class Bigrams(NamedTuple):
     starts: Any  # int64: where in the next two the successors of each word begin, and the end
     successors: Any  # int32: words that did follow, sorted
     log_probs: Any  # float64: and how probable they are
+
+
+class HashedLevel(NamedTuple):
+    """The n-grams of one length in a KenLM file of hash tables; see :mod:`fastctc.reference.kenlm`."""
+
+    place: int  # the byte where its slots begin
+    n_slots: int
+    slot_size: int  # bytes: a key of 8, the log probability of 4, and more
+
+
+class TrieLevel(NamedTuple):
+    """The n-grams of one length in a KenLM file of tries; see :mod:`fastctc.reference.kenlm`."""
+
+    place: int  # the byte where its entries begin, packed bit by bit
+    n_entries: int
+    word_bits: int  # of the word's number, which stands first in an entry
+    prob_bits: int  # of a probability: 31, a float without its sign, unless quantised
+    backoff_bits: int  # of a back-off weight: 32, a float, unless quantised; 0 in the last level
+    next_bits: int  # of the place where the entries of the next length begin, lower part; 0 in the last level
+    heads: int  # the byte where the array of its upper parts begins; 0: there is none
+    n_heads: int
+    centers: int  # the byte where the quantised probabilities begin, then the weights; 0: there are none
+
+
+class KenLMTables(NamedTuple):
+    """A KenLM file and what is where in it; see :mod:`fastctc.reference.kenlm`."""
+
+    data: Any  # uint8: the whole file
+    order: int
+    n_words: int  # how many different numbers words have; 0 is that of unknown ones
+    hashed: bool  # hash tables, or tries
+    vocabulary: int  # the byte where the hashes of the words begin
+    n_slots: int  # of the vocabulary's hash table; or the words of a trie, whose hashes are sorted
+    unigrams: int  # the byte where the 1-grams begin
+    unigram_size: int  # bytes
+    levels: tuple[HashedLevel, ...] | tuple[TrieLevel, ...]  # of the lengths from 2 on

@@ -1,0 +1,125 @@
+"""KenLM: a language model in a binary file of that program, asked where it lies."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import log
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastctc import backends, storage
+from fastctc.lm import arpa, kenlm_building
+from fastctc.lm.kenlm_format import START, parsed
+from fastctc.lm.tables import MOST_NGRAMS
+from fastctc.search_inputs import KenLMTables
+from fastctc.storage import StorageError
+
+LN10 = log(10.0)
+
+
+def is_kenlm(path: str | PathLike[str]) -> bool:
+    """Whether a file begins as KenLM's binary files do, whatever their version."""
+    with Path(path).open("rb") as file:
+        return file.read(len(START)) == START
+
+
+@dataclass(frozen=True, eq=False)
+class KenLM:
+    """A word n-gram model in KenLM's binary format, of any of its six kinds.
+
+    Made by :meth:`load`, which maps the file and reads no more than its head: a model of many gigabytes is there at
+    once, and processes that load the same file share its memory. Words have numbers, but their n-grams cannot be listed
+    in files of hash tables (the default of ``build_binary``), so that a search weighs a word when it has ended. Tries
+    can be listed: :meth:`to_ngram` makes a model of them that also knows what may follow.
+    """
+
+    tables: KenLMTables = field(repr=False)
+    kind: str
+    path: str | None = None
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "KenLM":
+        """Map a file that ``build_binary`` wrote.
+
+        The head of the file is checked at once, everything else when it is asked for.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is no such file, truncated or damaged, with what must be and what was.
+        """
+        size = Path(path).stat().st_size
+        if size == 0:
+            raise StorageError(f"{path}: must be a binary file of KenLM, but it is empty")
+        data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r").view(np.ndarray)
+        try:
+            return cls(*parsed(data), os.fspath(path))
+        except ValueError as error:
+            raise StorageError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_arpa(cls, path: str | PathLike[str], *, max_ngrams: int = MOST_NGRAMS) -> "KenLM":
+        """Make hash tables in memory of an ARPA file, plain or compressed (.gz): what ``build_binary`` makes of it.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            For a file that is truncated or contradicts itself, and for one of unigrams alone.
+        """
+        try:
+            return cls(*parsed(kenlm_building.build(*arpa.read(path, "word", max_ngrams))))
+        except arpa.ArpaError:
+            raise
+        except ValueError as error:
+            raise StorageError(f"{path}: {error}") from None
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a file that :meth:`load`, and KenLM itself, map into memory."""
+        with storage.replaced(path) as file:
+            file.write(self.tables.data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (KenLM.load, (self.path,)) if self.path else (KenLM, (self.tables, self.kind))
+
+    @property
+    def order(self) -> int:
+        """Length of the longest n-grams."""
+        return self.tables.order
+
+    @cached_property
+    def scorer(self) -> Any:
+        """The compiled walk through the tables."""
+        return backends.load("compiled", "kenlm").Scorer(self.tables)
+
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and self.scorer.number(word) != 0
+
+    def log_probs_of(self, text: str | Sequence[str], *, begin: bool = True, end: bool = False) -> list[float]:
+        """Natural log probability of each word of a text, given those before it.
+
+        Parameters
+        ----------
+        text : str or sequence of str
+            A text, whose words stand between white space, or its words.
+        begin : bool, default True
+            Whether the text is the beginning of a sentence.
+        end : bool, default False
+            Whether to go on with the end of the sentence.
+        """
+        text = text if isinstance(text, str) else " ".join(text)
+        return [LN10 * row[0] for row in self.scorer.full_scores(text, begin, end)]
+
+    def score(self, text: str | Sequence[str], *, begin: bool = True, end: bool = True) -> float:
+        """Natural log probability of a sentence; ``begin`` and ``end`` as in :meth:`log_probs_of`."""
+        text = text if isinstance(text, str) else " ".join(text)
+        result: float = LN10 * self.scorer.score(text, begin, end)
+        return result
