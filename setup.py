@@ -5,10 +5,10 @@
 
 import os
 import re
-import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("FASTCTC_DEBUG") == "1"
 
@@ -23,15 +23,24 @@ DIRECTIVES = {
     "auto_pickle": False,
 }
 
-# No -ffast-math: it breaks -inf and NaN. No contraction either: a fused multiply-add rounds differently from the
-# reference, and equal scores must stay equal. No -march: one wheel runs everywhere (target_clones where it pays).
-if sys.platform == "win32":
-    COMPILE, LINK = ["/O2", "/fp:precise", "/std:c11"], []  # C11 for restrict
-elif DEBUG:
-    SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
-    COMPILE, LINK = ["-O1", "-g", "-ffp-contract=off", "-DFASTCTC_DEBUG", *SANITIZE], SANITIZE
-else:
-    COMPILE, LINK = ["-O3", "-g0", "-ffp-contract=off"], []
+# By the compiler's kind. No -ffast-math: it breaks -inf and NaN. No contraction either: a fused multiply-add rounds
+# differently from the reference, and equal scores must stay equal. No -march: one wheel runs everywhere (processor.h
+# chooses where it pays).
+FLAGS = {
+    "msvc": ["/O2", "/fp:precise", "/std:c11"],  # C11 for restrict
+    "unix": ["-O3", "-g0", "-ffp-contract=off"],
+}
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+
+
+class Build(build_ext):
+    def build_extensions(self) -> None:
+        kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
+        debug = DEBUG and kind == "unix"
+        for module in self.extensions:
+            module.extra_compile_args = ["-O1", "-g", "-ffp-contract=off", *SANITIZE] if debug else FLAGS[kind]
+            module.extra_link_args = SANITIZE if debug else []
+        super().build_extensions()
 
 
 COMPILED = Path("fastctc/compiled")
@@ -58,14 +67,13 @@ def extension(name: str) -> Extension:
         f"fastctc.compiled.{name}",
         [f"fastctc/compiled/{name}.pyx"],
         depends=used_by(f"{name}.pyx"),
-        extra_compile_args=COMPILE,
-        extra_link_args=LINK,
     )
     module.cython_directives = DIRECTIVES
     return module
 
 
 setup(
+    cmdclass={"build_ext": Build},
     ext_modules=[
         extension(name)
         for name in (
@@ -86,5 +94,5 @@ setup(
             "token_passing",
             "viterbi",
         )
-    ]
+    ],
 )

@@ -5,9 +5,10 @@ compiler of the system are needed. There is a wheel for each Python: one for all
 to 14 % a line, since the limited API keeps tuples, strings and buffers behind calls.
 
 Each wheel passes auditwheel, then goes into an empty environment on a PATH that holds nothing but that environment;
-there the command line decodes the examples, and the quick tests run against it. A wheel of another processor is tested
-in short, if ``--emulator`` tells how to run a Python of that processor.
-The last lines say what was tested, and what was only built and inspected.
+there the command line decodes the examples, and the quick tests run against it: with the newest NumPy, and with the
+oldest that there is for that Python. A wheel of another processor decodes the examples and runs the tests of its core
+where qemu-user and Debian's packages bring a Python of that processor. The last lines say what was tested, and what was
+only built and inspected.
 """
 
 import argparse
@@ -18,12 +19,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from emulated_python import NotHere, emulated_python
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
 GLIBC = "2.17"  # manylinux_2_17 is manylinux2014: every Linux since 2014
-PROCESSORS = ("x86_64", "aarch64")
+PROCESSORS = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
+OLDEST_NUMPY = {"3.11": "1.26", "3.12": "1.26", "3.13": "2.1"}  # that has a wheel for this Python
 TOOLS = ("build>=1.2", "setuptools>=77", "Cython>=3.1")
 TEST_PACKAGES = ("pytest>=9", "hypothesis>=6", "pytest-benchmark>=5")
 MATERIAL = ("tests", "bench", "docs", "examples", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml")
@@ -88,6 +94,15 @@ def build(python: Path, processor: str, out: Path, work: Path) -> Path:
     tag = f"manylinux_{GLIBC.replace('.', '_')}_{processor}"
     if f'consistent with the following platform tag: "{tag}"' not in said:
         sys.exit(f"{wheel.name} must be {tag}, but auditwheel says: {said}")
+    with zipfile.ZipFile(wheel) as archive:
+        modules = [name for name in archive.namelist() if name.endswith(".so")]
+        if not modules:
+            sys.exit(f"{wheel.name} holds no compiled module")
+        for name in modules:
+            with archive.open(name) as file:
+                machine = ELFFile(file)["e_machine"]
+            if machine != PROCESSORS[processor]:
+                sys.exit(f"{wheel.name}: {name} must be {PROCESSORS[processor]}, but is {machine}")
     return Path(shutil.move(wheel, out / wheel.name))
 
 
@@ -99,49 +114,53 @@ def lay_out(place: Path) -> Path:
     return place
 
 
-def test(wheel: Path, python: str, work: Path) -> str:
+def test(wheel: Path, python: str, numpy: str, work: Path) -> str:
     """Install it where there is no compiler, decode the examples, run the tests; pytest's last line."""
-    installed = environment(work / "env", python, wheel, *TEST_PACKAGES)
+    work.mkdir()
+    installed = environment(work / "env", python, wheel, numpy, *TEST_PACKAGES)
     place = lay_out(work / "test")
     bare = {"PATH": str(installed.parent), "HOME": str(work), "PYTHONDONTWRITEBYTECODE": "1"}
-    frames = sorted(str(path.relative_to(place)) for path in (place / "examples").glob("*.npy"))
-    said = run(
-        installed.parent / "fastctc", "decode", *frames, "--alphabet", "examples/alphabet.txt", cwd=place, env=bare
-    )
-    if len(said.splitlines()) != len(frames):
-        sys.exit(f"fastctc decode of {len(frames)} files said:\n{said}")
-    said = run(installed, "-m", "pytest", "-q", *QUICK, "tests", cwd=place, env=bare)
-    return said.strip().splitlines()[-1]
+    decode_examples(installed.parent / "fastctc", cwd=place, env=bare)
+    version = run(installed, "-c", "import numpy; print(numpy.__version__)", env=bare).strip()
+    said = run(installed, "-m", "pytest", "-q", "-rs", *QUICK, "tests", cwd=place, env=bare)
+    print(said.strip(), flush=True)
+    return f"NumPy {version}: {last_line(said)}"
 
 
-def test_elsewhere(wheel: Path, version: str, processor: str, emulator: list[str], work: Path) -> str:
-    """The core's tests on an emulated processor; pytest's last line."""
+def test_elsewhere(wheel: Path, version: str, processor: str, work: Path) -> str:
+    """The same on an emulated processor, with the tests of the core; pytest's last line."""
+    python = emulated_python(version, processor, ROOT / ".venv-wheels" / "emulated" / f"{processor}-{version}")
     site, place = work / "site", lay_out(work / "test")
     platforms = [f"--platform=manylinux_{glibc}_{processor}" for glibc in ("2_17", "2_27", "2_28")]
     run(sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--target", site, *platforms,
         f"--python-version={version}", "--only-binary=:all:", wheel, *TEST_PACKAGES)  # fmt: skip
     bare = {"PATH": "", "HOME": str(work), "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
-    said = run(*emulator, "-m", "pytest", "-q", *QUICK, *CORE, cwd=place, env=bare)
-    return said.strip().splitlines()[-1]
+    decode_examples(*python, "-m", "fastctc", cwd=place, env=bare)
+    said = run(*python, "-m", "pytest", "-q", "-rs", *QUICK, *CORE, cwd=place, env=bare)
+    print(said.strip(), flush=True)
+    return last_line(said)
+
+
+def decode_examples(*fastctc: str | Path, cwd: Path, env: dict[str, str]) -> None:
+    frames = sorted(str(path.relative_to(cwd)) for path in (cwd / "examples").glob("*.npy"))
+    said = run(*fastctc, "decode", *frames, "--alphabet", "examples/alphabet.txt", cwd=cwd, env=env)
+    if len(said.splitlines()) != len(frames):
+        sys.exit(f"fastctc decode of {len(frames)} files said:\n{said}")
+
+
+def last_line(said: str) -> str:
+    return said.strip().splitlines()[-1].strip("= ")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
     parser.add_argument("--versions", nargs="+", default=VERSIONS)
-    parser.add_argument("--processors", nargs="+", default=PROCESSORS)
+    parser.add_argument("--processors", nargs="+", default=list(PROCESSORS), choices=list(PROCESSORS))
     parser.add_argument("--no-test", action="store_true", help="only build and inspect")
-    parser.add_argument(
-        "--emulator", type=shlex.split, default=[], help="a command that runs a Python of another processor"
-    )
     options = parser.parse_args()
     options.out = options.out.absolute()
     options.out.mkdir(parents=True, exist_ok=True)
-    emulated = ""
-    if options.emulator:
-        emulated = run(
-            *options.emulator, "-c", "import sys, platform; print('%d.%d' % sys.version_info[:2], platform.machine())"
-        )
     said = []
     for version in options.versions:
         python = find_python(version)
@@ -157,11 +176,15 @@ def main() -> None:
                 if options.no_test:
                     verdict = "built and inspected"
                 elif processor == platform.machine():
-                    verdict = f"decodes the examples; {test(wheel, python, work)}"
-                elif emulated.split() == [version, processor]:
-                    verdict = f"emulated: {test_elsewhere(wheel, version, processor, options.emulator, work)}"
+                    with_numpy = (f"numpy=={OLDEST_NUMPY[version]}.*", "numpy")
+                    tested = [test(wheel, python, numpy, work / f"test{n}") for n, numpy in enumerate(with_numpy)]
+                    verdict = f"decodes the examples; {'; '.join(tested)}"
                 else:
-                    verdict = "built and inspected, NOT RUN: no such processor here"
+                    try:
+                        tested = test_elsewhere(wheel, version, processor, work)
+                        verdict = f"decodes the examples, emulated; {tested}"
+                    except NotHere as reason:
+                        verdict = f"built and inspected, UNTESTED: {reason}"
                 said.append(f"{wheel.name}: {verdict}")
                 print(said[-1], flush=True)
     print("", *said, sep="\n")

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
 import zipfile
@@ -99,6 +101,31 @@ def test_the_wheel_works_elsewhere(built, tmp_path):
     assert run(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site")).strip() == "True"
     said = run(sys.executable, "-m", "fastctc", "--version", cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
     assert said.startswith("fastctc ")
+
+
+def test_compilers_of_microsoft_meet_nothing_of_gnu(tmp_path):
+    """What is left of the headers and of the C within modules for a compiler that is neither GCC nor Clang."""
+    folder = ROOT / "fastctc/compiled"
+    files = [
+        file for file in folder.glob("*.h") if not file.stem.endswith(("_template", "_side"))
+    ]  # others include these
+    for file in folder.glob("*.pyx"):
+        for n, block in enumerate(
+            re.findall(r'cdef extern from \*:\s*"""(.*?)"""', file.read_text(encoding="utf-8"), re.S)
+        ):
+            files.append(tmp_path / f"{file.stem}_{n}.h")
+            files[-1].write_text(block)
+    for file in folder.glob("*.h"):  # without the system's headers
+        text = re.sub(r"^ *#include <.*$", "", file.read_text(encoding="utf-8"), flags=re.M)
+        (tmp_path / file.name).write_text(text)
+    compiler = shlex.split(sysconfig.get_config_var("CC"))
+    for file in files:
+        text = re.sub(r"^ *#include <.*$", "", (tmp_path / file.name).read_text(encoding="utf-8"), flags=re.M)
+        (tmp_path / "alone.c").write_text(text)
+        said = run(*compiler, "-E", "-P", "-U__GNUC__", "-U__clang__", "-U__x86_64__", "-D_MSC_VER=1940",
+                   "alone.c", cwd=tmp_path)  # fmt: skip
+        assert said.strip(), file.name
+        assert re.findall(r"__attribute__|__builtin_\w+|__thread|__typeof|__int128|\(\{", said) == [], file.name
 
 
 def project():

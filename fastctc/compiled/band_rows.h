@@ -12,10 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef _MSC_VER
-#define restrict __restrict
-#endif
-
 /* A module may use only some of the loops. */
 #ifdef __GNUC__
 #define UNUSED __attribute__((unused))
@@ -54,9 +50,9 @@ INLINE void bests(ROW) {
     for (ptrdiff_t i = 0; i < n; i++) {
         const double skip = labels[i - 1] + step[i];
         const double into_blank = blanks[i] > labels[i] ? blanks[i] : labels[i];
-        const double near = labels[i] > blanks[i - 1] ? labels[i] : blanks[i - 1];
+        const double closer = labels[i] > blanks[i - 1] ? labels[i] : blanks[i - 1];
         new_blanks[i] = into_blank + blank;
-        new_labels[i] = (near > skip ? near : skip) + q[symbol[i]];
+        new_labels[i] = (closer > skip ? closer : skip) + q[symbol[i]];
     }
 }
 
@@ -66,9 +62,9 @@ INLINE void bests_back(ROW) {
     for (ptrdiff_t i = 0; i < n; i++) {
         const double skip = labels[i + 1] + step[i + 1];
         const double from_blank = blanks[i] > labels[i + 1] ? blanks[i] : labels[i + 1];
-        const double near = labels[i] > blanks[i] ? labels[i] : blanks[i];
+        const double closer = labels[i] > blanks[i] ? labels[i] : blanks[i];
         new_blanks[i] = from_blank + blank;
-        new_labels[i] = (near > skip ? near : skip) + q[symbol[i]];
+        new_labels[i] = (closer > skip ? closer : skip) + q[symbol[i]];
     }
 }
 
