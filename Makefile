@@ -60,12 +60,16 @@ wheels: $(WHEELS)/made
 long: $(VENV)/dev
 	$(BIN)/python -m pytest --long-runs tests/test_long_runs.py
 
+# Quick results go to a folder of their own: measured once, they are not to be compared with others.
+ASV := $(BIN)/asv --config $(if $(QUICK),asv.quick.json,asv.conf.json)
+DASHBOARD := .asv/$(if $(QUICK),quick/)html
 bench: $(VENV)/dev
 	$(BIN)/asv machine --yes
-	$(BIN)/asv run --python $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') --show-stderr $(if $(QUICK),--quick) --bench '$(or $(BENCH),$(if $(QUICK),[.]time,.))' HEAD^!
-	$(BIN)/asv publish
-	$(BIN)/python -m bench.dashboard .asv/html
-	@echo "The dashboard is in .asv/html: $(BIN)/asv preview shows it; it needs no network."
+	@sed 's#"\.asv/\(results\|html\)"#".asv/quick/\1"#' asv.conf.json > asv.quick.json
+	$(ASV) run --python $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') --show-stderr $(if $(QUICK),--quick) --bench '$(or $(BENCH),$(if $(QUICK),[.]time,.))' HEAD^!
+	$(ASV) publish
+	$(BIN)/python -m bench.dashboard $(if $(QUICK),--quick) $(DASHBOARD)
+	@echo "The dashboard is $(DASHBOARD)/index.html. Its curves need a server, but no network: $(ASV) preview."
 
 compare: $(PEERS)/made
 	$(PEERS)/bin/python -m bench.compare --fetch-fonts $(if $(QUICK),--quick) $(ARGS)
@@ -133,4 +137,4 @@ $(PEERS)/made: $(VENV)/pip $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SANITIZE) $(WHEELS) .asv .fonts compare docs/_build demo.png build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so
+	rm -rf $(VENV) $(PEERS) $(SANITIZE) $(WHEELS) .asv asv.quick.json .fonts compare docs/_build demo.png build dist *.egg-info fastctc/compiled/*.c fastctc/compiled/*.so

@@ -1,17 +1,19 @@
-"""Make the dashboard that asv has published independent of the network: its scripts come from npm, into the folder.
+"""Finish the dashboard that asv has published: a table comes first, and nothing is asked of the network.
 
-    asv publish && python -m bench.dashboard [FOLDER]
+    asv publish && python -m bench.dashboard [--quick] [FOLDER]
 
-The packages are pinned, with their digests, to the versions that asv's page asks for; their licences are copied beside
-them. Any static server shows the folder then, `python -m http.server` for one.
+asv's page, then graphs.html, takes its scripts from npm; they are put into the folder. The packages are pinned, with
+their digests, to the versions that asv's page asks for; their licences are copied beside them. Any static server shows
+the folder then, `python -m http.server` for one.
 """
 
+import argparse
 import re
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
+from bench import overview
 from fastctc import storage
 from fastctc.htr import npm
 
@@ -62,6 +64,9 @@ def vendor(folder):
     page = folder / "index.html"
     if not page.is_file():
         raise SystemExit(f"{page} is not there: run asv publish first")
+    text = page.read_text(encoding="utf-8")
+    if "asv.js" not in text:
+        raise SystemExit(f"{page} is not asv's any more: run asv publish first")
     with tempfile.TemporaryDirectory() as place:
         try:
             fetched = npm.install(Path(place), PINS)
@@ -85,7 +90,7 @@ def vendor(folder):
         package, file = SCRIPTS[name]
         return f'{match.group(1)}="vendor/{package}/{file}"'
 
-    text = TAG.sub(local, page.read_text(encoding="utf-8"))
+    text = TAG.sub(local, text)
     left = re.findall(r'<(?:script|link)[^>]*"https?://[^"]*/([^"/]+)"', text)
     if left:
         raise SystemExit(f"the page asks for scripts that are not known here: {', '.join(left)}")
@@ -93,4 +98,9 @@ def vendor(folder):
 
 
 if __name__ == "__main__":
-    vendor(Path(sys.argv[1] if len(sys.argv) > 1 else ".asv/html"))
+    parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=".asv/html", help="default: %(default)s")
+    parser.add_argument("--quick", action="store_true", help="say that everything was measured once")
+    options = parser.parse_args()
+    vendor(options.folder)
+    overview.write(options.folder, options.quick)

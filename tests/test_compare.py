@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench import devices
+from bench import devices, overview
 from bench.compare import decoding, loss, measure, peers, report
 from fastctc import Alphabet
 from fastctc.opencl import DeviceInfo
@@ -91,7 +91,7 @@ def test_tables_and_page():
 
 def published():
     """Both lines of fastctc, and three packages."""
-    work = report.IN_SHORT["beam_search"]
+    work = dict(reversed(report.IN_SHORT))["beam_search"]
     return [row(work, "fastctc", 0.5, 1.0), row(work, "fastctc", 0.75, 1.5) | {"settings": measure.EXACT},
             row(work, "near", 1.5, 3.0),
             row(work, "middle", 2.0, 4.0), row(work, "far", 60.0, 120.0), row("other", "fastctc", 2.0, 1.0),
@@ -172,3 +172,52 @@ def test_a_device_that_fails_is_reported_and_the_others_go_on(monkeypatch):
     assert text.count("FAILED: its compiler is older than the processor") == 1
     assert "FAILED: dilation 3x3 of 64x64: " in text
     assert "FAILED: best path of 1 x 100 x 80: " in text
+
+
+@pytest.fixture
+def published_by_asv(tmp_path):
+    """A folder as asv leaves it: two commits, one benchmark with a reference, one without parameters."""
+    index = {
+        "benchmarks": {
+            "decoding.Path.time_decode": {
+                "param_names": ["size", "backend"],
+                "params": [["'short'", "'long'"], ["'reference'", "'compiled'"]],
+                "unit": "seconds",
+            },
+            "memory.peakmem_import": {"param_names": [], "params": [], "unit": "bytes"},
+        }
+    }
+    (tmp_path / "graphs" / "summary").mkdir(parents=True)
+    (tmp_path / "graphs" / "branch-main").mkdir()
+    (tmp_path / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    (tmp_path / "index.html").write_text("asv.js", encoding="utf-8")
+    history = [[7, [2.0, 2e-3, 8.0, None]], [3, [2.0, 1e-3, 4.0, 4e-3]]]  # in no order
+    (tmp_path / "graphs" / "branch-main" / "decoding.Path.time_decode.json").write_text(json.dumps(history))
+    (tmp_path / "graphs" / "branch-main" / "memory.peakmem_import.json").write_text(json.dumps([[3, 1 << 20]]))
+    (tmp_path / "graphs" / "summary" / "memory.peakmem_import.json").write_text("[[3, 5]]")
+    return tmp_path
+
+
+def test_the_overview_has_a_row_for_each_case(published_by_asv):
+    short, long, memory = overview.cases(published_by_asv)
+    assert short.parameters == (("size", "short"), ("backend", "compiled"))
+    assert (short.values, short.change, short.reference) == ((1e-3, 2e-3), 1.0, 2.0)
+    assert (long.values, long.change, long.reference) == ((4e-3,), None, 8.0)
+    assert (memory.values, memory.reference) == ((1 << 20,), None)
+    overview.write(published_by_asv, quick=True)
+    assert (published_by_asv / "graphs.html").read_text(encoding="utf-8") == "asv.js"
+    page = (published_by_asv / "index.html").read_text(encoding="utf-8")
+    assert '<td class="n">2 ms</td><td class="n">+100%</td>' in page
+    assert "1e+03 ×" in page
+    assert "1 MiB" in page
+    assert "everything was measured once" in page
+    assert page.count("<svg") == 1  # one case has two commits
+    overview.write(published_by_asv, quick=False)
+    assert "measured once" not in (published_by_asv / "index.html").read_text(encoding="utf-8")
+
+
+def test_small_changes_are_not_shown():
+    assert overview._change(0.04) == overview._change(None) == ""
+    assert overview._change(-0.5) == "−50%"
+    assert overview.shown(3e-7, "seconds") == "0.3 µs"
+    assert overview.shown(12.5, "nats") == "12.5 nats"

@@ -10,6 +10,7 @@ from bench.compare.measure import EXACT, Candidate, Row, measure
 from fastctc import Alphabet, BeamSearch, BestPath, log_probability
 
 WIDTHS = (10, 25, 100)
+SPEECH = {"30 s of speech, 1500x33": (1500, 33), "10 min of speech, 30000x33": (30000, 33)}  # frames of 20 ms
 
 
 def _alphabet(n_classes: int) -> Alphabet:
@@ -29,7 +30,8 @@ def _found(frames: Sequence[np.ndarray], alphabet: Alphabet, ours: list[str]):
 
 def best_path(seconds: float) -> list[Row]:
     rows = []
-    for name, size, count in (("100x80", (100, 80), 1), ("1000x32", (1000, 32), 1), ("64 of 100x80", (100, 80), 64)):
+    works = [("100x80", (100, 80), 1), ("1000x32", (1000, 32), 1), ("64 of 100x80", (100, 80), 64)]
+    for name, size, count in [*works, *((name, size, 1) for name, size in SPEECH.items())]:
         frames = [workloads.peaky(*size, seed) for seed in range(1, count + 1)]
         stacked, alphabet = np.stack(frames), _alphabet(size[1])
         plain, exact = BestPath(alphabet, exact=False), BestPath(alphabet)
@@ -56,22 +58,28 @@ def beam_search(seconds: float, quick: bool) -> list[Row]:
     rows = []
     for kind in ("peaky",) if quick else ("peaky", "flat"):
         frames = [getattr(workloads, kind)(100, 80, seed) for seed in range(1, count + 1)]
-        alphabet = _alphabet(80)
         for beam_width in WIDTHS[:2] if quick else WIDTHS:
-            plain, exact = (BeamSearch(alphabet, beam_width, exact=e) for e in (False, True))
-
-            def run(decoder=plain, frames=frames):
-                return [decoder.decode(f)[0].text for f in frames]
-
-            quality = _found(frames, alphabet, run())
-            about = {"beam_width": beam_width}
-            candidates = [
-                Candidate("fastctc", "BeamSearch(exact=False)", run, quality, count, about),
-                Candidate("fastctc", f"BeamSearch, {EXACT}", lambda d=exact: run(d), quality,
-                          count, about),
-            ]  # fmt: skip
-            candidates += [
-                Candidate(w, s, r, quality, count, about) for w, s, r in peers.beam_search(frames, alphabet, beam_width)
-            ]
+            candidates = _searches(frames, beam_width)
             rows += measure("beam search", f"{kind} 100x80, beam width {beam_width}", candidates, seconds)
+    for name, size in list(SPEECH.items())[: 1 if quick else None]:
+        candidates = _searches([workloads.peaky(*size)], 25, patient=False)
+        rows += measure("beam search", f"{name}, beam width 25", candidates, seconds / 3, least_rounds=1)
     return rows
+
+
+def _searches(frames: Sequence[np.ndarray], beam_width: int, patient: bool = True) -> list[Candidate]:
+    alphabet, count, about = _alphabet(frames[0].shape[1]), len(frames), {"beam_width": beam_width}
+    plain, exact = (BeamSearch(alphabet, beam_width, exact=e) for e in (False, True))
+
+    def run(decoder=plain):
+        return [decoder.decode(f)[0].text for f in frames]
+
+    quality = _found(frames, alphabet, run())
+    return [
+        Candidate("fastctc", "BeamSearch(exact=False)", run, quality, count, about),
+        Candidate("fastctc", f"BeamSearch, {EXACT}", lambda: run(exact), quality, count, about),
+        *(
+            Candidate(who, settings, search, quality, count, about)
+            for who, settings, search in peers.beam_search(frames, alphabet, beam_width, patient)
+        ),
+    ]

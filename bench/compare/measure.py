@@ -23,11 +23,13 @@ class Candidate:
     about: Row = field(default_factory=dict)
 
 
-def measure(section: str, work: str, candidates: Sequence[Candidate], seconds: float) -> list[Row]:
+def measure(
+    section: str, work: str, candidates: Sequence[Candidate], seconds: float, least_rounds: int = 3
+) -> list[Row]:
     """A row for each candidate; the first one is what the others are compared with.
 
     Rounds go through all candidates in turn, so that a busy machine slows all of them; the ratio is the median of the
-    rounds' ratios. A candidate that takes more than a third of the time there is, is run three times at least.
+    rounds' ratios. Where the time is over after fewer rounds than the least, these are run all the same.
     """
     found, repeats = [], []
     for candidate in candidates:
@@ -37,7 +39,7 @@ def measure(section: str, work: str, candidates: Sequence[Candidate], seconds: f
         repeats.append(max(1, min(500, int(0.01 / max(1e-7, time.perf_counter() - start)))))
     times: list[list[float]] = [[] for _ in candidates]
     end = time.perf_counter() + seconds
-    while len(times[0]) < 3 or (time.perf_counter() < end and len(times[0]) < 200):
+    while len(times[0]) < least_rounds or (time.perf_counter() < end and len(times[0]) < 200):
         for k, candidate in enumerate(candidates):
             if repeats[k] > 1:
                 candidate.run()  # after the others the caches are cold

@@ -38,13 +38,15 @@ HOW = ("Milliseconds an item: median, and the quartiles in brackets. The ratio i
 TWO_LINES = """\
 Best path and beam search of fastctc have two figures: `exact=False` gives the text and its score, which is what the
 others return; the default also gives the exact probability, the alignment and the words."""
-IN_SHORT = {  # the works of the README's table
-    "best_path": "100x80",
-    "beam_search": "peaky 100x80, beam width 25",
-    "loss": "64 of 100x80",
-    "language_model": "sentence of 12 words, order 3",
-    "morphology": "dilation 7x7, 512x512 uint8",
-}
+IN_SHORT = [  # section and work of each line of the README's table
+    ("best_path", "100x80"),
+    ("beam_search", "peaky 100x80, beam width 25"),
+    ("beam_search", "30 s of speech, 1500x33, beam width 25"),
+    ("beam_search", "10 min of speech, 30000x33, beam width 25"),
+    ("loss", "64 of 100x80"),
+    ("language_model", "sentence of 12 words, order 3"),
+    ("morphology", "dilation 7x7, 512x512 uint8"),
+]
 BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
 PACKAGES = ("fastctc", "fast-ctc-decode", "pyctcdecode", "kenlm", "flashlight-text", "tensorflow-cpu", "keras", "torch",
             "opencv-python-headless", "scikit-image", "scipy", "numpy")  # fmt: skip
@@ -184,7 +186,7 @@ def summary(results: dict[str, Any]) -> str:
     """A line for one work of each kind, from the quickest to the slowest of the others, and every loss."""
     lines = [TWO_LINES, "", "| work | text alone | exact numbers too | the others, in multiples of the text alone |",
              "|---|---:|---:|---|"]  # fmt: skip
-    for name, chosen in IN_SHORT.items():
+    for name, chosen in IN_SHORT:
         if name not in results["sections"]:
             continue
         for work, rows in _by_work(results["sections"][name]["rows"]):
@@ -229,7 +231,8 @@ def _time(ms: float) -> str:
 
 STYLE = """body{font:15px/1.45 Helvetica,Arial,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:.6em 0 1.6em}td,th{border:1px solid #ccc;padding:.2em .6em;text-align:left}
-td.n{text-align:right;font-variant-numeric:tabular-nums}tr.ours td{background:#fbeeee}.lost{color:#8a2000}
+td.n{text-align:right;font-variant-numeric:tabular-nums}tr.ours td{background:#eef4fa}
+.lost{border-left:3px solid #999;padding-left:.7em}
 figure{margin:1em 0}svg{max-width:100%;height:auto}"""
 
 
@@ -249,7 +252,7 @@ def page(results: dict[str, Any]) -> str:
             kinds = dict.fromkeys(row["work"].partition(",")[0] for row in section["rows"])
             for kind in kinds:
                 some = [row for row in section["rows"] if row["work"].startswith(f"{kind},")]
-                out.append(charts.quality(some, "log_prob", f"{kind}: a mark for each beam width"))
+                out.append(charts.quality(some, "log_prob", f"{kind}: one point for each beam width"))
         for work, rows in _by_work(section["rows"]):
             if name == "accuracy":
                 out.append(charts.quality(rows, "cer", work))
