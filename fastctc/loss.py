@@ -4,8 +4,10 @@ All of them are exact for any number of frames, and computed in double precision
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from math import inf
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from fastctc.frames import Frames, as_batch, as_frames
 from fastctc.threads import share
 
 Text = str | Sequence[int]
+Doubles = NDArray[np.float64]
 PART = 8  # sequences that are done at a stretch,
 LARGEST = 1 << 22  # unless they are this long together, in numbers: a copy of them is not interrupted by Ctrl-C
 
@@ -70,6 +73,7 @@ def log_probability(
     return _log_probability(frames, labels_of(alphabet, text), alphabet.blank) + frames.log_normalizer
 
 
+@overload
 def ctc_loss(
     log_probs: Any = None,
     texts: Text | Sequence[Text] | None = None,
@@ -77,11 +81,41 @@ def ctc_loss(
     lengths: Sequence[int] | None = None,
     threads: int | None = None,
     *,
+    gradient: Literal[False] = False,
     probs: Any = None,
     logits: Any = None,
     scores: Any = None,
-) -> float | NDArray[np.float64]:
-    """CTC loss, -log P(text | frames): of one text, or of each text of a batch.
+) -> float | Doubles: ...
+
+
+@overload
+def ctc_loss(
+    log_probs: Any = None,
+    texts: Text | Sequence[Text] | None = None,
+    alphabet: Alphabet | None = None,
+    lengths: Sequence[int] | None = None,
+    threads: int | None = None,
+    *,
+    gradient: Literal[True],
+    probs: Any = None,
+    logits: Any = None,
+    scores: Any = None,
+) -> tuple[float | Doubles, Doubles | list[Doubles]]: ...
+
+
+def ctc_loss(
+    log_probs: Any = None,
+    texts: Text | Sequence[Text] | None = None,
+    alphabet: Alphabet | None = None,
+    lengths: Sequence[int] | None = None,
+    threads: int | None = None,
+    *,
+    gradient: bool = False,
+    probs: Any = None,
+    logits: Any = None,
+    scores: Any = None,
+) -> float | Doubles | tuple[float | Doubles, Doubles | list[Doubles]]:
+    """CTC loss, -log P(text | frames): of one text, or of each text of a batch; and its gradient.
 
     Parameters
     ----------
@@ -94,16 +128,32 @@ def ctc_loss(
         How many frames of each sequence of a batch count.
     threads : int, default 1
         Number of threads that share a batch.
+    gradient : bool, default False
+        Whether to return the gradient too.
 
     Returns
     -------
     float, or array (batch,) of float64
         In nats. inf for a text that is impossible, as is one that needs more frames than there are.
+    array of float64, or list of arrays
+        Only with ``gradient``: the derivative of each loss by each number given, in their shape; a list of sequences
+        gives a list of arrays. Zeros behind the frames that count, and wherever the text is impossible. With γ, the
+        probability of a class in a frame given the text, it is -γ by log probabilities and scores, softmax - γ by
+        logits, and -γ/p by probabilities. (Where p is 0 that is its limit, what the loss would fall by if p grew.)
 
     Raises
     ------
     ValueError
         As :func:`log_probability`, and for unequally many sequences and texts.
+
+    Notes
+    -----
+    The gradient takes O(T L) time for T frames and L labels, some four times that of the loss, and, besides the result,
+    up to 64 MB: of long texts only the sums of every √T-th frame are kept, O(√T L).
+
+    References
+    ----------
+    A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist Temporal Classification, ICML 2006.
 
     Examples
     --------
@@ -113,32 +163,41 @@ def ctc_loss(
     0.4462871026284195
     >>> ctc_loss(probs=[frames, frames], texts=["a", "aa"], alphabet=Alphabet("ab"))
     array([0.4462871,       inf])
+    >>> loss, gradient = ctc_loss(logits=[[2.0, 0, 1], [0, 1, 3]], texts="a", alphabet=Alphabet("ab"), gradient=True)
+    >>> gradient.round(3)
+    array([[-0.318,  0.09 ,  0.228],
+           [-0.022,  0.114, -0.092]])
     """
     if texts is None or alphabet is None:
         raise missing(texts=texts, alphabet=alphabet)
-    if _is_one(texts, log_probs, probs, logits, scores):
-        if lengths is not None:
-            raise ValueError("lengths go with a batch of sequences and a list of texts, got a single text")
+    one = _is_one(texts, log_probs, probs, logits, scores)
+    if one and lengths is not None:
+        raise ValueError("lengths go with a batch of sequences and a list of texts, got a single text")
+    if one and not gradient:
         return 0.0 - log_probability(log_probs, texts, alphabet, probs=probs, logits=logits, scores=scores)  # type: ignore[arg-type]
-    batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths, scores)
-    if len(batch) != len(texts):
-        raise ValueError(f"there must be one text a sequence, got {len(batch)} sequences and {len(texts)} texts")
-    log_probabilities, blank = backends.load("compiled", "loss").log_probabilities, alphabet.blank
-
-    def losses(part: Sequence[tuple[Frames, Any]]) -> list[float]:
-        stops = np.cumsum([len(frames.checked().values) for frames, _ in part])
-        values = np.concatenate([frames.values for frames, _ in part], dtype=np.float64)
-        labels = [labels_of(alphabet, text) for _, text in part]
-        pieces = zip(np.split(values, stops[:-1]), labels, strict=True)
-        result: list[float] = log_probabilities(list(pieces), blank, part[0][0].is_log)
-        return result
-
-    pairs = list(zip(batch, texts, strict=True))
+    forms = [list(f) if isinstance(f, Iterator) else f for f in (log_probs, probs, logits, scores)]
+    if one:
+        many: Sequence[Any] = [texts]
+        batch = [as_frames(alphabet.n_classes, *forms)]
+    else:
+        many = texts
+        batch = as_batch(alphabet.n_classes, forms[0], forms[1], forms[2], lengths, forms[3])
+    if len(batch) != len(many):
+        raise ValueError(f"there must be one text a sequence, got {len(batch)} sequences and {len(many)} texts")
+    slopes: Any = [None] * len(batch)
+    if gradient:
+        [given] = [form for form in forms if form is not None]
+        slopes = [np.zeros(batch[0].values.shape)] if one else _zeros_like(given)
+    items = list(zip(batch, many, slopes, strict=True))
     size = max(1, min(PART, LARGEST // max([frames.values.size + 1 for frames in batch], default=1)))
-    parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]
-    found = [value for part in share(parts, lambda: losses, threads) for value in part]
+    parts = [items[start : start + size] for start in range(0, len(items), size)]
+    work = partial(_losses, alphabet=alphabet, by_logits=logits is not None)
+    found = [value for part in share(parts, lambda: work, threads) for value in part]
     log_normalizers = [frames.log_normalizer for frames in batch]
-    return 0.0 - (np.array(found, np.float64) + np.array(log_normalizers, np.float64))
+    losses = 0.0 - (np.array(found, np.float64) + np.array(log_normalizers, np.float64))
+    if not gradient:
+        return losses
+    return (float(losses[0]), slopes[0]) if one else (losses, slopes)
 
 
 def posteriors(
@@ -149,7 +208,7 @@ def posteriors(
     probs: Any = None,
     logits: Any = None,
     scores: Any = None,
-) -> NDArray[np.float64]:
+) -> Doubles:
     """Probability of each label of a text in each frame, given the text (forward-backward algorithm).
 
     Parameters as in :func:`log_probability`.
@@ -180,10 +239,35 @@ def posteriors(
     frames = as_frames(alphabet.n_classes, log_probs, probs, logits, scores).checked()
     labels = labels_of(alphabet, text)
     _refuse_impossible(frames, labels, alphabet)
-    result: NDArray[np.float64] = backends.load("compiled", "loss").posteriors(
+    result: Doubles = backends.load("compiled", "loss").posteriors(
         frames.doubles(), labels, alphabet.blank, frames.is_log
     )
     return result
+
+
+def _losses(part: Sequence[tuple[Frames, Any, Doubles | None]], alphabet: Alphabet, by_logits: bool) -> list[float]:
+    """The log probability of each text; where there is room for the gradient of the loss, that is put there."""
+    stops = np.cumsum([len(frames.checked().values) for frames, _, _ in part])
+    values = np.concatenate([frames.values for frames, _, _ in part], dtype=np.float64)
+    pieces = np.split(values, stops[:-1])
+    twin, is_log = backends.load("compiled", "loss"), part[0][0].is_log
+    batch = [(piece, labels_of(alphabet, text)) for piece, (_, text, _) in zip(pieces, part, strict=True)]
+    result: list[float]
+    if part[0][2] is None:
+        result = twin.log_probabilities(batch, alphabet.blank, is_log)
+        return result
+    found = twin.gradients(batch, alphabet.blank, is_log)
+    for piece, (_, _, slope), (total, growth) in zip(pieces, part, found, strict=True):
+        if slope is not None and total > -inf:
+            np.subtract(np.exp(piece) if by_logits else 0.0, growth, out=slope[: len(piece)])
+    return [total for total, _ in found]
+
+
+def _zeros_like(given: Any) -> Doubles | list[Doubles]:
+    """Room for the gradient of a batch."""
+    if isinstance(given, list | tuple):
+        return [np.zeros(np.shape(sequence)) for sequence in given]
+    return np.zeros(np.shape(given))
 
 
 def missing(**parameters: Any) -> TypeError:
@@ -225,5 +309,5 @@ def _refuse_impossible(frames: Frames, labels: tuple[int, ...], alphabet: Alphab
             f"the text needs at least {needed} frames (one a character, and a blank between equal neighbours), "
             f"got {len(frames.values)}: its probability is 0"
         )
-    if _log_probability(frames, labels, alphabet.blank) == float("-inf"):
+    if _log_probability(frames, labels, alphabet.blank) == -inf:
         raise ValueError("the text has probability 0: every path that reads so meets a class of probability 0")

@@ -227,6 +227,10 @@ def test_loss(case, is_log, factor):
     assert second == first
     expected = np.array(reference.posteriors(*arguments)).reshape(len(rows), len(labels))
     np.testing.assert_allclose(compiled.posteriors(*arguments), expected, atol=1e-9)
+    [(total, expected)] = reference.gradients([(frames, labels)], blank, is_log)
+    [(found_total, found)] = compiled.gradients([(frames, labels)], blank, is_log)
+    assert found_total == pytest.approx(total, rel=1e-9, abs=1e-13)
+    np.testing.assert_allclose(found, np.reshape(expected, frames.shape), rtol=1e-8, atol=1e-12)
     expected = reference.span_probabilities(*arguments, spans)
     np.testing.assert_allclose(compiled.span_probabilities(*arguments, spans), expected, rtol=1e-9)
 
@@ -288,6 +292,8 @@ def test_what_compiled_modules_refuse():
         for function in (loss.log_probability, loss.forced_align, loss.posteriors):
             with pytest.raises(ValueError, match="must be"):
                 function(probs, labels, blank, False)
+        with pytest.raises(ValueError, match="must be"):
+            loss.gradients([(probs, labels)], blank, False)
         with pytest.raises(ValueError, match="must be"):
             annotation.annotate([(probs, None, labels, [])], blank)
     for span in ((-1, 1), (0, 2), (1, 0)):

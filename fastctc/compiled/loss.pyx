@@ -4,9 +4,9 @@ Sums run in linear double precision, rescaled by powers of two, because exp and 
 Where a sum vanishes all the same, the sweep is repeated with logarithms.
 """
 
-from libc.math cimport INFINITY, exp, floor, frexp, ilogb, ldexp, log
+from libc.math cimport INFINITY, exp, floor, frexp, ilogb, ldexp, log, sqrt
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -33,12 +33,14 @@ cdef double MASKED = -1e5  # log probabilities below are meant as -inf
 cdef int NEVER = -(1 << 30)  # the exponent of 0
 cdef enum:
     BLOCK = 8  # labels that share an exponent
+cdef Py_ssize_t LARGEST = 1 << 22  # states of all frames that are kept while a gradient is computed
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # states between two looks for Ctrl-C
 
 # The lattice of a text of L labels: blanks 0..L and labels 1..L, label i standing between blanks i - 1 and i. (Label 0
 # is a place that stays empty.) Symbols are the distinct classes of the text; the blank is symbol 0.
 cdef struct Lattice:
     const double *frames
+    const double *probs  # of the same frames, where these are logarithms and somebody has computed them; or NULL
     Py_ssize_t n_frames
     Py_ssize_t width
     Py_ssize_t n_labels
@@ -50,6 +52,20 @@ cdef struct Lattice:
     double *step        # 1.0 where label i may follow label i - 1 without a blank, else 0.0
     double *work        # memory of a sweep
     int *exponents      # of the blocks of a sweep
+
+# Where a sweep has got to. After frame t and before frame t + 1, the sum of all ways to a state is that of its block
+# times 2**exponent; there is one place before the first block, which hands over nothing.
+cdef struct Sums:
+    double *blanks
+    double *labels
+    double *new_blanks
+    double *new_labels
+    double *y           # the frame's probability of each label
+    double *least       # of each block: a bound below all sums that are not 0
+    double *q           # the frame's probability of each symbol
+    int worst           # exponent of the greatest sum that vanished
+    double growth       # exponent by which a sum may have grown at most, where probabilities sum to more than 1
+    bint lost
 
 # What a sweep leaves behind for the states it was asked for: value * 2**exponent, frame by frame. And, where there is
 # room for them, the logarithms of all labels, to which a mirrored sweep adds its own.
@@ -114,6 +130,7 @@ cdef class _Problem:
                 g.n_symbols += 1
             g.symbol[i + 1] = number[label]
         g.frames = &frames[0, 0] if n_frames else NULL
+        g.probs = NULL
         g.n_frames = n_frames
         g.width = width
         g.n_labels = n
@@ -215,11 +232,18 @@ cdef inline const double *row_of(const Lattice *g, Py_ssize_t t) noexcept nogil:
 cdef inline double load_linear(const Lattice *g, Py_ssize_t t, double *q, double *growth) noexcept nogil:
     """Probabilities of the symbols; returns the least that is not 0, or 0 if one is too small for a double."""
     cdef const double *row = row_of(g, t)
+    cdef const double *probs = NULL
     cdef Py_ssize_t k
     cdef double least = 1.0, total = 0.0, x
+    if g.probs is not NULL:
+        probs = g.probs + (row - g.frames)
     for k in range(g.n_symbols):
         x = row[g.classes[k]]
-        if g.is_log:
+        if probs is not NULL:
+            q[k] = probs[g.classes[k]]
+            if q[k] < least and x > MASKED:
+                least = q[k]
+        elif g.is_log:
             q[k] = exp(x)
             if q[k] < least and x > MASKED:
                 least = q[k]
@@ -348,96 +372,134 @@ cdef void add_logs(
             row[i - 1] = value
 
 
-cdef double sweep_linear(Lattice *g, Trace *trace, bint *certain) except? -2.0 nogil:
-    """Log probability of the text; ``certain`` tells whether what vanished on the way may be neglected.
+cdef void begin(const Lattice *g, Sums *s) noexcept nogil:
+    """Stand before the first frame."""
+    cdef Py_ssize_t n_blocks = g.n_labels // BLOCK + 1, room = n_blocks * BLOCK + 1, b
+    memset(g.work, 0, 5 * room * sizeof(double))
+    s.blanks = g.work + 1
+    s.labels = s.blanks + room
+    s.new_blanks = s.labels + room
+    s.new_labels = s.new_blanks + room
+    s.y = s.new_labels + room
+    s.least = s.y + room
+    s.q = s.least + n_blocks
+    s.worst = NEVER
+    s.growth = 0.0
+    s.lost = False
+    for b in range(n_blocks):
+        g.exponents[b] = 0
+        s.least[b] = INFINITY
+    s.blanks[0] = 1.0
+    s.least[0] = 1.0
+
+
+cdef Py_ssize_t advance(const Lattice *g, Sums *s, Py_ssize_t t, bint whole, double *bare) noexcept nogil:
+    """Take a frame's steps; returns how many labels were in reach.
 
     Sums of states far apart differ by more than a double holds. So each block of states has an exponent of its own,
-    and what still vanishes is so small that the result is not touched by it; ``worst`` is there to prove that.
+    and what still vanishes is so small that the result is not touched by it; ``worst`` is there to prove that. ``bare``
+    has room for the sums without the frame's own probabilities, blanks and then labels, or is NULL.
     """
-    cdef Py_ssize_t n = g.n_labels, n_blocks = n // BLOCK + 1, t, b, k, i, first, low, high, w, s, worked = 0
-    cdef Py_ssize_t room = n_blocks * BLOCK + 1
-    cdef double *blanks = g.work + 1  # one place before the first block hands over nothing
-    cdef double *labels = blanks + room
-    cdef double *new_blanks = labels + room
-    cdef double *new_labels = new_blanks + room
-    cdef double *y = new_labels + room
-    cdef double *least = y + room
-    cdef double *q = least + n_blocks
+    cdef Py_ssize_t n = g.n_labels, room = (n // BLOCK + 1) * BLOCK + 1
+    cdef Py_ssize_t first = first_live(g, t, whole), low = first // BLOCK, high = min(n, t + 1) // BLOCK, b, k, i
+    cdef double *blanks = s.blanks
+    cdef double *labels = s.labels
+    cdef double *new_blanks = s.new_blanks
+    cdef double *new_labels = s.new_labels
+    cdef double *y = s.y
+    cdef double *least = s.least
+    cdef double *q = s.q
     cdef double *step = g.step
     cdef int *exponents = g.exponents
     cdef double *block_blanks
     cdef double *block_labels
     cdef double blank, smallest, total, limit
-    cdef int worst = NEVER  # exponent of the greatest sum that vanished
-    cdef double growth = 0.0  # exponent by which a sum may have grown at most, where probabilities sum to more than 1
-    cdef bint lost = False, regular
-    memset(g.work, 0, 5 * room * sizeof(double))
-    for b in range(n_blocks):
-        exponents[b] = 0
-        least[b] = INFINITY
-    blanks[0] = 1.0  # before the first frame
-    least[0] = 1.0
-    for t in range(g.n_frames):
-        first = first_live(g, t, trace.n > 0 or trace.logs is not NULL)
-        low = first // BLOCK
-        high = min(n, t + 1) // BLOCK
-        smallest = load_linear(g, t, q, &growth)
-        if smallest < SMALLEST:
-            lost = True
-            smallest = SMALLEST
-        blank = q[0]
-        regular = t & 63 == 63  # sums may grow, too
-        for i in range(low * BLOCK, min(n, high * BLOCK + BLOCK - 1) + 1):
-            y[i] = q[g.symbol[i]]
-        y[0] = 0.0
-        for b in range(low, high + 1):
-            block_blanks = blanks + b * BLOCK
-            block_labels = labels + b * BLOCK
-            # Sums from which the end is out of reach may vanish.
-            for i in range(low * BLOCK - 1, first - 1 if b == low else 0):
-                blanks[i] = 0.0
-                labels[i] = 0.0
-            if b:
-                take_over(
-                    block_blanks - 1, block_labels - 1, exponents[b - 1], block_blanks, block_labels, &exponents[b],
-                    &least[b], &worst
-                )
-            if least[b] * smallest < SMALLEST or regular:
-                k = exponents[b]
-                least[b] = rescale(block_blanks, block_labels, &exponents[b])
-                total = power_of_two(<int> (k - exponents[b]))
-                limit = SMALLEST / smallest
-                if least[b] < limit:
-                    worst = max(worst, exponents[b] + ilogb(limit) + 1)
-                    least[b] = drop(block_blanks, block_labels, limit)
-                bring(block_blanks - 1, total, limit, exponents[b], &least[b], &worst)
-                bring(block_labels - 1, total, limit, exponents[b], &least[b], &worst)
-            least[b] *= smallest
+    cdef bint regular = t & 63 == 63  # sums may grow, too
+    smallest = load_linear(g, t, q, &s.growth)
+    if smallest < SMALLEST:
+        s.lost = True
+        smallest = SMALLEST
+    blank = q[0]
+    for i in range(low * BLOCK, min(n, high * BLOCK + BLOCK - 1) + 1):
+        y[i] = q[g.symbol[i]]
+    y[0] = 0.0
+    for b in range(low, high + 1):
+        block_blanks = blanks + b * BLOCK
+        block_labels = labels + b * BLOCK
+        # Sums from which the end is out of reach may vanish.
+        for i in range(low * BLOCK - 1, first - 1 if b == low else 0):
+            blanks[i] = 0.0
+            labels[i] = 0.0
+        if b:
+            take_over(
+                block_blanks - 1, block_labels - 1, exponents[b - 1], block_blanks, block_labels, &exponents[b],
+                &least[b], &s.worst
+            )
+        if least[b] * smallest < SMALLEST or regular:
+            k = exponents[b]
+            least[b] = rescale(block_blanks, block_labels, &exponents[b])
+            total = power_of_two(<int> (k - exponents[b]))
+            limit = SMALLEST / smallest
+            if least[b] < limit:
+                s.worst = max(s.worst, exponents[b] + ilogb(limit) + 1)
+                least[b] = drop(block_blanks, block_labels, limit)
+            bring(block_blanks - 1, total, limit, exponents[b], &least[b], &s.worst)
+            bring(block_labels - 1, total, limit, exponents[b], &least[b], &s.worst)
+        least[b] *= smallest
+        if bare is not NULL:
             for k in range(BLOCK):
-                new_blanks[b * BLOCK + k] = (block_blanks[k] + block_labels[k]) * blank
+                bare[b * BLOCK + k] = block_blanks[k] + block_labels[k]
             for k in range(BLOCK):
-                new_labels[b * BLOCK + k] = (
+                bare[room + b * BLOCK + k] = (
                     block_labels[k] + block_blanks[k - 1] + step[b * BLOCK + k] * block_labels[k - 1]
-                ) * y[b * BLOCK + k]
-        blanks, new_blanks = new_blanks, blanks
-        labels, new_labels = new_labels, labels
+                )
+        for k in range(BLOCK):
+            new_blanks[b * BLOCK + k] = (block_blanks[k] + block_labels[k]) * blank
+        for k in range(BLOCK):
+            new_labels[b * BLOCK + k] = (
+                block_labels[k] + block_blanks[k - 1] + step[b * BLOCK + k] * block_labels[k - 1]
+            ) * y[b * BLOCK + k]
+    s.blanks, s.new_blanks = s.new_blanks, s.blanks
+    s.labels, s.new_labels = s.new_labels, s.labels
+    return high - low + 1
+
+
+cdef double whole_sum(const Lattice *g, const Sums *s, int *exponent, bint *certain) noexcept nogil:
+    """Probability of the text after the last frame, value * 2**exponent.
+
+    ``certain`` tells whether what vanished on the way may be neglected.
+    """
+    cdef double total = s.blanks[g.n_labels] + s.labels[g.n_labels]
+    exponent[0] = g.exponents[g.n_labels // BLOCK]
+    # At most 2**40 states were lost, and 2**60 spares every digit of the result.
+    certain[0] = not s.lost and total < INFINITY and (
+        s.worst == NEVER or (total > 0.0 and exponent[0] + ilogb(total) > s.worst + s.growth + 100)
+    )
+    return total
+
+
+cdef double sweep_linear(Lattice *g, Trace *trace, bint *certain) except? -2.0 nogil:
+    """Log probability of the text, if it is certain."""
+    cdef Py_ssize_t t, w, state, i, worked = 0
+    cdef bint whole = trace.n > 0 or trace.logs is not NULL
+    cdef int exponent = 0
+    cdef double total
+    cdef Sums s
+    begin(g, &s)
+    for t in range(g.n_frames):
+        worked += advance(g, &s, t, whole, NULL)
         for w in range(trace.n):
-            s = trace.states[w]
-            i = (s + 1) // 2
-            trace.values[w * g.n_frames + t] = labels[i] if s & 1 else blanks[i]
-            trace.exponents[w * g.n_frames + t] = exponents[i // BLOCK]
+            state = trace.states[w]
+            i = (state + 1) // 2
+            trace.values[w * g.n_frames + t] = s.labels[i] if state & 1 else s.blanks[i]
+            trace.exponents[w * g.n_frames + t] = g.exponents[i // BLOCK]
         if trace.logs is not NULL:
-            add_logs(g, trace, t, labels, False)
-        worked += high - low + 1
+            add_logs(g, trace, t, s.labels, False)
         if worked > SIGNAL_WORK // BLOCK:
             worked = 0
             look()
-    total = blanks[n] + labels[n]
-    # At most 2**40 states were lost, and 2**60 spares every digit of the result.
-    certain[0] = not lost and total < INFINITY and (
-        worst == NEVER or (total > 0.0 and exponents[n // BLOCK] + ilogb(total) > worst + growth + 100)
-    )
-    return log(total) + exponents[n // BLOCK] * LN2
+    total = whole_sum(g, &s, &exponent, certain)
+    return log(total) + exponent * LN2
 
 
 cdef inline double log_sum(double a, double b, double c) noexcept nogil:
@@ -447,43 +509,56 @@ cdef inline double log_sum(double a, double b, double c) noexcept nogil:
     return top + log(exp(a - top) + exp(b - top) + exp(c - top))
 
 
-cdef double sweep_log(Lattice *g, Trace *trace) except? -2.0 nogil:
+cdef void begin_log(const Lattice *g, Sums *s) noexcept nogil:
+    """Stand before the first frame, with logarithms."""
+    cdef Py_ssize_t i
+    begin(g, s)
+    for i in range(s.y - s.blanks):
+        g.work[i] = -INFINITY
+    s.blanks[0] = 0.0
+
+
+cdef Py_ssize_t advance_log(const Lattice *g, Sums *s, Py_ssize_t t, bint whole, double *bare) noexcept nogil:
     """The same with logarithms: nothing vanishes."""
-    cdef Py_ssize_t n = g.n_labels, t, i, low, high, w, s, worked = 0
-    cdef double *blanks = g.work
-    cdef double *labels = blanks + n + 1
-    cdef double *new_blanks = labels + n + 1
-    cdef double *new_labels = new_blanks + n + 1
-    cdef double *q = new_labels + n + 1
+    cdef Py_ssize_t n = g.n_labels, low = first_live(g, t, whole), high = min(n, t + 1), i
+    cdef double value
+    load_log(g, t, s.q)
+    for i in range(low, high + 1):
+        value = log_sum(s.blanks[i], s.labels[i], -INFINITY)
+        if bare is not NULL:
+            bare[i] = value
+        s.new_blanks[i] = s.q[0] + value
+    for i in range(max(low, 1), high + 1):
+        value = log_sum(s.labels[i], s.blanks[i - 1], s.labels[i - 1] if g.step[i] > 0.0 else -INFINITY)
+        if bare is not NULL:
+            bare[(n // BLOCK + 1) * BLOCK + 1 + i] = value
+        s.new_labels[i] = s.q[g.symbol[i]] + value
+    s.blanks, s.new_blanks = s.new_blanks, s.blanks
+    s.labels, s.new_labels = s.new_labels, s.labels
+    return high - low + 1
+
+
+cdef double sweep_log(Lattice *g, Trace *trace) except? -2.0 nogil:
+    """Log probability of the text, whatever its size."""
+    cdef Py_ssize_t n = g.n_labels, t, w, state, worked = 0
+    cdef bint whole = trace.n > 0 or trace.logs is not NULL
     cdef double value, scaled
-    for i in range(4 * (n + 1)):
-        blanks[i] = -INFINITY
-    blanks[0] = 0.0
+    cdef Sums s
+    begin_log(g, &s)
     for t in range(g.n_frames):
-        load_log(g, t, q)
-        low = first_live(g, t, trace.n > 0 or trace.logs is not NULL)
-        high = min(n, t + 1)
-        for i in range(low, high + 1):
-            new_blanks[i] = q[0] + log_sum(blanks[i], labels[i], -INFINITY)
-        for i in range(max(low, 1), high + 1):
-            new_labels[i] = q[g.symbol[i]] + log_sum(
-                labels[i], blanks[i - 1], labels[i - 1] if g.step[i] > 0.0 else -INFINITY
-            )
-        blanks, new_blanks = new_blanks, blanks
-        labels, new_labels = new_labels, labels
+        worked += 16 * advance_log(g, &s, t, whole, NULL)
         for w in range(trace.n):
-            s = trace.states[w]
-            value = labels[(s + 1) // 2] if s & 1 else blanks[s // 2]
+            state = trace.states[w]
+            value = s.labels[(state + 1) // 2] if state & 1 else s.blanks[state // 2]
             scaled = 0.0 if value == -INFINITY else floor(value / LN2)
             trace.values[w * g.n_frames + t] = exp(value - scaled * LN2)
             trace.exponents[w * g.n_frames + t] = <int> scaled
         if trace.logs is not NULL:
-            add_logs(g, trace, t, labels, True)
-        worked += 16 * (high - low + 1)
+            add_logs(g, trace, t, s.labels, True)
         if worked > SIGNAL_WORK:
             worked = 0
             look()
-    return log_sum(blanks[n], labels[n], -INFINITY)
+    return log_sum(s.blanks[n], s.labels[n], -INFINITY)
 
 
 cdef double sweep(Lattice *g, Trace *trace) except? -2.0 nogil:
@@ -693,6 +768,242 @@ cdef double best_way(Lattice *g, unsigned char *ways, Py_ssize_t *first, Py_ssiz
     return stay
 
 
+# What the gradient of a text needs: the lattice in both directions, and the sums of the one that wait until those of
+# the other come to meet them. All frames are one stretch, unless that would take much memory; then only the sums before
+# each stretch are kept, and the stretch is gone through again.
+cdef struct Slope:
+    Lattice *ahead
+    Lattice *back
+    Py_ssize_t room         # blanks or labels of a frame, all blocks of them and the place before
+    Py_ssize_t n_blocks
+    Py_ssize_t stretch      # frames
+    double *bare            # stretch x 2 room: sums without the probabilities of the frame itself
+    int *exponents          # stretch x n_blocks
+    double *kept            # stretches x (2 room + n_blocks)
+    int *kept_exponents     # stretches x n_blocks
+    double *met             # 2 room: bare sums of the lattice that runs backwards
+    double *shares          # of the symbols in a frame
+    double *gradient        # frames x classes
+    double total            # log probability
+
+
+cdef void keep(const Slope *p, const Sums *s, Py_ssize_t number) noexcept nogil:
+    """Note the sums before a stretch."""
+    cdef double *kept = p.kept + number * (2 * p.room + p.n_blocks)
+    memcpy(kept, s.blanks - 1, p.room * sizeof(double))
+    memcpy(kept + p.room, s.labels - 1, p.room * sizeof(double))
+    memcpy(kept + 2 * p.room, s.least, p.n_blocks * sizeof(double))
+    memcpy(p.kept_exponents + number * p.n_blocks, p.ahead.exponents, p.n_blocks * sizeof(int))
+
+
+cdef void go_back(const Slope *p, Sums *s, Py_ssize_t number, double nothing) noexcept nogil:
+    """Stand before a stretch once more."""
+    cdef const double *kept = p.kept + number * (2 * p.room + p.n_blocks)
+    cdef Py_ssize_t i
+    memcpy(s.blanks - 1, kept, p.room * sizeof(double))
+    memcpy(s.labels - 1, kept + p.room, p.room * sizeof(double))
+    memcpy(s.least, kept + 2 * p.room, p.n_blocks * sizeof(double))
+    memcpy(p.ahead.exponents, p.kept_exponents + number * p.n_blocks, p.n_blocks * sizeof(int))
+    for i in range(-1, p.room - 1):
+        s.new_blanks[i] = nothing
+        s.new_labels[i] = nothing
+
+
+cdef inline bint meet_run(
+    const double *a, const double *b, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t last, int shift, double *products
+) noexcept nogil:
+    """Products of the sums from both sides, a[i] with b[last - i], scaled in halves: neither they nor their factors
+    leave the range of a double. False if they might."""
+    cdef double x = power_of_two(shift // 2), y = power_of_two(shift - shift // 2), most = 0.0
+    cdef Py_ssize_t i
+    if shift < -2000:
+        x = 0.0
+    for i in range(start, stop):
+        products[i - start] = (a[i] * x) * (b[last - i] * y)
+        most = max(most, products[i - start])
+    return most == 0.0 or shift < 1900
+
+
+cdef bint meet(const Slope *p, Py_ssize_t t, const Sums *s, double total, int exponent) noexcept nogil:
+    """A frame of the gradient. False if its posteriors do not sum to 1, since something has vanished."""
+    cdef const Lattice *g = p.back
+    cdef Py_ssize_t n = g.n_labels, left = g.n_frames - 1 - t, i, stop, k, side, last, high = min(n, t)
+    cdef const double *a = p.bare + t % p.stretch * 2 * p.room
+    cdef const double *b = p.met
+    cdef const int *exponents = p.exponents + t % p.stretch * p.n_blocks
+    cdef double *row = p.gradient + t * g.width
+    cdef double *shares = p.shares
+    cdef double products[BLOCK]
+    cdef double all_shares = 0.0
+    cdef bint sound = True
+    for k in range(g.n_symbols):
+        shares[k] = 0.0
+    for side in range(2):  # blanks meet at n - i, labels at n + 1 - i
+        last = n + side
+        i = max(side, n - left)
+        high = min(n, t + side)
+        while i <= high:
+            stop = min(high + 1, min((i // BLOCK + 1) * BLOCK, last - (last - i) // BLOCK * BLOCK + 1))
+            sound &= meet_run(
+                a + side * p.room, b + side * p.room, i, stop, last,
+                exponents[i // BLOCK] + g.exponents[(last - i) // BLOCK] - exponent, products
+            )
+            if side == 0:
+                for k in range(stop - i):
+                    shares[0] += products[k]
+            else:
+                for k in range(stop - i):
+                    shares[g.symbol[last - i - k]] += products[k]
+            i = stop
+    for k in range(g.n_symbols):
+        shares[k] /= total
+        all_shares += shares[k] * s.q[k]
+        row[g.classes[k]] = shares[k] * s.q[k] if g.is_log else shares[k]
+    return sound and -1e-9 < all_shares - 1.0 < 1e-9
+
+
+cdef void meet_log(const Slope *p, Py_ssize_t t, const Sums *s) noexcept nogil:
+    """The same with logarithms."""
+    cdef const Lattice *g = p.back
+    cdef Py_ssize_t n = g.n_labels, left = g.n_frames - 1 - t, i, k, side
+    cdef const double *a = p.bare + t % p.stretch * 2 * p.room
+    cdef const double *b = p.met
+    cdef double *row = p.gradient + t * g.width
+    cdef int symbol
+    for k in range(g.n_symbols):
+        p.shares[k] = 0.0
+    for side in range(2):
+        for i in range(max(side, n - left), min(n, t + side) + 1):
+            symbol = g.symbol[n + 1 - i] if side else 0
+            p.shares[symbol] += exp(
+                a[side * p.room + i] + b[side * p.room + n + side - i] + (s.q[symbol] if g.is_log else 0.0) - p.total
+            )
+    for k in range(g.n_symbols):
+        row[g.classes[k]] = p.shares[k]
+
+
+cdef int sweep_stretch(
+    const Slope *p, Sums *s, Py_ssize_t start, Py_ssize_t stop, bint logs, Py_ssize_t *worked
+) except -1 nogil:
+    """Go ahead through some frames, and note their bare sums."""
+    cdef Py_ssize_t t
+    cdef double *bare = p.bare
+    cdef int *exponents = p.exponents
+    for t in range(start, stop):
+        if logs:
+            worked[0] += 16 * advance_log(p.ahead, s, t, False, bare)
+        else:
+            worked[0] += BLOCK * advance(p.ahead, s, t, False, bare)
+            memcpy(exponents, p.ahead.exponents, p.n_blocks * sizeof(int))
+        bare += 2 * p.room
+        exponents += p.n_blocks
+        if worked[0] > SIGNAL_WORK:
+            worked[0] = 0
+            look()
+    return 0
+
+
+cdef int climb(Slope *p, bint logs) except -1 nogil:
+    """The gradient by sums in both directions; 0 if too much has vanished in them."""
+    cdef Py_ssize_t n = p.ahead.n_labels, n_frames = p.ahead.n_frames, start, stop = n_frames, t, worked = 0
+    cdef bint certain = True
+    cdef double total = 0.0
+    cdef int exponent = 0, shift = 0
+    cdef Sums ahead, back
+    if logs:
+        begin_log(p.ahead, &ahead)
+        begin_log(p.back, &back)
+    else:
+        begin(p.ahead, &ahead)
+        begin(p.back, &back)
+    start = 0
+    while start < n_frames:
+        if p.stretch < n_frames:
+            keep(p, &ahead, start // p.stretch)
+        sweep_stretch(p, &ahead, start, min(n_frames, start + p.stretch), logs, &worked)
+        start += p.stretch
+    if logs:
+        p.total = log_sum(ahead.blanks[n], ahead.labels[n], -INFINITY)
+    else:
+        total = frexp(whole_sum(p.ahead, &ahead, &exponent, &certain), &shift)
+        exponent += shift
+        p.total = log(total) + exponent * LN2
+    if not certain or p.total == -INFINITY:
+        return certain
+    while stop > 0:
+        start = (stop - 1) // p.stretch * p.stretch
+        if stop < n_frames:
+            go_back(p, &ahead, start // p.stretch, -INFINITY if logs else 0.0)
+            sweep_stretch(p, &ahead, start, stop, logs, &worked)
+        for t in range(stop - 1, start - 1, -1):
+            if logs:
+                worked += 16 * advance_log(p.back, &back, n_frames - 1 - t, False, p.met)
+                meet_log(p, t, &back)
+            else:
+                worked += BLOCK * advance(p.back, &back, n_frames - 1 - t, False, p.met)
+                if not meet(p, t, &back, total, exponent):
+                    return False
+            if worked > SIGNAL_WORK:
+                worked = 0
+                look()
+        stop = start
+    if not logs:
+        whole_sum(p.back, &back, &exponent, &certain)
+    return certain
+
+
+cdef class _Ascent:
+    """What a gradient needs, checked, and its memory."""
+    cdef _Problem ahead
+    cdef _Problem back
+    cdef Slope slope
+    cdef object probs
+    cdef object gradient
+
+    def __cinit__(self, frames, labels, int blank, bint is_log):
+        cdef tuple given = tuple(labels)
+        cdef Slope *p = &self.slope
+        cdef Py_ssize_t n_frames, n_stretches
+        cdef const double[:, ::1] probs
+        cdef double[:, ::1] gradient
+        self.ahead = _Problem(frames, given, blank, is_log)
+        self.back = _Problem(frames, given[::-1], blank, is_log)
+        self.back.lattice.mirrored = True
+        p.ahead = &self.ahead.lattice
+        p.back = &self.back.lattice
+        n_frames = p.ahead.n_frames
+        self.gradient = np.zeros((n_frames, p.ahead.width))
+        p.total = 0.0 if not given else -INFINITY
+        if n_frames == 0:
+            return
+        if is_log:
+            with np.errstate(over="ignore"):
+                self.probs = probs = np.exp(frames)
+            p.ahead.probs = p.back.probs = &probs[0, 0]
+        gradient = self.gradient
+        p.gradient = &gradient[0, 0]
+        p.n_blocks = len(given) // BLOCK + 1
+        p.room = p.n_blocks * BLOCK + 1
+        p.stretch = n_frames
+        if n_frames * p.room > LARGEST:
+            p.stretch = <Py_ssize_t> sqrt(n_frames)
+        n_stretches = 0 if p.stretch == n_frames else (n_frames - 1) // p.stretch + 1
+        p.bare = <double *> malloc(
+            ((p.stretch + 1) * 2 * p.room + n_stretches * (2 * p.room + p.n_blocks) + p.ahead.width) * sizeof(double)
+        )
+        p.exponents = <int *> malloc((p.stretch + n_stretches) * p.n_blocks * sizeof(int))
+        if p.bare is NULL or p.exponents is NULL:
+            raise MemoryError()
+        p.met = p.bare + p.stretch * 2 * p.room
+        p.shares = p.met + 2 * p.room
+        p.kept = p.shares + p.ahead.width
+        p.kept_exponents = p.exponents + p.stretch * p.n_blocks
+
+    def __dealloc__(self):
+        free(self.slope.bare)
+        free(self.slope.exponents)
+
+
 # What is needed of a text when the GIL is gone.
 cdef struct Task:
     Lattice *lattice
@@ -728,6 +1039,27 @@ def log_probabilities(batch, int blank, bint is_log) -> list:
         return [tasks[i].total for i in range(n)]
     finally:
         free(tasks)
+
+
+def gradients(batch, int blank, bint is_log) -> list:
+    """All in one stretch without the GIL."""
+    cdef list ascents = [_Ascent(frames, labels, blank, is_log) for frames, labels in batch]
+    cdef Py_ssize_t n = len(ascents), i
+    cdef _Ascent ascent
+    cdef Slope **slopes = <Slope **> calloc(n + 1, sizeof(Slope *))
+    if slopes is NULL:
+        raise MemoryError()
+    try:
+        for i in range(n):
+            ascent = ascents[i]
+            slopes[i] = &ascent.slope
+        with nogil:
+            for i in range(n):
+                if slopes[i].ahead.n_frames and not climb(slopes[i], False):
+                    climb(slopes[i], True)
+        return [(slopes[i].total, (<_Ascent> ascents[i]).gradient) for i in range(n)]
+    finally:
+        free(slopes)
 
 
 def posteriors(const double[:, ::1] frames, labels, int blank, bint is_log):

@@ -31,6 +31,15 @@ def log_probabilities(batch: Sequence[tuple[Frames, Labels]], blank: int, is_log
     return [log_probability(frames, labels, blank, is_log) for frames, labels in batch]
 
 
+def gradients(batch: Sequence[tuple[Frames, Labels]], blank: int, is_log: bool) -> list[tuple[float, Table]]:
+    """For each text, its log probability and how that grows with each entry of the frames; no growth if it is -inf.
+
+    By log probabilities that is the posterior of the class in the frame; by probabilities it is this divided by the
+    probability, and a number even where that is 0: the sum over all paths through a state, but for its own factor.
+    """
+    return [_gradient(frames, labels, blank, is_log) for frames, labels in batch]
+
+
 def posteriors(frames: Frames, labels: Labels, blank: int, is_log: bool) -> Table:
     """Probability of each label in each frame, given that the text is ``labels``; zeros if the text is impossible."""
     total = log_probability(frames, labels, blank, is_log)
@@ -149,6 +158,36 @@ def _forward(y: Table, labels: Labels) -> Table:
             ]
         )
     return alpha
+
+
+def _gradient(frames: Frames, labels: Labels, blank: int, is_log: bool) -> tuple[float, Table]:
+    total = log_probability(frames, labels, blank, is_log)
+    result = [[0.0] * len(row) for row in frames]
+    if total == -inf or not result:
+        return total, result
+    y = _emissions(frames, labels, blank, is_log)
+    before = _arrivals(y, labels)
+    after = [row[::-1] for row in reversed(_arrivals([row[::-1] for row in reversed(y)], list(labels)[::-1]))]
+    states = [blank, *(c for label in labels for c in (label, blank))]
+    for t, row in enumerate(result):
+        for s, c in enumerate(states):
+            if before[t][s] + after[t][s] + (y[t][s] if is_log else 0.0) > -inf:
+                row[c] += exp(before[t][s] + after[t][s] + (y[t][s] if is_log else 0.0) - total)
+    return total, result
+
+
+def _arrivals(y: Table, labels: Labels) -> Table:
+    """alpha without the last frame's own probability: of all paths that may be in state s in frame t."""
+    n_states = 2 * len(labels) + 1
+    arrivals = [[0.0 if s < 2 else -inf for s in range(n_states)]]
+    for a in _forward(y, labels)[:-1]:
+        arrivals.append(
+            [
+                _log_sum([*a[max(s - 1, 0) : s + 1], *([a[s - 2]] if _may_skip(s, labels) else [])])
+                for s in range(n_states)
+            ]
+        )
+    return arrivals
 
 
 def _backward(y: Table, labels: Labels) -> Table:
