@@ -58,7 +58,9 @@ class BestPath(Decoder):
             labels, timesteps, score, bad = twin.best_path(frames.log_probs(), alphabet.blank)
             if bad >= 0 and frames.is_log:
                 frames.refuse(bad)
-            return [[new(Hypothesis, (alphabet.decode(labels), nan, score, labels, timesteps, (), nan, None, 0.0))]]
+            return [
+                [new(Hypothesis, (alphabet.decode(labels), nan, score, labels, timesteps, (), nan, None, 0.0, 0.0))]
+            ]
         paths = twin.best_paths([frames.log_probs() for frames in batch], alphabet.blank)
         for frames, path in zip(batch, paths, strict=True):
             if path[3] >= 0 and frames.is_log:
@@ -67,7 +69,7 @@ class BestPath(Decoder):
             return self._hypotheses(as_doubles(batch, workspace), [(labels, score) for labels, _, score, _ in paths])
         texts = alphabet.decode_all([path[0] for path in paths])
         return [
-            [new(Hypothesis, (text, nan, score, labels, timesteps, (), nan, None, 0.0))]
+            [new(Hypothesis, (text, nan, score, labels, timesteps, (), nan, None, 0.0, 0.0))]
             for text, (labels, timesteps, score, _) in zip(texts, paths, strict=True)
         ]
 
