@@ -80,6 +80,8 @@ setup(
             "annotation",
             "beam_search",
             "best_path",
+            "cut_search",
+            "duplex_search",
             "frames",
             "interrupts",
             "kenlm",

@@ -20,6 +20,7 @@ from fastctc.compat.aliases import AliasFinder
 
 ALIASES: dict[str, dict[str, str]] = {
     "ctc_decoder": {"ctc_decoder": "ctc_decoder"},
+    "fast_ctc_decode": {"fast_ctc_decode": "fast_ctc_decode"},
     "kenlm": {"kenlm": "kenlm"},
     "word_beam_search": {"word_beam_search": "word_beam_search"},
 }
