@@ -86,6 +86,7 @@ setup(
             "interrupts",
             "kenlm",
             "lexicon",
+            "lexicon_model",
             "lexicon_search",
             "loss",
             "metrics",
@@ -93,6 +94,7 @@ setup(
             "ngram",
             "prefix_search",
             "spelling",
+            "stream",
             "token_passing",
             "viterbi",
         )

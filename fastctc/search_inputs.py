@@ -1,4 +1,4 @@
-"""What searches take besides frames: the data that the public layer hands to the reference and to compiled code.
+"""What searches take besides frames: the data that the public layer, the reference and compiled code hand each other.
 
 Compiled code reads the fields by name, so that fields may be added, and none can be taken for another.
 """
@@ -78,6 +78,19 @@ class LexiconModel(NamedTuple):
     start: int  # the model's state of the empty text
     hot: HotWordTree | None = None
     fusion: Fusion | None = None  # None: words are weighed as in the published word beam search
+
+
+class PrefixState(NamedTuple):
+    """What a lexicon model knows about a prefix; see :mod:`fastctc.reference.lexicon_model`."""
+
+    lexicon_node: int  # of the prefix tree; -1 between words, -2 in a word that is not in the lexicon
+    lm_state: int  # the model's state after all words that have ended
+    n_words: int  # how many words have ended
+    lm_log_prob: float  # log probability of the words that have ended
+    weight: float  # the prefix is ranked by the probability of its paths times this
+    factor: float = 1.0  # the last label has multiplied the probability of the paths by this
+    hot_node: int = -1  # of the tree of hot words; -1 in none of them
+    plain_weight: float = 1.0  # the weight without the share of the hot words
 
 
 class Bigrams(NamedTuple):

@@ -196,7 +196,7 @@ def test_commits_change_nothing(seed):
     if seed % 4 == 0:
         probs = np.round(probs * 4) / 4 + 1 / 64  # ties
     probs /= probs.sum(axis=1, keepdims=True)
-    reference, compiled = (backends.load(b, "beam_search").Beams(5, 4, model) for b in ("reference", "compiled"))
+    reference, compiled = (backends.load(b, "stream").StreamBeams(5, 4, model) for b in ("reference", "compiled"))
     [(labels, score), *_] = backends.load("compiled", "beam_search").beam_search(probs, 4, beam_width, 1, model)
     committed = ()
     t = 0
@@ -298,7 +298,7 @@ def test_the_memory_of_a_stream_does_not_grow():
 def test_beams_are_for_one_width_after_another():
     rng = np.random.default_rng(6)
     probs = np.exp(peaky(rng, 40, 10) / 2)
-    reference, compiled = (backends.load(b, "beam_search").Beams(10, 9) for b in ("reference", "compiled"))
+    reference, compiled = (backends.load(b, "stream").StreamBeams(10, 9) for b in ("reference", "compiled"))
     for start, beam_width in ((0, 5), (5, 40), (10, 3), (15, 1), (20, 33), (25, 8), (39, 200)):
         for beams in (reference, compiled):
             beams.extend(probs[start : start + 5], beam_width)
@@ -374,9 +374,9 @@ def test_beams_are_for_one_thread_at_a_time():
 
 
 def test_what_is_refused_leaves_beams_as_they_were():
-    from fastctc.compiled.beam_search import Beams
+    from fastctc.compiled.stream import StreamBeams
 
-    beams = Beams(3, 2)
+    beams = StreamBeams(3, 2)
     beams.extend(np.array([[0.6, 0.3, 0.1]]), 3)
     expected = beams.best(3)
     for beam_width in (0, -1, 1 << 30):

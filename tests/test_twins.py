@@ -1,5 +1,6 @@
 """The compiled modules against the reference: results to the last digit that arithmetic leaves, and exceptions."""
 
+import ast
 import inspect
 from importlib import import_module
 from math import inf
@@ -16,35 +17,110 @@ from fastctc import backends
 from fastctc.reference.prefix_beam_search import prefix_beam_search
 
 ROOT = Path(fastctc.__file__).parent
-PUBLISHED = {"prefix_beam_search", "word_beam_search"}  # which the reference's beam_search is a generalisation of
-MODULES = sorted({path.stem for path in (ROOT / "reference").glob("[!_]*.py")} - PUBLISHED)
+MODULES = sorted(path.stem for path in (ROOT / "reference").glob("[!_]*.py"))
+NO_ALGORITHM = {"interrupts"}  # how compiled loops are stopped
+COMPILED = sorted({path.stem for path in (ROOT / "compiled").glob("*.pyx")} - NO_ALGORITHM)
 
 
 def twins(module):
     return backends.load("reference", module), backends.load("compiled", module)
 
 
-def test_every_module_has_its_twin():
-    known = sorted([*MODULES, "interrupts"])  # which is no algorithm, but how compiled loops are stopped
-    assert sorted(path.stem for path in (ROOT / "compiled").glob("*.pyx")) == known
-    assert sorted(path.stem for path in (ROOT / "compiled").glob("*.pyi")) == known
+def twin_of(module):
+    """The compiled module of the same name, or the one that the reference names."""
+    return getattr(import_module(f"fastctc.reference.{module}"), "TWIN", f"fastctc.compiled.{module}")
 
 
-@pytest.mark.parametrize("module", MODULES)
+def public(module):
+    """The functions and classes of a module by their names, those that it imports left out."""
+    return {
+        name: thing
+        for name, thing in vars(module).items()
+        if not name.startswith("_") and callable(thing) and getattr(thing, "__module__", None) == module.__name__
+    }
+
+
+def parameters(thing):
+    return list(inspect.signature(thing).parameters)
+
+
+def constructor(module, name):
+    """The parameters of a compiled class, by its stub: extension types have no signature."""
+    stub = ast.parse((ROOT / "compiled" / f"{module}.pyi").read_text(encoding="utf-8"))
+    [found] = [node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == name]
+    new = [node for node in found.body if isinstance(node, ast.FunctionDef) and node.name in ("__new__", "__init__")]
+    return [argument.arg for argument in new[0].args.args][1:] if new else constructor(*BASES[name])
+
+
+BASES = {"StreamBeams": ("beam_search", "Beams")}  # of classes that inherit their constructors
+
+
+def test_every_compiled_module_has_its_reference():
+    assert {twin_of(module) for module in MODULES} >= {f"fastctc.compiled.{module}" for module in COMPILED}
+    assert sorted(path.stem for path in (ROOT / "compiled").glob("*.pyi")) == sorted({*COMPILED, *NO_ALGORITHM})
+
+
+@pytest.mark.parametrize("module", COMPILED)
 def test_the_compiled_module_is_compiled(module):
     loaded = backends.load("compiled", module)
     assert not loaded.__file__.endswith(".py")
     assert loaded is import_module(f"fastctc.compiled.{module}")
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", COMPILED)
 def test_names_and_parameters_are_the_same(module):
-    reference, compiled = twins(module)
-    for name, function in inspect.getmembers(reference, inspect.isfunction):
-        if not name.startswith("_") and function.__module__ == reference.__name__:
-            assert list(inspect.signature(getattr(compiled, name)).parameters) == list(
-                inspect.signature(function).parameters
-            )
+    """In both directions, classes and their methods included."""
+    reference = {}
+    for name in MODULES:
+        if twin_of(name) == f"fastctc.compiled.{module}":
+            reference |= public(import_module(f"fastctc.reference.{name}"))
+    compiled = public(backends.load("compiled", module))
+    assert set(compiled) == set(reference)
+    for name, thing in reference.items():
+        if inspect.isclass(thing):
+            assert constructor(module, name) == parameters(thing)
+            methods, others = ({k for k in dir(x) if not k.startswith("_")} for x in (thing, compiled[name]))
+            assert others == methods
+            for method in methods:
+                assert parameters(getattr(compiled[name], method)) == parameters(getattr(thing, method))
+        else:
+            assert parameters(compiled[name]) == parameters(thing)
+
+
+def test_rows_for_a_device():
+    rng = np.random.default_rng(0)
+    reference, compiled = twins("best_path")
+    rows, counts = rng.integers(0, 9, (5, 4), dtype=np.int32), np.array([0, 4, 2, 1, 3], np.int32)
+    assert compiled.first_of_rows(rows, counts) == reference.first_of_rows(rows, counts)
+    for module in (reference, compiled):
+        for bad in ([0, 5, 0, 0, 0], [0, -1, 0, 0, 0], [1]):
+            with pytest.raises(ValueError, match=r"counts must be|one count a row"):
+                module.first_of_rows(rows, np.array(bad, np.int32))
+    whole = rng.random((3, 4, 5))
+    cases = [
+        (list(whole), True),
+        ([rows[:n] for rows, n in zip(whole, (4, 0, 2), strict=True)], True),
+        (list(whole[:2]), False),
+        ([whole[0], whole[2], whole[1]], False),
+        ([rows.copy() for rows in whole], False),
+        ([rows[1:] for rows in whole], False),
+        ([rows.view(np.int64) for rows in whole], False),
+        ([], False),
+    ]
+    for sequences, expected in cases:
+        assert [module.are_rows_of(sequences, whole) for module in (reference, compiled)] == [expected, expected]
+
+
+@given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 10**6), st.sampled_from([0.2, 0.7, 1.0]))
+def test_runs(height, width, seed, share):
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    (expected, lengths), (found, kinds) = (module.runs(mask) for module in twins("morphology"))
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(kinds, lengths)
+    covered = np.zeros_like(mask)
+    for row, first, length, _ in found:
+        covered[row, first : first + length] = True
+    np.testing.assert_array_equal(covered, mask)
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=5).map(tuple), min_size=1, max_size=12, unique=True))
@@ -163,8 +239,9 @@ def test_beam_search(case, beam_width):
     rows, blank = case
     reference, compiled = twins("beam_search")
     expected = prefix_beam_search(rows, blank, beam_width, beam_width)
-    for module in (reference, compiled):
-        found = module.beam_search(as_array(rows, width(rows, blank)), blank, beam_width, beam_width)
+    array = as_array(rows, width(rows, blank))
+    for search in (reference.beam_search, compiled.beam_search, compiled.prefix_beam_search):
+        found = search(array, blank, beam_width, beam_width)
         assert [labels for labels, _ in found] == [labels for labels, _ in expected]
         assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-12)
 

@@ -2,7 +2,7 @@
 
 import re
 from itertools import pairwise
-from math import exp, log
+from math import exp, log, nan
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fastctc import Alphabet, Lexicon, NGram, WordBeamSearch, backends, compat
 from fastctc.lm.word_model import WordModel
-from fastctc.reference.word_beam_search import word_beam_search
+from fastctc.reference import word_beam_search
 from fastctc.search_inputs import Fusion, PrefixTree
 
 BACKENDS = ("reference", "compiled")
@@ -137,30 +137,66 @@ def test_twins(number, case, beam_width):
 @pytest.mark.parametrize("number", range(4))
 @given(st.integers(0, 10**6), st.integers(1, 12))
 def test_the_published_search_of_the_reference(number, seed, beam_width):
-    """Both searches with a lexicon model find what it finds."""
+    """It is the general search with a lexicon model, and both are the compiled one's judge."""
     rng = np.random.default_rng(seed)
     mode, lm = MODES[number]
-    words = WordBeamSearch(LEXICON, lm=lm, mode=mode)._lexicon_model
+    lexicon_model = WordBeamSearch(LEXICON, lm=lm, mode=mode)._lexicon_model
     probs = np.exp(peaky(rng, int(rng.integers(0, 9)), 8) / 2)
     if seed % 3 == 0:
         probs = np.round(probs * 4) / 4 + 1 / 64  # ties
-    expected = word_beam_search(probs, 7, beam_width, beam_width, words)
-    for backend in BACKENDS:
-        found = backends.load(backend, "beam_search").beam_search(probs, 7, beam_width, beam_width, None, words)
+    expected = word_beam_search.word_beam_search(probs, 7, beam_width, beam_width, lexicon_model)
+    for found in (
+        backends.load("compiled", "beam_search").word_beam_search(probs, 7, beam_width, beam_width, lexicon_model),
+        backends.load("reference", "beam_search").beam_search(probs, 7, beam_width, beam_width, None, lexicon_model),
+    ):
         assert [labels for labels, _ in found] == [labels for labels, _ in expected]
         assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-12)
 
 
 def test_the_published_search_refuses_what_was_not_published():
-    words = WordBeamSearch(LEXICON, hot_words=HOT)._lexicon_model
-    for wrong in (words, words._replace(hot=None, fusion=Fusion(1.0, 0.0, 0.0))):
-        with pytest.raises(ValueError, match="no hot words and no shallow fusion"):
-            word_beam_search([[1.0] * 8], 7, 1, 1, wrong)
+    for options in ({"hot_words": HOT}, {}):
+        lexicon_model = WordBeamSearch(LEXICON, **options)._lexicon_model
+        if not options:
+            lexicon_model = lexicon_model._replace(fusion=Fusion(1.0, 0.0, 0.0))
+        for module in (word_beam_search, backends.load("compiled", "beam_search")):
+            with pytest.raises(ValueError, match="no hot words and no shallow fusion"):
+                module.word_beam_search(
+                    [[1.0] * 8] if module is word_beam_search else np.ones((1, 8)), 7, 1, 1, lexicon_model
+                )
 
 
 @pytest.mark.parametrize("hot_words", [None, HOT], ids=["plain", "hot"])
 @pytest.mark.parametrize("number", range(4))
-@pytest.mark.parametrize("beam_width", [2, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("fusion", [None, Fusion(0.7, 0.5, nan), Fusion(0.7, -0.5, -8.0)])
+def test_the_walk_of_a_prefix(number, fusion, hot_words):
+    """State by state, through all labels that may follow."""
+    rng = np.random.default_rng(number)
+    mode, lm = MODES[number]
+    words = WordBeamSearch(LEXICON, lm=lm, mode=mode, hot_words=hot_words)._lexicon_model._replace(fusion=fusion)
+    reference, compiled = (backends.load(b, "lexicon_model") for b in BACKENDS)
+    for _ in range(40):
+        state = reference.start_state(words)
+        assert compiled.start_state(words) == state
+        for _ in range(12):
+            found = {}
+            for label in range(7):
+                one, other = (module.next_state(words, state, label) for module in (reference, compiled))
+                assert (one is None) == (other is None)
+                if one is not None:
+                    assert other[:3] == one[:3]
+                    assert other[6] == one[6]
+                    assert other[3:6] + other[7:] == pytest.approx(one[3:6] + one[7:], rel=1e-12)
+                    found[label] = one
+            if not found:
+                break
+            state = found[int(rng.choice(list(found)))]
+            one, other = (module.final_weight(words, state) for module in (reference, compiled))
+            assert other == (None if one is None else pytest.approx(one, rel=1e-12))
+
+
+@pytest.mark.parametrize("hot_words", [None, HOT], ids=["plain", "hot"])
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("beam_width", [2, 25])
 @pytest.mark.parametrize("seed", range(3))
 def test_twins_of_real_size(number, beam_width, seed, hot_words):
     rng = np.random.default_rng(seed)

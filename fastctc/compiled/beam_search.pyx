@@ -1,168 +1,44 @@
 """Twin of fastctc.reference.beam_search, without touching what cannot survive.
 
-Prefixes are nodes of a tree in one block of memory; a beam is a node and two sums. Beams stand in descending order. In
-each frame the beams that merely stay, and those that go on by the most probable class, give a threshold: none of the
-beam_width survivors can be smaller than the smallest of any beam_width candidates. Since beams and classes descend,
-the other extensions that exceed it form a staircase, and only those are ever formed. Nothing is lost: what is skipped
-would have been sorted out. With a model of characters the class's probability times the greatest that the model gives
-it after any history takes the place of the class's probability in these bounds. With words, what ranks a beam is its
-total times a weight, and the greatest weight that it may have after one more label stands in the bounds.
+A beam is a node of the arena (arena.pxd) and two sums. Beams stand in descending order of their ranks. In each frame
+the beams that merely stay, and those that go on by the most probable class, give a threshold: none of the survivors can
+be smaller than the smallest of any beam_width candidates. Since beams and classes descend, the other extensions that
+exceed it form a staircase, and only those are ever formed. Nothing is lost: an extension that was not formed is smaller
+than beam_width candidates that were.
+
+With models this holds for bounds. A model of characters (character_model.pxd) multiplies the class's probability by a
+factor: in the bounds, by the greatest factor that it gives the class after any history. With a lexicon model
+(lexicon_model.pxd) a beam is ranked by its total times a weight: in the bounds, times the greatest weight that it may
+have after one more label.
 """
 
 cimport cython
-from libc.math cimport INFINITY, NAN, exp, frexp, ldexp, log
+from libc.float cimport DBL_MAX
+from libc.math cimport INFINITY, exp, frexp, ldexp, log
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
-from fastctc.compiled.interrupts cimport look
-from fastctc.compiled.ngram cimport Model, advance, fill, fill_sums, forecast_sum
+from fastctc.compiled.arena cimport Node, add_child, ancestor, attach, child_of, precedes, start_arena
+from fastctc.compiled.character_model cimport char_factor, may_end, next_char_state
+from fastctc.compiled.lexicon_model cimport (
+    advance_state, free_lexicon_model, init_state, take_lexicon_model, weigh_end
+)
+from fastctc.compiled.memo cimport forget_rows, free_memo, has_room, make_memo_room, start_memo
+from fastctc.compiled.ngram cimport fill
+from fastctc.compiled.tuples cimport as_tuple
 
 cdef double LN2 = 0.693147180559945309417
-cdef Py_ssize_t SIGNAL_WORK = 1 << 20  # candidates between two looks for Ctrl-C
-cdef Py_ssize_t ROWS = 3  # of that table, that a beam may need in a frame
-cdef Py_ssize_t ROOM = 1 << 20  # numbers that the table of the model's answers may hold
-
-# A prefix. Below node 0, which stands for none, are the roots: node 1, where the texts begin, and the others that are
-# left of branches which can no longer win (see ``commit``); the labels of roots are numbers in the order of the texts
-# before them, so that all nodes stand in the order of their whole texts. jump is an ancestor, chosen such that any
-# ancestor is reached in O(log depth) steps (E. W. Myers: An applicative random-access stack, 1983).
-cdef struct Node:
-    int parent
-    int label
-    int child       # first of the children, -1 if none
-    int sibling     # next child of the parent
-    int depth
-    int jump
-    int beam        # its place among the beams ...
-    int frame       # ... of this frame
-
-# What a model of characters, or the words, know about a prefix.
-cdef struct Note:
-    int letters         # state of the model of characters
-    int letters_row     # where its answers about the next label stand in the table, -1 if nowhere yet
-    int tree            # node in the tree of the words, -1 between words, -2 in a word that is not in the tree
-    int row             # where the next labels and their chances stand in the table, -1 if nowhere yet
-    double factor       # what its last label has multiplied the sums by
-    int words_state     # of the model of words
-    int n_words         # that have ended
-    double text         # their log probability
-    double base         # what ranks it, besides its paths and hot words,
-    double weight       # and with these
-    double reach        # the greatest weight that it may have after one more label, times that label's factor
-    int hot             # node among the hot words, -1 if it is in none
-
-cdef struct Beam:
-    int node
-    int label           # last label, -1 for the empty prefix
-    double blank        # probability of its paths that end in a blank
-    double nonblank     # ... in its last label
-    double total
-
-# What may become a beam: a beam that stays (label -1) or is extended by a label.
-cdef struct Candidate:
-    double score
-    int beam
-    int label
-
-cdef struct Search:
-    Py_ssize_t width            # classes
-    Py_ssize_t beam_width
-    Py_ssize_t room             # the greatest beam width for which there is memory
-    int blank
-    Node *nodes
-    Note *notes                 # one a node, if there is a model, or words
-    Py_ssize_t n_nodes
-    Py_ssize_t capacity
-    Beam *beams                 # beam_width of them
-    Beam *next_beams
-    Py_ssize_t n_beams
-    Candidate *stays            # one a beam
-    Candidate *extensions       # up to 2 * beam_width
-    Candidate *classes          # the frame's classes, their probabilities as scores
-    Candidate *sorted           # scratch of the sort, for the largest of these
-    double *stay_blank          # a beam's sums if it stays
-    double *stay_nonblank
-    double *reach               # a beam's total, times the greatest weight that it may have after one more label
-    int *first_child            # of each beam the children that are beams themselves,
-    int *next_child             # as linked lists of places among the beams
-    int *cuts                   # of each beam, the node behind which a commit leaves it
-    Py_ssize_t exponent         # all probabilities are to be multiplied by 2**exponent
-    int frame
-    Py_ssize_t worked
-    bint has_notes
-    bint has_model
-    bint has_words
-    bint scored                 # whether there is a model of words,
-    bint forecast               # and whether it weighs the beginnings of words
-    Model words_model
-    const int32_t *tree_labels
-    const int32_t *tree_ends
-    const int32_t *tree_words
-    int n_tree                  # nodes
-    int n_words
-    char *is_word               # of each class
-    char *begins                # of each class, whether it begins a word even within another (for pieces of words)
-    bint fused                  # shallow fusion, see fastctc.reference.beam_search.Fusion
-    bint is_open
-    double words_weight
-    double words_bonus
-    double unknown
-    int n_hot                   # nodes of the tree of hot words
-    const int32_t *hot_labels
-    const int32_t *hot_ends
-    const double *hot_partial
-    const double *hot_whole
-    double hottest              # the greatest factor by which a hot word may raise a beam in a frame
-    Model model
-    int end                     # number of the end of a text for the model of characters, -1 if it knows none
-    int start                   # its state at the beginning,
-    int words_start             # and of that of words
-    double weight
-    double bonus
-    const int32_t *tokens       # the model's number of each class
-    double *ceilings            # the greatest factor of each class, 1 without a model
-    double *factors             # a row for each state that was asked for: its factor of each class, NaN if not asked
-    int *next_states            # and the state behind that class
-    int *row_states             # what a row is for: a state of the model of characters, or a node of the tree,
-    int *row_words_states       # with a state of the model of words; -1 for the model of characters
-    int *slots                  # a hash table: rows by their states
-    Py_ssize_t n_rows
-    Py_ssize_t row_capacity
-    Py_ssize_t max_rows
+cdef double SMALLEST = 5e-324  # of all numbers above 0
 
 
-include "tuples.pxi"
-include "beam_tree.pxi"
-include "beam_notes.pxi"
-include "beam_commit.pxi"
+cdef bint stands_before(const Search *s, const Candidate *a, const Candidate *b) noexcept nogil:
+    """The order of equals: that of their texts. Not inline, since it is rare, and sorting is not."""
+    return precedes(s.arena.nodes, s.beam_set.beams[a.beam].node, a.label, s.beam_set.beams[b.beam].node, b.label)
 
 
-cdef bint precedes(const Search *s, const Candidate *a, const Candidate *b) noexcept nogil:
-    """Lexicographic order of two different label sequences."""
-    cdef const Node *nodes = s.nodes
-    cdef int x = s.beams[a.beam].node, y = s.beams[b.beam].node
-    if x == y:
-        return a.label < b.label
-    cdef int depth = min(nodes[x].depth, nodes[y].depth)
-    cdef int p = ancestor(nodes, x, depth), q = ancestor(nodes, y, depth)
-    if p == q:
-        # One prefix begins with the other: its next label meets the label that extends the shorter one, if any.
-        if nodes[x].depth == depth:
-            return a.label <= nodes[ancestor(nodes, y, depth + 1)].label
-        return b.label > nodes[ancestor(nodes, x, depth + 1)].label
-    while nodes[p].parent != nodes[q].parent:
-        if nodes[p].jump != nodes[q].jump:
-            p = nodes[p].jump
-            q = nodes[q].jump
-        else:
-            p = nodes[p].parent
-            q = nodes[q].parent
-    return nodes[p].label < nodes[q].label
-
-
-cdef inline bint better(const Search *s, const Candidate *a, const Candidate *b) noexcept nogil:
-    return a.score > b.score or (a.score == b.score and precedes(s, a, b))
+cdef inline bint ranks_above(const Search *s, const Candidate *a, const Candidate *b) noexcept nogil:
+    return a.score > b.score or (a.score == b.score and stands_before(s, a, b))
 
 
 cdef void sort(const Search *s, Candidate *items, Py_ssize_t n) noexcept nogil:
@@ -170,13 +46,15 @@ cdef void sort(const Search *s, Candidate *items, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t start = 0, stop, i, j, k, middle, run = 32
     cdef Candidate item
     cdef Candidate *source = items
-    cdef Candidate *target = s.sorted
+    cdef Candidate *target = s.beam_set.sorted
     while start < n:
         stop = min(start + run, n)
         for i in range(start + 1, stop):
+            if not ranks_above(s, &items[i], &items[i - 1]):
+                continue
             item = items[i]
             j = i
-            while j > start and better(s, &item, &items[j - 1]):
+            while j > start and ranks_above(s, &item, &items[j - 1]):
                 items[j] = items[j - 1]
                 j -= 1
             items[j] = item
@@ -186,10 +64,14 @@ cdef void sort(const Search *s, Candidate *items, Py_ssize_t n) noexcept nogil:
         while start < n:
             middle = min(start + run, n)
             stop = min(start + 2 * run, n)
+            if middle == stop or not ranks_above(s, &source[middle], &source[middle - 1]):
+                memcpy(&target[start], &source[start], (stop - start) * sizeof(Candidate))
+                start += 2 * run
+                continue
             i = start
             j = middle
             for k in range(start, stop):
-                if j >= stop or (i < middle and better(s, &source[i], &source[j])):
+                if j >= stop or (i < middle and ranks_above(s, &source[i], &source[j])):
                     target[k] = source[i]
                     i += 1
                 else:
@@ -204,231 +86,468 @@ cdef void sort(const Search *s, Candidate *items, Py_ssize_t n) noexcept nogil:
 
 cdef inline bint is_beam(const Search *s, Py_ssize_t i, int label) noexcept nogil:
     """Whether beam i extended by a label is a beam already, to which that extension has been added."""
-    cdef int k = s.first_child[i]
+    cdef int k = s.beam_set.first_child[i]
     while k >= 0:
-        if s.beams[k].label == label:
+        if s.beam_set.beams[k].label == label:
             return True
-        k = s.next_child[k]
+        k = s.beam_set.next_child[k]
     return False
 
 
-cdef inline double plainly(const Search *s, const Beam *beam, const double *row, int label) noexcept nogil:
-    """After its own repetition a label needs a blank, or else the two are one."""
+cdef inline double arriving(const Beam *beam, const double *row, int label) noexcept nogil:
+    """The paths of a beam that may be extended by a label, times its probability.
+
+    After its own repetition a label needs a blank, or else the two are one.
+    """
     return (beam.blank if label == beam.label else beam.total) * row[label]
 
 
-cdef inline double extended(Search *s, const Beam *beam, const double *row, int label) noexcept nogil:
-    """The same with what a model of characters says."""
-    cdef double result = plainly(s, beam, row, label)
-    if s.has_model and result > 0.0:
-        result *= factor(s, beam.node, label)
-    return result
+cdef double weigh_words(Search *s, const Beam *beam, int label, double result) noexcept nogil:
+    """What ranks the paths of a beam that arrive at a label; 0 if the label must not follow."""
+    cdef PrefixState state
+    if not advance_state(&s.words, &s.memo, &s.states[beam.node], label, &state):
+        return 0.0
+    return result * state.factor * state.weight
 
 
-cdef inline double ranked(Search *s, const Beam *beam, const double *row, int label) noexcept nogil:
+cdef inline double rank_of_extension(Search *s, const Beam *beam, const double *row, int label) noexcept nogil:
     """What ranks the beam extended by a label; 0 if it must not be."""
-    cdef double result = extended(s, beam, row, label)
-    cdef Note note
+    cdef double result = arriving(beam, row, label)
+    if s.has_characters and result > 0.0:
+        result *= char_factor(&s.characters, &s.memo, &s.states[beam.node], label)
     if s.has_words and result > 0.0:
-        return result * note.factor * note.weight if after(s, beam.node, label, &note) else 0.0
+        return weigh_words(s, beam, label, result)
     return result
 
 
-cdef inline void put(Search *s, Py_ssize_t place, double score, Py_ssize_t i, int label) noexcept nogil:
-    cdef Candidate *candidate = &s.extensions[place]
+cdef inline void push_extension(Search *s, Py_ssize_t place, double score, Py_ssize_t i, int label) noexcept nogil:
+    cdef Candidate *candidate = &s.beam_set.extensions[place]
     candidate.score = score
     candidate.beam = <int> i
     candidate.label = label
 
 
-cdef inline int notice(Search *s, Py_ssize_t work) except -1 nogil:
-    """Count what has been done, and look for Ctrl-C now and then."""
-    s.worked += work
-    if s.worked > SIGNAL_WORK:
-        s.worked = 0
-        look()
-    return 0
-
-
-cdef int step(Search *s, const double *row) except -1 nogil:
-    """Take in one frame."""
-    cdef Py_ssize_t n = s.n_beams, n_extensions = 0, n_classes = 0, limit = 2 * s.room, i, j, k, c
-    cdef Beam *beams = s.beams
-    cdef Beam *beam
-    cdef Candidate *stays = s.stays
-    cdef Candidate *extensions = s.extensions
-    cdef Candidate *candidate
-    cdef Node *nodes = s.nodes
-    cdef double blank = row[s.blank], threshold = 0.0, lowest, top, score, nonblank, before, farthest = 0.0
-    cdef const double *ceilings = s.ceilings
-    cdef int parent, shift
-    cdef Candidate best
+cdef inline void mark_beams(Search *s) noexcept nogil:
+    """Let each prefix know the place of its beam."""
+    cdef Py_ssize_t i
+    cdef Node *node
     s.frame += 1
-    for i in range(n):
-        nodes[beams[i].node].beam = <int> i
-        nodes[beams[i].node].frame = s.frame
-        s.first_child[i] = -1
+    for i in range(s.beam_set.n_beams):
+        node = &s.arena.nodes[s.beam_set.beams[i].node]
+        node.beam = <int> i
+        node.frame = s.frame
+        s.beam_set.first_child[i] = -1
 
-    # Every beam may stay: by a blank, by its last label once more, or by a path of its parent that arrives just now.
-    for i in range(n):
-        beam = &beams[i]
+
+cdef inline double score_stays(Search *s, const double *row) noexcept nogil:
+    """Every beam may stay: by a blank, by its last label once more, or by a path of its parent that arrives just now.
+
+    Returns the greatest reach of a beam.
+    """
+    cdef BeamSet *beam_set = &s.beam_set
+    cdef const Node *nodes = s.arena.nodes
+    cdef const Beam *beam
+    cdef double blank, nonblank, arrived, score, reach, farthest = 0.0
+    cdef Py_ssize_t i, j
+    cdef int parent
+    for i in range(beam_set.n_beams):
+        beam = &beam_set.beams[i]
         nonblank = 0.0
         if beam.label >= 0:
             nonblank = beam.nonblank * row[beam.label]
             parent = nodes[beam.node].parent
             if nodes[parent].frame == s.frame:
                 j = nodes[parent].beam
-                before = beams[j].blank if beams[j].label == beam.label else beams[j].total
-                before *= row[beam.label]
-                if s.has_notes and before > 0.0:
-                    before *= s.notes[beam.node].factor
-                nonblank += before
-                s.next_child[i] = s.first_child[j]
-                s.first_child[j] = <int> i
-        s.stay_blank[i] = beam.total * blank
-        s.stay_nonblank[i] = nonblank
-        stays[i].score = s.stay_blank[i] + nonblank
-        s.reach[i] = beam.total
+                arrived = arriving(&beam_set.beams[j], row, beam.label)
+                if s.has_states and arrived > 0.0:
+                    arrived *= s.states[beam.node].factor
+                nonblank += arrived
+                beam_set.next_child[i] = beam_set.first_child[j]
+                beam_set.first_child[j] = <int> i
+        blank = beam.total * row[s.blank]
+        score = blank + nonblank
+        reach = beam.total
         if s.has_words:
-            stays[i].score *= s.notes[beam.node].weight
-            s.reach[i] *= s.notes[beam.node].reach
-        farthest = max(farthest, s.reach[i])
-        stays[i].beam = <int> i
-        stays[i].label = -1
-    sort(s, stays, n)
+            score *= s.states[beam.node].weight
+            reach *= s.states[beam.node].bound
+        farthest = max(farthest, reach)
+        beam_set.stay_blank[i] = blank
+        beam_set.stay_nonblank[i] = nonblank
+        beam_set.reach[i] = reach
+        beam_set.stays[i].score = score
+        beam_set.stays[i].beam = <int> i
+        beam_set.stays[i].label = -1
+    sort(s, beam_set.stays, beam_set.n_beams)
+    return farthest
 
-    # Every beam may go on by the most probable class.
-    best.label = -1
-    best.score = 0.0
-    for c in range(s.width):
-        if row[c] > best.score and c != s.blank:
-            best.score = row[c]
-            best.label = <int> c
-    if best.label >= 0:
-        lowest = stays[s.beam_width - 1].score if n >= s.beam_width else 0.0
-        for i in range(n):
-            if s.reach[i] * best.score * ceilings[best.label] < lowest:
-                if s.has_words:
-                    continue
-                break  # the others reach no farther
-            score = ranked(s, &beams[i], row, best.label)
-            if score >= lowest and score > 0.0 and not is_beam(s, i, best.label):
-                put(s, n_extensions, score, i, best.label)
-                n_extensions += 1
 
-    # None of the survivors can be smaller than the smallest of any beam_width candidates, so of the best of these.
-    if n + n_extensions >= s.beam_width:
-        threshold = INFINITY
-        i = j = 0
-        while i + j < s.beam_width:
-            if j == n_extensions or (i < n and stays[i].score >= extensions[j].score):
-                score = stays[i].score
-                i += 1
-            else:
-                score = extensions[j].score
-                j += 1
-            threshold = min(threshold, score)
+cdef inline double highest_between(const double *row, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    """The highest number, 0 if none is above it. Four at a time, since each comparison waits for the one before."""
+    cdef double a = 0.0, b = 0.0, c = 0.0, d = 0.0
+    cdef Py_ssize_t i = start
+    while i + 4 <= stop:
+        a = row[i] if row[i] > a else a
+        b = row[i + 1] if row[i + 1] > b else b
+        c = row[i + 2] if row[i + 2] > c else c
+        d = row[i + 3] if row[i + 3] > d else d
+        i += 4
+    while i < stop:
+        a = row[i] if row[i] > a else a
+        i += 1
+    a = b if b > a else a
+    c = d if d > c else c
+    return c if c > a else a
 
-    # The other classes: their extensions are no greater than the farthest reach times the class.
-    lowest = threshold / farthest * (1.0 - 1e-12)
-    for c in range(s.width):
+
+cdef inline int best_class(const Search *s, const double *row) noexcept nogil:
+    """The most probable class besides the blank, the first of equals; -1 if all have probability 0."""
+    cdef Py_ssize_t c = 0, blank = s.blank
+    cdef double highest = max(highest_between(row, 0, blank), highest_between(row, blank + 1, s.n_classes))
+    if highest == 0.0:
+        return -1
+    while row[c] != highest or c == blank:
+        c += 1
+    return <int> c
+
+
+cdef inline Py_ssize_t extend_by_best_class(Search *s, const double *row, int best) noexcept nogil:
+    """Form the extensions by one class that may survive; return their number.
+
+    At most one a beam, and there are no more beams than `room`: they fit into half of the buffer.
+    """
+    cdef BeamSet *beam_set = &s.beam_set
+    cdef Py_ssize_t n = beam_set.n_beams, n_extensions = 0, i
+    cdef double lowest = beam_set.stays[beam_set.width - 1].score if n >= beam_set.width else 0.0, score
+    for i in range(n):
+        if beam_set.reach[i] * row[best] * s.ceilings[best] < lowest:
+            # Without words, a beam's reach is its total, its rank too: the beams descend, and no other reaches farther.
+            # With words they descend by another number than their reach.
+            if s.has_words:
+                continue
+            break
+        score = rank_of_extension(s, &beam_set.beams[i], row, best)
+        if score >= lowest and score > 0.0 and not is_beam(s, i, best):
+            push_extension(s, n_extensions, score, i, best)
+            n_extensions += 1
+    return n_extensions
+
+
+cdef inline double find_threshold(const Search *s, Py_ssize_t n_extensions) noexcept nogil:
+    """None of the survivors is smaller than the smallest of any `width` candidates, so of these; 0 if they are fewer.
+
+    The stays are sorted, the extensions need not be. Whichever candidates the merge takes, they are `width` different
+    ones, and the threshold is the smallest of them.
+    """
+    cdef const BeamSet *beam_set = &s.beam_set
+    cdef Py_ssize_t i = 0, j = 0
+    cdef double threshold = INFINITY, score
+    if beam_set.n_beams + n_extensions < beam_set.width:
+        return 0.0
+    while i + j < beam_set.width:
+        if j == n_extensions or (i < beam_set.n_beams and beam_set.stays[i].score >= beam_set.extensions[j].score):
+            score = beam_set.stays[i].score
+            i += 1
+        else:
+            score = beam_set.extensions[j].score
+            j += 1
+        threshold = min(threshold, score)
+    return threshold
+
+
+cdef inline double highest_of_four(const double *row, const double *ceilings) noexcept nogil:
+    cdef double a = row[0] * ceilings[0], b = row[1] * ceilings[1], c = row[2] * ceilings[2], d = row[3] * ceilings[3]
+    a = b if b > a else a
+    c = d if d > c else c
+    return c if c > a else a
+
+
+cdef inline Py_ssize_t find_classes(
+    Search *s, const double *row, int best, double threshold, double farthest
+) noexcept nogil:
+    """The other classes whose extensions may reach the threshold, most probable first; return their number.
+
+    An extension is no greater than the farthest reach times the class's probability and ceiling. The quotient is
+    lowered by more than its rounding. If nothing reaches anywhere, as where all words that may follow are impossible,
+    no extension survives; 0 / 0 would say so too, but only because NaN exceeds nothing.
+    """
+    cdef Candidate *classes = s.beam_set.classes
+    cdef const double *ceilings = s.ceilings
+    cdef Py_ssize_t n_classes = 0, c = 0
+    cdef double lowest, score
+    if not farthest > 0.0:
+        return 0
+    lowest = max(threshold / farthest * (1.0 - 1e-12), SMALLEST)
+    while c < s.n_classes:
+        if c + 4 <= s.n_classes and highest_of_four(row + c, ceilings + c) < lowest:
+            c += 4
+            continue
         score = row[c] * ceilings[c]
-        if score >= lowest and score > 0.0 and c != s.blank and c != best.label:
-            s.classes[n_classes].score = score
-            s.classes[n_classes].beam = 0
-            s.classes[n_classes].label = <int> c
+        if score >= lowest and c != s.blank and c != best:
+            classes[n_classes].score = score
+            classes[n_classes].beam = 0
+            classes[n_classes].label = <int> c
             n_classes += 1
+        c += 1
     if n_classes:
-        sort(s, s.classes, n_classes)
-        for i in range(n):
-            beam = &beams[i]
-            if s.reach[i] * s.classes[0].score < threshold:
-                if s.has_words:
-                    continue
-                break
-            for c in range(n_classes):
-                score = s.reach[i] * s.classes[c].score
-                if score < threshold or score == 0.0:
-                    break
-                score = ranked(s, beam, row, s.classes[c].label)
-                if score < threshold or score == 0.0 or is_beam(s, i, s.classes[c].label):
-                    continue
-                put(s, n_extensions, score, i, s.classes[c].label)
-                n_extensions += 1
-                if n_extensions >= limit:
-                    sort(s, extensions, n_extensions)
-                    n_extensions = s.beam_width
-                    threshold = max(threshold, extensions[n_extensions - 1].score)
-            s.worked += n_classes
-    sort(s, extensions, n_extensions)
+        sort(s, classes, n_classes)
+    return n_classes
 
-    # The best of both.
-    i = 0
-    j = 0
-    k = 0
-    while k < s.beam_width:
-        if i < n and (j >= n_extensions or better(s, &stays[i], &extensions[j])):
-            candidate = &stays[i]
+
+cdef inline Py_ssize_t extend_by_classes(
+    Search *s, const double *row, Py_ssize_t n_classes, double threshold, Py_ssize_t n_extensions
+) noexcept nogil:
+    """Form the other extensions that may survive; return the number of all.
+
+    When the buffer of 2 * room is full, all but the `width` best are dropped: as many are left that are no smaller, so
+    none of those dropped survives, and the threshold rises. Since width <= room, half of the buffer is free then.
+    """
+    cdef BeamSet *beam_set = &s.beam_set
+    cdef const Candidate *classes = beam_set.classes
+    cdef Py_ssize_t i, c
+    cdef double score
+    for i in range(beam_set.n_beams):
+        if beam_set.reach[i] * classes[0].score < threshold:
+            if s.has_words:  # as in extend_by_best_class
+                continue
+            break
+        for c in range(n_classes):
+            score = beam_set.reach[i] * classes[c].score
+            if score < threshold or score == 0.0:
+                break
+            score = rank_of_extension(s, &beam_set.beams[i], row, classes[c].label)
+            if score < threshold or score == 0.0 or is_beam(s, i, classes[c].label):
+                continue
+            push_extension(s, n_extensions, score, i, classes[c].label)
+            n_extensions += 1
+            if n_extensions >= 2 * beam_set.room:
+                sort(s, beam_set.extensions, n_extensions)
+                n_extensions = beam_set.width
+                threshold = max(threshold, beam_set.extensions[n_extensions - 1].score)
+        s.worked += n_classes
+    return n_extensions
+
+
+cdef void set_state(Search *s, int node, int parent, int label) noexcept nogil:
+    """What the models know about a prefix that is new: its parent, extended by a label."""
+    cdef PrefixState *state = &s.states[node]
+    state.factor = 1.0
+    if s.has_words:
+        advance_state(&s.words, &s.memo, &s.states[parent], label, state)
+    if s.has_characters:
+        state.factor *= char_factor(&s.characters, &s.memo, &s.states[parent], label)
+        state.char_state = next_char_state(&s.memo, &s.states[parent], label)
+    state.word_row = state.char_row = -1
+
+
+cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
+    """The node of a prefix extended by a label."""
+    cdef int node = child_of(&s.arena, parent, label)
+    if node < 0:
+        node = add_child(&s.arena, parent, label)
+        if s.has_states:
+            set_state(s, node, parent, label)
+    return node
+
+
+cdef inline void select_survivors(Search *s, const double *row, Py_ssize_t n_extensions) noexcept nogil:
+    """Merge stays and extensions, both sorted, and make beams of the best."""
+    cdef BeamSet *beam_set = &s.beam_set
+    cdef Py_ssize_t i = 0, j = 0, k = 0
+    cdef const Candidate *candidate
+    cdef const Beam *old
+    cdef Beam *beam
+    while k < beam_set.width:
+        if i < beam_set.n_beams and (
+            j >= n_extensions or ranks_above(s, &beam_set.stays[i], &beam_set.extensions[j])
+        ):
+            candidate = &beam_set.stays[i]
             i += 1
         elif j < n_extensions:
-            candidate = &extensions[j]
+            candidate = &beam_set.extensions[j]
             j += 1
         else:
             break
         if not candidate.score > 0.0:
             continue
-        beam = &s.next_beams[k]
+        old = &beam_set.beams[candidate.beam]
+        beam = &beam_set.next_beams[k]
         k += 1
         if candidate.label < 0:
-            beam.node = beams[candidate.beam].node
-            beam.label = beams[candidate.beam].label
-            beam.blank = s.stay_blank[candidate.beam]
-            beam.nonblank = s.stay_nonblank[candidate.beam]
+            beam.node = old.node
+            beam.label = old.label
+            beam.blank = beam_set.stay_blank[candidate.beam]
+            beam.nonblank = beam_set.stay_nonblank[candidate.beam]
         else:
-            beam.node = find_or_add(s, beams[candidate.beam].node, candidate.label)
+            # No path of a prefix that is new to the beams ends in a blank: without a weight its rank is its one sum.
+            beam.node = find_or_add(s, old.node, candidate.label)
             beam.label = candidate.label
             beam.blank = 0.0
             beam.nonblank = candidate.score
             if s.has_words:
-                beam.nonblank = plainly(s, &beams[candidate.beam], row, candidate.label) * s.notes[beam.node].factor
+                beam.nonblank = arriving(old, row, candidate.label) * s.states[beam.node].factor
         beam.total = candidate.score if not s.has_words else beam.blank + beam.nonblank
-    s.beams, s.next_beams = s.next_beams, s.beams
-    s.n_beams = k
-    if k == 0:
-        return 0
-    frexp(s.beams[0].total, &shift)
-    if shift:
-        s.exponent += shift
-        top = ldexp(1.0, -shift)
-        for i in range(k):
-            s.beams[i].blank *= top
-            s.beams[i].nonblank *= top
-            s.beams[i].total *= top
-    return notice(s, n + n_extensions)
+    beam_set.beams, beam_set.next_beams = beam_set.next_beams, beam_set.beams
+    beam_set.n_beams = k
+
+
+cdef inline void rescale(Search *s) noexcept nogil:
+    """Multiply all sums by the power of two that brings the best beam's total to 0.5 or more, below 1: exact."""
+    cdef Beam *beams = s.beam_set.beams
+    cdef Py_ssize_t i
+    cdef double factor
+    cdef int shift
+    if s.beam_set.n_beams == 0:
+        return
+    frexp(beams[0].total, &shift)
+    if shift == 0:
+        return
+    s.exponent += shift
+    factor = ldexp(1.0, -shift)
+    for i in range(s.beam_set.n_beams):
+        beams[i].blank *= factor
+        beams[i].nonblank *= factor
+        beams[i].total *= factor
+
+
+cdef int advance_frame(Search *s, const double *row) except -1 nogil:
+    """Take in one frame."""
+    cdef Py_ssize_t n_beams = s.beam_set.n_beams, n_extensions = 0, n_classes
+    cdef double farthest, threshold
+    cdef int best
+    mark_beams(s)
+    farthest = score_stays(s, row)
+    best = best_class(s, row)
+    if best >= 0:
+        n_extensions = extend_by_best_class(s, row, best)
+    threshold = find_threshold(s, n_extensions)
+    n_classes = find_classes(s, row, best, threshold, farthest)
+    if n_classes:
+        n_extensions = extend_by_classes(s, row, n_classes, threshold, n_extensions)
+    sort(s, s.beam_set.extensions, n_extensions)
+    select_survivors(s, row, n_extensions)
+    rescale(s)
+    return count_work(s, n_beams + n_extensions)
+
+
+cdef int grow_arena(Search *s, Py_ssize_t capacity) except -1 nogil:
+    cdef Node *nodes
+    cdef PrefixState *states
+    if capacity > 0x7fffffff:
+        with gil:
+            raise MemoryError("more than 2**31 prefixes: use a smaller beam width")
+    nodes = <Node *> realloc(s.arena.nodes, capacity * sizeof(Node))
+    if nodes is not NULL:
+        s.arena.nodes = nodes
+        if s.has_states:
+            states = <PrefixState *> realloc(s.states, capacity * sizeof(PrefixState))
+            if states is not NULL:
+                s.states = states
+    if nodes is NULL or (s.has_states and states is NULL):
+        with gil:
+            raise MemoryError()
+    s.arena.capacity = capacity
+    return 0
+
+
+cdef void keep_roots(Search *s) noexcept nogil:
+    """Cut every beam where it begins already."""
+    cdef Py_ssize_t i
+    for i in range(s.beam_set.n_beams):
+        s.beam_set.cuts[i] = ancestor(s.arena.nodes, s.beam_set.beams[i].node, 0)
+
+
+cdef int compact(Search *s) except -1 nogil:
+    """Forget all prefixes that no beam begins with, and what stands before the cuts; see to it that a frame fits."""
+    cdef BeamSet *beam_set = &s.beam_set
+    cdef Py_ssize_t capacity = s.arena.capacity, live, i
+    cdef const Node *old = s.arena.nodes
+    cdef const PrefixState *old_states = s.states
+    cdef Node *nodes
+    cdef PrefixState *states = NULL
+    cdef int *places
+    cdef int node, roots = 1, root
+    places = <int *> malloc(s.arena.n_nodes * sizeof(int))
+    nodes = <Node *> malloc(capacity * sizeof(Node))
+    if s.has_states:
+        states = <PrefixState *> malloc(capacity * sizeof(PrefixState))
+    if places is NULL or nodes is NULL or (s.has_states and states is NULL):
+        free(places)
+        free(nodes)
+        free(states)
+        with gil:
+            raise MemoryError()
+    for i in range(s.arena.n_nodes):
+        places[i] = -1
+    nodes[0] = old[0]
+    nodes[0].child = -1
+    # The best beam is below the main root, which comes first. No root is above another, so that they stand in the order
+    # of any beams below them.
+    for i in range(beam_set.n_beams):
+        node = beam_set.cuts[i]
+        if places[node] < 0:
+            places[node] = roots
+            beam_set.stays[roots - 1].score = 0.0  # scratch between two frames
+            beam_set.stays[roots - 1].beam = <int> i
+            beam_set.stays[roots - 1].label = -1
+            roots += 1
+    live = roots
+    sort(s, beam_set.stays, roots - 1)
+    for i in range(roots - 1):
+        node = beam_set.cuts[beam_set.stays[i].beam]
+        root = places[node]
+        attach(nodes, root, 0, <int> i + 1)
+        if s.has_states:
+            states[root] = old_states[node]
+    for i in range(beam_set.n_beams):
+        node = beam_set.beams[i].node
+        while places[node] < 0:
+            places[node] = 0
+            node = old[node].parent
+    # Parents stand before their children, and keep doing so.
+    for i in range(s.arena.n_nodes):
+        if places[i] == 0:
+            places[i] = <int> live
+            attach(nodes, <int> live, places[old[i].parent], old[i].label)
+            if s.has_states:
+                states[live] = old_states[i]
+            live += 1
+    for i in range(beam_set.n_beams):
+        beam_set.beams[i].node = places[beam_set.beams[i].node]
+    free(places)
+    free(s.arena.nodes)
+    free(s.states)
+    s.arena.nodes = nodes
+    s.arena.n_nodes = live
+    s.states = states
+    s.frame = 0
+    while capacity < 2 * (live + beam_set.width):
+        capacity *= 2
+    return grow_arena(s, capacity) if capacity > s.arena.capacity else 0
+
+
+cdef int forget_answers(Search *s) except -1 nogil:
+    """Forget what the models have answered; see to it that the answers of a frame fit."""
+    cdef Py_ssize_t i
+    for i in range(s.arena.n_nodes):
+        s.states[i].word_row = s.states[i].char_row = -1
+    return make_memo_room(&s.memo, s.beam_set.width)
 
 
 cdef void start(Search *s) noexcept nogil:
     """Only the empty prefix, and no frame yet."""
-    s.nodes[0].parent = s.nodes[0].jump = 0
-    s.nodes[0].label = s.nodes[0].depth = s.nodes[0].child = s.nodes[0].sibling = s.nodes[0].frame = -1
-    attach(s.nodes, 1, 0, 1)
-    s.n_nodes = 2
-    if s.has_notes:
-        s.notes[1].letters = s.start
-        s.notes[1].tree = -1
-        s.notes[1].words_state = s.words_start
-        s.notes[1].n_words = 0
-        s.notes[1].text = 0.0
-        s.notes[1].base = s.notes[1].weight = s.notes[1].factor = 1.0
-        s.notes[1].hot = -1
-        s.notes[1].reach = s.hottest * max(1.0, exp(s.words_bonus)) * (1.0 + 1e-9)
-        forget_rows(s)
-    s.beams[0].node = 1
-    s.beams[0].label = -1
-    s.beams[0].blank = 1.0
-    s.beams[0].nonblank = 0.0
-    s.beams[0].total = 1.0
-    s.n_beams = 1
+    cdef Beam *beam = &s.beam_set.beams[0]
+    start_arena(&s.arena)
+    if s.has_states:
+        init_state(&s.words, &s.states[1])
+        s.states[1].char_state = s.characters.start
+        s.states[1].char_row = -1
+        forget_rows(&s.memo)
+    beam.node = 1
+    beam.label = -1
+    beam.blank = 1.0
+    beam.nonblank = 0.0
+    beam.total = 1.0
+    s.beam_set.n_beams = 1
     s.exponent = 0
     s.frame = -1
 
@@ -436,40 +555,63 @@ cdef void start(Search *s) noexcept nogil:
 cdef int extend(Search *s, const double *rows, Py_ssize_t n_frames) except -1 nogil:
     cdef Py_ssize_t t
     for t in range(n_frames):
-        if s.n_beams == 0:
+        if s.beam_set.n_beams == 0:
             break
-        if s.capacity - s.n_nodes < s.beam_width or s.frame == 0x7fffffff:
+        # A frame adds no more prefixes than survive it.
+        if s.arena.capacity - s.arena.n_nodes < s.beam_set.width or s.frame == 0x7fffffff:
             keep_roots(s)
-            make_room(s)
-        if s.has_notes and s.row_capacity - s.n_rows < ROWS * s.beam_width:
-            more_rows(s)
-        step(s, rows + t * s.width)
+            compact(s)
+        if s.has_states and not has_room(&s.memo, s.beam_set.width):
+            forget_answers(s)
+        advance_frame(s, rows + t * s.n_classes)
     return 0
 
 
-cdef double score_of(Search *s, Py_ssize_t i) noexcept nogil:
+cdef bint final_weight(Search *s, Py_ssize_t i, double *weight) noexcept nogil:
+    """What weighs a beam if the text ends with it; false if the models allow no end there: then as if it went on."""
+    cdef const PrefixState *state
+    cdef double end = 1.0
+    cdef bint allowed = True
+    weight[0] = 1.0
+    if not s.has_states:
+        return True
+    state = &s.states[s.beam_set.beams[i].node]
+    if s.has_words:
+        allowed = weigh_end(&s.words, state, weight)
+    if s.has_characters and allowed:
+        allowed = may_end(&s.characters, state, &end)
+    weight[0] *= end
+    if not allowed:
+        weight[0] = state.weight if s.has_words else 1.0
+    return allowed
+
+
+cdef double log_score(Search *s, Py_ssize_t i) noexcept nogil:
     cdef double weight
     final_weight(s, i, &weight)
-    return log(s.beams[i].total) + s.exponent * LN2 + log(weight)
+    return log(s.beam_set.beams[i].total) + s.exponent * LN2 + log(weight)
 
 
-cdef Py_ssize_t ranking(Search *s, int *order) noexcept nogil:
-    """The beams that are texts, best first. Texts that must not end so come last."""
+cdef Py_ssize_t rank_texts(Search *s, int *order) noexcept nogil:
+    """The beams that are texts, best first; those that the models allow at no end of a text come last."""
     cdef Py_ssize_t i, n = 0, k
     cdef double rank, weight
-    cdef bint finished
-    for i in range(s.n_beams):
-        if ancestor(s.nodes, s.beams[i].node, 0) != 1:
+    cdef double *ranks = s.beam_set.stay_blank  # scratch between two frames
+    cdef bint allowed, is_sorted = not s.words.fused and not s.words.hot.n_nodes
+    if s.has_characters and s.characters.end >= 0:
+        is_sorted = False
+    for i in range(s.beam_set.n_beams):
+        if ancestor(s.arena.nodes, s.beam_set.beams[i].node, 0) != 1:
             continue
         k = n
         n += 1
         order[k] = <int> i
-        if not s.fused and not s.n_hot and not (s.has_model and s.end >= 0):
-            continue  # they stand in this order already
-        finished = final_weight(s, i, &weight)
-        rank = s.beams[i].total * weight
-        s.stay_blank[i] = rank if finished else -1.0 / (1.0 + rank)  # scratch between two frames
-        while k > 0 and s.stay_blank[order[k - 1]] < s.stay_blank[i]:
+        if is_sorted:
+            continue
+        allowed = final_weight(s, i, &weight)
+        rank = s.beam_set.beams[i].total * weight
+        ranks[i] = rank if allowed else -1.0 / (1.0 + rank)  # in their order, below all others
+        while k > 0 and ranks[order[k - 1]] < ranks[i]:
             order[k] = order[k - 1]
             k -= 1
         order[k] = <int> i
@@ -478,198 +620,109 @@ cdef Py_ssize_t ranking(Search *s, int *order) noexcept nogil:
 
 cdef tuple labels_of(const Search *s, int node):
     cdef list labels = []
-    while s.nodes[node].depth > 0:
-        labels.append(s.nodes[node].label)
-        node = s.nodes[node].parent
+    while s.arena.nodes[node].depth > 0:
+        labels.append(s.arena.nodes[node].label)
+        node = s.arena.nodes[node].parent
     labels.reverse()
     return tuple(labels)
 
 
 cdef class Beams:
-    cdef Search search
-    cdef object arrays      # what the model's pointers point to
-    cdef bint busy          # a thread is at it
-    cdef bint broken        # an error, or Ctrl-C, has left a frame half done
-
-    def __cinit__(self, Py_ssize_t n_classes, int blank, model=None, words=None):
+    def __cinit__(self, Py_ssize_t n_classes, int blank, character_model=None, lexicon_model=None):
         cdef Search *s = &self.search
-        cdef const int32_t[::1] tokens
         cdef Py_ssize_t c
-        cdef double weight, bonus
         if not 0 <= blank < n_classes:
             raise ValueError(f"blank must be a class, 0 to {n_classes - 1}, got {blank}")
-        s.width = n_classes
+        s.n_classes = n_classes
         s.blank = blank
-        s.capacity = 256
-        s.classes = <Candidate *> malloc(n_classes * sizeof(Candidate))
+        s.beam_set.classes = <Candidate *> malloc(n_classes * sizeof(Candidate))
         s.ceilings = <double *> malloc(n_classes * sizeof(double))
-        if s.classes is NULL or s.ceilings is NULL:
+        if s.beam_set.classes is NULL or s.ceilings is NULL:
             raise MemoryError()
         for c in range(n_classes):
             s.ceilings[c] = 1.0
-        if words is not None:
-            self.take_words(words)
-        if model is not None:
-            tables, tokens, ceilings, weight, bonus = (
-                model.tables, model.tokens, model.ceilings, model.weight, model.bonus
-            )
-            s.start = model.start
-            s.end = model.end
-            if tokens.shape[0] != n_classes or len(ceilings) != n_classes:
-                raise ValueError(f"a model must have {n_classes} tokens and ceilings, one a class")
-            if not 0.0 < weight < INFINITY:
-                raise ValueError(f"weight must be positive and finite, got {weight}")
-            if not -INFINITY < bonus < INFINITY:
-                raise ValueError(f"bonus must be finite, got {bonus}")
-            fill(&s.model, tables)
-            if not 0 <= s.start < s.model.n_nodes:
-                raise ValueError(f"start must be a node, 0 to {s.model.n_nodes - 1}, got {s.start}")
-            if not -1 <= s.end < s.model.children[1] - s.model.children[0]:
-                raise ValueError(f"end must be a token of the model, or -1, got {s.end}")
-            self.arrays = tables, tokens
-            s.has_model = True
-            s.tokens = &tokens[0]
-            s.weight = weight
-            s.bonus = bonus
-            for c in range(n_classes):
-                s.ceilings[c] = exp(weight * <double> ceilings[c] + bonus) * (1.0 + 1e-12)  # for roundings on the way
-        s.has_notes = s.has_model or s.has_words
-        if s.has_notes:
-            s.row_capacity = 64
-            s.max_rows = max(64, ROOM // n_classes)
-            s.factors = <double *> malloc(s.row_capacity * n_classes * sizeof(double))
-            s.next_states = <int *> malloc(s.row_capacity * n_classes * sizeof(int))
-            s.row_states = <int *> malloc(2 * s.row_capacity * sizeof(int))
-            s.row_words_states = s.row_states + s.row_capacity
-            s.slots = <int *> malloc(2 * s.row_capacity * sizeof(int))
-            if s.factors is NULL or s.next_states is NULL or s.row_states is NULL or s.slots is NULL:
-                raise MemoryError()
-        grow(s, s.capacity)
+        s.words.hot.most = 1.0
+        if lexicon_model is not None:
+            self.arrays = take_lexicon_model(&s.words, n_classes, lexicon_model)
+            s.has_words = True
+        if character_model is not None:
+            self.take_character_model(character_model)
+        s.has_states = s.has_characters or s.has_words
+        if s.has_states:
+            start_memo(&s.memo, n_classes)
+        grow_arena(s, 256)
         self.reserve(16)
         start(s)
 
-    cdef int take_words(self, words) except -1:
+    cdef int take_character_model(self, given) except -1:
         cdef Search *s = &self.search
-        tree, tables, is_word, begins = words.tree, words.tables, words.is_word_char, words.starts_word
-        cdef const int32_t[::1] tree_labels = tree.node_labels, tree_ends = tree.ends, tree_words = tree.words
+        cdef CharacterModel *model = &s.characters
+        cdef const int32_t[::1] tokens = given.tokens
         cdef Py_ssize_t c
-        s.forecast = words.forecast
-        s.words_start = words.start
-        s.n_tree = <int> tree_ends.shape[0] - 1
-        if s.n_tree < 1 or tree_labels.shape[0] != s.n_tree + 1 or tree_words.shape[0] != s.n_tree + 1:
-            raise ValueError("the tables of the tree must be equally long, and hold a node")
-        if len(is_word) != s.width or len(begins) != s.width:
-            raise ValueError(f"is_word_char and starts_word must have {s.width} entries, one a class")
-        s.n_words = tree_words[s.n_tree]
-        if tables is not None:
-            fill(&s.words_model, tables)
-            fill_sums(&s.words_model, words.sums)
-            if s.words_model.children[1] - s.words_model.children[0] < s.n_words:
-                raise ValueError(f"the model must know all {s.n_words} words")
-            if not 0 <= s.words_start < s.words_model.n_nodes:
-                raise ValueError(f"start must be a node, 0 to {s.words_model.n_nodes - 1}, got {s.words_start}")
-            s.scored = True
-        elif s.forecast:
-            raise ValueError("a forecast must have a model of words")
-        self.arrays = tree_labels, tree_ends, tree_words, tables, words.sums
-        s.is_word = <char *> malloc(2 * s.width)
-        if s.is_word is NULL:
-            raise MemoryError()
-        s.begins = s.is_word + s.width
-        for c in range(s.width):
-            s.is_word[c] = bool(is_word[c])
-            s.begins[c] = bool(begins[c])
-        s.tree_labels = &tree_labels[0]
-        s.tree_ends = &tree_ends[0]
-        s.tree_words = &tree_words[0]
-        s.has_words = True
-        s.hottest = 1.0
-        if words.hot is not None:
-            self.take_hot(words.hot)
-        if words.fusion is not None:
-            self.take_fusion(words.fusion)
-        return 0
-
-    cdef int take_fusion(self, fusion) except -1:
-        cdef Search *s = &self.search
-        s.words_weight = fusion.weight
-        s.words_bonus = fusion.bonus
-        s.unknown = fusion.unknown
-        s.is_open = s.unknown == s.unknown
-        if not 0.0 <= s.words_weight < INFINITY or not -INFINITY < s.words_bonus < INFINITY:
-            raise ValueError(f"weight and bonus must be finite, got {s.words_weight} and {s.words_bonus}")
-        if s.unknown > 0.0:
-            raise ValueError(f"unknown must be a log probability, got {s.unknown}")
-        s.fused = True
-        s.forecast = s.scored  # rows of the table are for a state of the model too
-        return 0
-
-    cdef int take_hot(self, hot) except -1:
-        cdef Search *s = &self.search
-        cdef const int32_t[::1] labels = hot.node_labels, ends = hot.ends
-        cdef const double[::1] partial = hot.partial, whole = hot.whole
-        cdef double most = 0.0, highest = 0.0
-        cdef Py_ssize_t i
-        s.n_hot = <int> ends.shape[0] - 1
-        if s.n_hot < 1 or not labels.shape[0] == partial.shape[0] == whole.shape[0] == s.n_hot + 1:
-            raise ValueError("the tables of the hot words must be equally long, and hold a node")
-        for i in range(s.n_hot):
-            if not i < ends[i] <= s.n_hot or not -1e3 < partial[i] < 1e3 or not -1e3 < whole[i] < 1e3:
-                raise ValueError(f"node {i} is no part of a tree of hot words")
-            most = max(most, partial[i])
-            highest = max(highest, whole[i])
-        s.hottest = exp(most + highest)
-        s.hot_labels = &labels[0]
-        s.hot_ends = &ends[0]
-        s.hot_partial = &partial[0]
-        s.hot_whole = &whole[0]
-        self.arrays = self.arrays, labels, ends, partial, whole
+        tables, ceilings = given.tables, given.ceilings
+        model.start = given.start
+        model.end = given.end
+        model.weight = given.weight
+        model.bonus = given.bonus
+        if tokens.shape[0] != s.n_classes or len(ceilings) != s.n_classes:
+            raise ValueError(f"a model must have {s.n_classes} tokens and ceilings, one a class")
+        if not 0.0 < model.weight < INFINITY:
+            raise ValueError(f"weight must be positive and finite, got {model.weight}")
+        if not -INFINITY < model.bonus < INFINITY:
+            raise ValueError(f"bonus must be finite, got {model.bonus}")
+        fill(&model.ngram, tables)
+        if not 0 <= model.start < model.ngram.n_nodes:
+            raise ValueError(f"start must be a node, 0 to {model.ngram.n_nodes - 1}, got {model.start}")
+        if not -1 <= model.end < model.ngram.children[1] - model.ngram.children[0]:
+            raise ValueError(f"end must be a token of the model, or -1, got {model.end}")
+        self.arrays = self.arrays, tables, tokens
+        model.tokens = &tokens[0]
+        s.has_characters = True
+        for c in range(s.n_classes):  # raised by more than all roundings on the way; finite, so that no product is NaN
+            s.ceilings[c] = min(exp(model.weight * <double> ceilings[c] + model.bonus) * (1.0 + 1e-12), DBL_MAX)
         return 0
 
     cdef int reserve(self, Py_ssize_t beam_width) except -1:
         """See to it that so many beams fit."""
-        cdef Search *s = &self.search
-        cdef Py_ssize_t room = s.room
+        cdef BeamSet *beam_set = &self.search.beam_set
         check_beam_width(beam_width)
-        if beam_width <= room and room:
-            s.beam_width = beam_width
-            return 0
-        s.beams = <Beam *> resized(s.beams, beam_width * sizeof(Beam))
-        s.next_beams = <Beam *> resized(s.next_beams, beam_width * sizeof(Beam))
-        s.stays = <Candidate *> resized(s.stays, beam_width * sizeof(Candidate))
-        s.extensions = <Candidate *> resized(s.extensions, 2 * beam_width * sizeof(Candidate))
-        s.sorted = <Candidate *> resized(s.sorted, max(2 * beam_width, s.width) * sizeof(Candidate))
-        s.stay_blank = <double *> resized(s.stay_blank, beam_width * sizeof(double))
-        s.stay_nonblank = <double *> resized(s.stay_nonblank, beam_width * sizeof(double))
-        s.reach = <double *> resized(s.reach, beam_width * sizeof(double))
-        s.first_child = <int *> resized(s.first_child, beam_width * sizeof(int))
-        s.next_child = <int *> resized(s.next_child, beam_width * sizeof(int))
-        s.cuts = <int *> resized(s.cuts, beam_width * sizeof(int))
-        s.room = s.beam_width = beam_width
+        if beam_width > beam_set.room:
+            beam_set.beams = <Beam *> resized(beam_set.beams, beam_width * sizeof(Beam))
+            beam_set.next_beams = <Beam *> resized(beam_set.next_beams, beam_width * sizeof(Beam))
+            beam_set.stays = <Candidate *> resized(beam_set.stays, beam_width * sizeof(Candidate))
+            beam_set.extensions = <Candidate *> resized(beam_set.extensions, 2 * beam_width * sizeof(Candidate))
+            beam_set.sorted = <Candidate *> resized(
+                beam_set.sorted, max(2 * beam_width, self.search.n_classes) * sizeof(Candidate)
+            )
+            beam_set.stay_blank = <double *> resized(beam_set.stay_blank, beam_width * sizeof(double))
+            beam_set.stay_nonblank = <double *> resized(beam_set.stay_nonblank, beam_width * sizeof(double))
+            beam_set.reach = <double *> resized(beam_set.reach, beam_width * sizeof(double))
+            beam_set.first_child = <int *> resized(beam_set.first_child, beam_width * sizeof(int))
+            beam_set.next_child = <int *> resized(beam_set.next_child, beam_width * sizeof(int))
+            beam_set.cuts = <int *> resized(beam_set.cuts, beam_width * sizeof(int))
+            beam_set.room = beam_width
+        beam_set.width = beam_width
         return 0
 
     def __dealloc__(self):
         cdef Search *s = &self.search
-        free(s.nodes)
-        free(s.notes)
-        free(s.beams)
-        free(s.next_beams)
-        free(s.stays)
-        free(s.extensions)
-        free(s.classes)
-        free(s.sorted)
-        free(s.stay_blank)
-        free(s.stay_nonblank)
-        free(s.reach)
-        free(s.is_word)
-        free(s.first_child)
-        free(s.next_child)
-        free(s.cuts)
+        free(s.arena.nodes)
+        free(s.states)
         free(s.ceilings)
-        free(s.factors)
-        free(s.next_states)
-        free(s.row_states)
-        free(s.slots)
+        free_memo(&s.memo)
+        free_lexicon_model(&s.words)
+        free(s.beam_set.beams)
+        free(s.beam_set.next_beams)
+        free(s.beam_set.stays)
+        free(s.beam_set.extensions)
+        free(s.beam_set.classes)
+        free(s.beam_set.sorted)
+        free(s.beam_set.stay_blank)
+        free(s.beam_set.stay_nonblank)
+        free(s.beam_set.reach)
+        free(s.beam_set.first_child)
+        free(s.beam_set.next_child)
+        free(s.beam_set.cuts)
 
     cdef int enter(self) except -1:
         """Keep all other threads out, until ``leave``."""
@@ -686,8 +739,8 @@ cdef class Beams:
             self.busy = False
 
     def extend(self, const double[:, ::1] probs, Py_ssize_t beam_width):
-        if probs.shape[1] != self.search.width:
-            raise ValueError(f"probs must have {self.search.width} classes, got {probs.shape[1]}")
+        if probs.shape[1] != self.search.n_classes:
+            raise ValueError(f"probs must have {self.search.n_classes} classes, got {probs.shape[1]}")
         check_beam_width(beam_width)
         self.enter()
         try:
@@ -704,58 +757,16 @@ cdef class Beams:
         cdef Search *s = &self.search
         cdef list result = []
         cdef Py_ssize_t i, n
+        cdef int *order = s.beam_set.first_child  # scratch between two frames
         self.enter()
         try:
             with nogil:
-                n = ranking(s, s.first_child)
+                n = rank_texts(s, order)
             for i in range(min(n_best, n)):
-                result.append((labels_of(s, s.beams[s.first_child[i]].node), score_of(s, s.first_child[i])))
+                result.append((labels_of(s, s.beam_set.beams[order[i]].node), log_score(s, order[i])))
         finally:
             self.leave()
         return result
-
-    def prefixes(self) -> list:
-        cdef Search *s = &self.search
-        cdef list result = []
-        cdef const Beam *beam
-        cdef Py_ssize_t i
-        self.enter()
-        try:
-            for i in range(s.n_beams):
-                beam = &s.beams[i]
-                if ancestor(s.nodes, beam.node, 0) == 1:
-                    result.append((labels_of(s, beam.node), beam.blank > 0.0, beam.nonblank > 0.0))
-        finally:
-            self.leave()
-        return result
-
-    def stable(self, Py_ssize_t limit) -> tuple:
-        cdef int node
-        self.enter()
-        try:
-            with nogil:
-                node = stable_prefix(&self.search, limit)
-            return labels_of(&self.search, node)
-        finally:
-            self.leave()
-
-    def commit(self, Py_ssize_t n_labels):
-        cdef Search *s = &self.search
-        cdef bint can = True
-        self.enter()
-        try:
-            with nogil:
-                can = 0 <= n_labels <= (s.nodes[s.beams[0].node].depth if s.n_beams else 0)
-                if can and n_labels:
-                    can = find_cuts(s, ancestor(s.nodes, s.beams[0].node, <int> n_labels))
-                if can and s.n_beams:
-                    if n_labels == 0:
-                        keep_roots(s)
-                    make_room(s)
-        finally:
-            self.leave()
-        if not can:
-            raise ValueError(f"n_labels must be a number of labels that can no longer change, got {n_labels}")
 
 
 cdef int check_beam_width(Py_ssize_t beam_width) except -1:
@@ -783,42 +794,56 @@ cdef struct Task:
     Result *results
 
 
-cdef int run(Search *s, Task *task, Py_ssize_t n_best) except -1 nogil:
+cdef int run_task(Search *s, Task *task, Py_ssize_t n_best) except -1 nogil:
     """Search one sequence, and keep its best labels."""
     cdef Py_ssize_t i
     cdef int node, k
     cdef Result *result
+    cdef int *order = s.beam_set.first_child  # scratch between two frames
     start(s)
     extend(s, task.rows, task.n_frames)
-    n_best = min(n_best, ranking(s, s.first_child))
+    n_best = min(n_best, rank_texts(s, order))
     task.results = <Result *> calloc(n_best + 1, sizeof(Result))
     if task.results is NULL:
         with gil:
             raise MemoryError()
     for i in range(n_best):
-        node = s.beams[s.first_child[i]].node
+        node = s.beam_set.beams[order[i]].node
         result = &task.results[i]
-        result.score = score_of(s, s.first_child[i])
-        result.n_labels = s.nodes[node].depth
+        result.score = log_score(s, order[i])
+        result.n_labels = s.arena.nodes[node].depth
         result.labels = <int *> malloc((result.n_labels + 1) * sizeof(int))
         if result.labels is NULL:
             with gil:
                 raise MemoryError()
         task.n_results += 1
         for k in range(result.n_labels - 1, -1, -1):
-            result.labels[k] = s.nodes[node].label
-            node = s.nodes[node].parent
+            result.labels[k] = s.arena.nodes[node].label
+            node = s.arena.nodes[node].parent
     return 0
 
 
-def beam_search(
-    const double[:, ::1] probs, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, model=None, words=None
+def prefix_beam_search(const double[:, ::1] probs, int blank, Py_ssize_t beam_width, Py_ssize_t n_best) -> list:
+    return beam_search_batch([probs], blank, beam_width, n_best)[0]
+
+
+def word_beam_search(
+    const double[:, ::1] probs, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, lexicon_model
 ) -> list:
-    return beam_search_batch([probs], blank, beam_width, n_best, model, words)[0]
+    if lexicon_model.hot is not None or lexicon_model.fusion is not None:
+        raise ValueError("the published word beam search knows no hot words and no shallow fusion")
+    return beam_search_batch([probs], blank, beam_width, n_best, None, lexicon_model)[0]
+
+
+def beam_search(
+    const double[:, ::1] probs, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, character_model=None,
+    lexicon_model=None
+) -> list:
+    return beam_search_batch([probs], blank, beam_width, n_best, character_model, lexicon_model)[0]
 
 
 def beam_search_batch(
-    batch, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, model=None, words=None
+    batch, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, character_model=None, lexicon_model=None
 ) -> list:
     """All sequences in one stretch without the GIL, and in the same memory, so that threads do not wait for each other
     in between and the cache stays warm."""
@@ -831,7 +856,7 @@ def beam_search_batch(
     if n == 0:
         return []
     probs = sequences[0]
-    beams = Beams(probs.shape[1], blank, model, words)
+    beams = Beams(probs.shape[1], blank, character_model, lexicon_model)
     beams.reserve(beam_width)
     tasks = <Task *> calloc(n, sizeof(Task))
     if tasks is NULL:
@@ -840,13 +865,13 @@ def beam_search_batch(
         for i in range(n):
             probs = sequences[i]
             kept.append(probs)
-            if probs.shape[1] != beams.search.width:
-                raise ValueError(f"all sequences must have {beams.search.width} classes, got {probs.shape[1]}")
+            if probs.shape[1] != beams.search.n_classes:
+                raise ValueError(f"all sequences must have {beams.search.n_classes} classes, got {probs.shape[1]}")
             tasks[i].rows = &probs[0, 0] if probs.shape[0] else NULL
             tasks[i].n_frames = probs.shape[0]
         with nogil:
             for i in range(n):
-                run(&beams.search, &tasks[i], n_best)
+                run_task(&beams.search, &tasks[i], n_best)
         for i in range(n):
             hypotheses = []
             for k in range(tasks[i].n_results):

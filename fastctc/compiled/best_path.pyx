@@ -4,6 +4,8 @@ from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int32_t
 
+from fastctc.compiled.tuples cimport as_tuple
+
 cdef extern from "processor.h":
     const char *choose_registers() except NULL
 
@@ -28,8 +30,6 @@ cdef struct Path:
     Py_ssize_t n_labels
     Py_ssize_t bad
     double score
-
-include "tuples.pxi"
 
 
 cdef void find(Path *path, int blank, int32_t *labels) noexcept nogil:

@@ -136,7 +136,7 @@ class BeamSearch(Decoder):
 
     def stream(self) -> Stream:
         """Begin to decode a sequence whose frames arrive in pieces."""
-        beams = backends.load(self.backend, "beam_search").Beams(
+        beams = backends.load(self.backend, "stream").StreamBeams(
             self.alphabet.n_classes, self.alphabet.blank, self._character_model, self._lexicon_model
         )
         return Stream(self.alphabet, BeamStream(self, beams), self.exact, self.backend)

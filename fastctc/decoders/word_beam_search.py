@@ -130,7 +130,7 @@ class WordBeamSearch(Decoder):
 
     def stream(self) -> Stream:
         """Begin to decode a sequence whose frames arrive in pieces."""
-        beams = backends.load(self.backend, "beam_search").Beams(
+        beams = backends.load(self.backend, "stream").StreamBeams(
             self.alphabet.n_classes, self.alphabet.blank, None, self._lexicon_model
         )
         compares = self.completion != "unique"  # completions, by their frames

@@ -13,6 +13,26 @@ Place = tuple[int, int]
 # np.pad's names for the borders; "ignore" is a constant that never wins.
 _PAD_MODES: dict[str, Any] = {"ignore": "constant", "constant": "constant", "edge": "edge", "reflect": "symmetric"}
 
+LENGTH_COST = 2.5  # a row of windows of one length costs as much as so many comparisons
+
+
+def runs(mask: Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """The mask as runs (row, first column, length, number of the length) and the lengths; points if that is cheaper.
+
+    All int32: (n, 4) and (m,). Points are runs of length 1.
+    """
+    found: list[tuple[int, int, int]] = []
+    for row, column in np.argwhere(mask).tolist():
+        if found and found[-1][0] == row and sum(found[-1][1:]) == column:
+            found[-1] = row, found[-1][1], found[-1][2] + 1
+        else:
+            found.append((row, column, 1))
+    lengths = sorted({length for _, _, length in found})
+    if len(found) + LENGTH_COST * len(lengths) > np.count_nonzero(mask) + LENGTH_COST:
+        found, lengths = [(row, column, 1) for row, column in np.argwhere(mask).tolist()], [1]
+    table = [(row, column, length, lengths.index(length)) for row, column, length in found]
+    return np.array(table, np.int32).reshape(-1, 4), np.array(lengths, np.int32)
+
 
 def extremes(
     images: Images, mask: Mask, anchor: Place, border: str, fill: float, largest: bool, result: Images | None = None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import log
 
 Labels = tuple[int, ...]
+TWIN = "fastctc.compiled.beam_search"
 
 
 def prefix_beam_search(

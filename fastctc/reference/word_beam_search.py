@@ -19,6 +19,7 @@ from fastctc.reference.lexicon import ends_word, find_child, words_below
 from fastctc.search_inputs import LexiconModel
 
 Labels = tuple[int, ...]
+TWIN = "fastctc.compiled.beam_search"
 
 
 def word_beam_search(

@@ -6,7 +6,7 @@ from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t
 
 
-cdef tuple as_tuple(const int32_t *numbers, Py_ssize_t n):
+cdef inline tuple as_tuple(const int32_t *numbers, Py_ssize_t n):
     cdef tuple result = PyTuple_New(n)
     cdef Py_ssize_t i
     for i in range(n):

@@ -1,0 +1,9 @@
+from typing import final
+
+from fastctc.compiled.beam_search import Beams
+
+@final
+class StreamBeams(Beams):
+    def prefixes(self) -> list[tuple[tuple[int, ...], bool, bool]]: ...
+    def stable(self, limit: int) -> tuple[int, ...]: ...
+    def commit(self, n_labels: int) -> None: ...
