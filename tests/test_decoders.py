@@ -189,7 +189,7 @@ def test_rounding_and_masks_are_forgiven(decoder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"beam_width": 0}, "beam_width must be 1 to 16777216, got 0"),
+        ({"beam_width": 0}, r"beam_width must be 1 to 16777216 \(fastctc.decoders.decoder.WIDEST\), got 0"),
         ({"n_best": 0}, "n_best must be 1 to beam_width, which is 25, got 0"),
         ({"n_best": 26}, "n_best must be 1 to beam_width, which is 25, got 26"),
     ],

@@ -1,7 +1,10 @@
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from fastctc.search_inputs import CharacterModel, LexiconModel
 
+@disjoint_base
 class Beams:
     def __new__(
         cls,
