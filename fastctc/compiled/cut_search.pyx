@@ -11,14 +11,13 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
 from fastctc.compiled.interrupts cimport look
+from fastctc.compiled.tuples cimport as_tuple
 
 cdef extern from "processor.h":
     const char *choose_registers() except NULL
 
 cdef extern from "first_greatest.h":
     void first_greatest(const float *, Py_ssize_t, Py_ssize_t, int32_t *) noexcept nogil
-
-include "tuples.pxi"
 
 REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 

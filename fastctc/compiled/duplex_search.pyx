@@ -6,8 +6,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memmove
 
 from fastctc.compiled.interrupts cimport look
-
-include "tuples.pxi"
+from fastctc.compiled.tuples cimport as_tuple
 
 NOT_COMPARABLE = "Failed to compare values (NaNs in input?)"
 NOTHING_LEFT = "Ran out of search space (beam_cut_threshold too high)"

@@ -20,7 +20,7 @@ NOTHING_LEFT = "Ran out of search space (beam_cut_threshold too high)"
 NO_SUCH_STATE = "state {} must be below the number of states, {}"
 
 
-class Node(NamedTuple):
+class _Node(NamedTuple):
     """A text of the prefix tree; ``born`` orders them as they came into it, its first number is the frame."""
 
     labels: tuple[int, ...]
@@ -47,13 +47,13 @@ def _search(
     probs: NDArray[np.float32], state: int | None, start: Any, beam_width: int, cut: float, collapse_repeats: bool
 ) -> Found:
     threshold = np.float32(cut)
-    nodes: dict[tuple[int, ...], Node] = {(): Node((), (-1, -1, -1))}
+    nodes: dict[tuple[int, ...], _Node] = {(): _Node((), (-1, -1, -1))}
     states: dict[tuple[int, ...], int | None] = {(): state}
-    beams: list[tuple[Node, Any, Any]] = [(nodes[()], ZERO, start)]  # sums of the paths that end in a label, or not
+    beams: list[tuple[_Node, Any, Any]] = [(nodes[()], ZERO, start)]  # sums of the paths that end in a label, or not
     n_states, n_labels = probs.shape[1], probs.shape[2] - 1
     with np.errstate(all="ignore"):
         for t in range(len(probs)):
-            sums: dict[Node, list[Any]] = {}
+            sums: dict[_Node, list[Any]] = {}
             for place, (node, label_sum, gap_sum) in enumerate(beams):
                 number = states[node.labels]
                 if number is not None and number >= n_states:
@@ -73,7 +73,7 @@ def _search(
                             continue
                         before = gap_sum
                     if longer not in nodes:
-                        nodes[longer] = Node(longer, (t, place, c))
+                        nodes[longer] = _Node(longer, (t, place, c))
                         states[longer] = None if number is None else (number * n_labels) % n_states + c - 1
                     _add(sums, nodes[longer], 0, before * row[c])
             if not sums:
@@ -90,7 +90,7 @@ def _search(
     return labels, tuple(nodes[labels[: i + 1]].born[0] for i in range(len(labels)))
 
 
-def _add(sums: dict[Node, list[Any]], node: Node, which: int, value: Any) -> None:
+def _add(sums: dict[_Node, list[Any]], node: _Node, which: int, value: Any) -> None:
     both = sums.setdefault(node, [ZERO, ZERO])
     both[which] = both[which] + value
 

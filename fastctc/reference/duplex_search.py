@@ -22,7 +22,7 @@ ONE = np.float32(0.0)
 
 
 @dataclass(eq=False)
-class Second:
+class _Second:
     """A text in the second matrix: for rows from ``offset`` on its best paths that end in its label, and in a blank."""
 
     offset: int
@@ -36,11 +36,11 @@ class Second:
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class _Node:
     labels: tuple[int, ...]
     number: int
     state: int
-    second: Second
+    second: _Second
 
 
 def duplex_search(
@@ -86,9 +86,9 @@ def _search(
     n_states, n_labels = one.shape[1], one.shape[2] - 1
     last = 0  # row of the second matrix up to which texts are followed
     with np.errstate(all="ignore"):
-        root = Node((), -1, state_1 or 0, _empty_text(two, state_1, state_2, envelope))
-        nodes: dict[tuple[int, ...], Node] = {(): root}
-        beams: list[tuple[Node, Any, Any]] = [(root, NONE, ONE)]
+        root = _Node((), -1, state_1 or 0, _empty_text(two, state_1, state_2, envelope))
+        nodes: dict[tuple[int, ...], _Node] = {(): root}
+        beams: list[tuple[_Node, Any, Any]] = [(root, NONE, ONE)]
         for t in range(len(one)):
             low, high = int(envelope[t, 0]), min(int(envelope[t, 1]), len(two))
             if low >= high or low > last:
@@ -103,7 +103,7 @@ def _search(
                             raise ValueError(NO_SUCH_STATE.format(node.state, n_states))
                         _follow(node, nodes[node.labels[:-1]].second, two, state_1 is not None, low, high)
             last = high
-            sums: dict[Node, tuple[Any, Any]] = {}
+            sums: dict[_Node, tuple[Any, Any]] = {}
             for node, label_sum, gap_sum in beams:
                 if state_1 is not None and node.state >= n_states:
                     raise ValueError(NO_SUCH_STATE.format(node.state, n_states))
@@ -124,7 +124,7 @@ def _search(
                         before = gap_sum
                     if longer not in nodes:
                         state = 0 if state_1 is None else (node.state * n_labels) % n_states + c - 1
-                        child = Node(longer, len(nodes) - 1, state, Second(low))
+                        child = _Node(longer, len(nodes) - 1, state, _Second(low))
                         _grow(
                             child.second,
                             node.second,
@@ -150,15 +150,15 @@ def _add(a: Any, b: Any) -> Any:
     return b if a <= b else a
 
 
-def _put(sums: dict[Any, tuple[Any, Any]], node: Node, label: Any, gap: Any) -> None:
+def _put(sums: dict[Any, tuple[Any, Any]], node: _Node, label: Any, gap: Any) -> None:
     if node in sums:
         label, gap = _add(sums[node][0], label), _add(sums[node][1], gap)
     sums[node] = label, gap
 
 
-def _empty_text(two: NDArray[np.float32], state_1: int | None, state_2: int, envelope: NDArray[np.int64]) -> Second:
+def _empty_text(two: NDArray[np.float32], state_1: int | None, state_2: int, envelope: NDArray[np.int64]) -> _Second:
     """Blanks only, up to the end of the envelope's first row; row -1 is before the first."""
-    result = Second(-1, [NONE], [ONE])
+    result = _Second(-1, [NONE], [ONE])
     state = 0 if state_1 is None else state_2
     for row in two[: int(envelope[0, 1])]:
         result.label.append(NONE)
@@ -167,7 +167,7 @@ def _empty_text(two: NDArray[np.float32], state_1: int | None, state_2: int, env
     return result
 
 
-def _follow(node: Node, before: Second, two: NDArray[np.float32], has_states: bool, low: int, high: int) -> None:
+def _follow(node: _Node, before: _Second, two: NDArray[np.float32], has_states: bool, low: int, high: int) -> None:
     """Take in more rows of the second matrix, and forget those that lie before the envelope."""
     second = node.second
     if low > second.offset:
@@ -181,7 +181,7 @@ def _follow(node: Node, before: Second, two: NDArray[np.float32], has_states: bo
     _grow(second, before, two[:, node.state if has_states else 0], node.labels[-1], repeats, high)
 
 
-def _grow(second: Second, before: Second, rows: NDArray[np.float32], label: int, repeats: bool, high: int) -> None:
+def _grow(second: _Second, before: _Second, rows: NDArray[np.float32], label: int, repeats: bool, high: int) -> None:
     """Go on to row ``high``: from the text before by its label, behind a blank if the label is repeated."""
     last_label, last_gap = (second.label[-1], second.gap[-1]) if second.label else (NONE, NONE)
     for row in range(second.offset + len(second.label), high):
