@@ -109,6 +109,8 @@ def advance(tables: KenLMTables, context: Context, word: int) -> tuple[float, in
 class State:
     """A context that changes, ordered as KenLM's states are: by length, then by the bytes of the words."""
 
+    context: Context
+
     def __init__(self, context: Context = ()) -> None:
         self.context = tuple(context)
 
