@@ -93,6 +93,7 @@ setup(
             "morphology",
             "ngram",
             "prefix_search",
+            "pruned_search",
             "spelling",
             "stream",
             "token_passing",

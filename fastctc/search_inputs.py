@@ -138,3 +138,64 @@ class KenLMTables(NamedTuple):
     unigrams: int  # the byte where the 1-grams begin
     unigram_size: int  # bytes
     levels: tuple[HashedLevel, ...] | tuple[TrieLevel, ...]  # of the lengths from 2 on
+
+
+class Tokens(NamedTuple):
+    """Strings, one after the other in UTF-8."""
+
+    text: Any  # uint8
+    offsets: Any  # int64: where in text each begins, and the end
+
+
+class Pieces(NamedTuple):
+    """What the labels of a network add to a text; see :func:`fastctc.reference.pruned_search`."""
+
+    on: Tokens  # what each adds to a word that has begun
+    first: Tokens  # what each begins a word with, if it begins one
+    kinds: Any  # int8: 0 the blank, 1 ends a word, 2 begins a word, 3 goes on with one
+    closes: Any  # uint8: 1 if what follows begins a word
+    same: Any  # int32: the first label with the same string, which is this one but where labels come twice
+
+
+class Pruning(NamedTuple):
+    """What a search with thresholds keeps."""
+
+    beam_width: int
+    beam_floor: float  # how far below the best a beam may be, <= 0
+    label_floor: float  # the least log probability of a label, but for the frame's most probable one
+    history: int  # of beams that have the same last words, as many as this, the best is kept; 0: all are
+
+
+class WordWeights(NamedTuple):
+    """What words are worth, by an n-gram model, when they end and before."""
+
+    tables: NGramTables
+    words: Tokens  # the model's tokens, sorted
+    known: Tokens | None  # the words that are known, sorted; None: those of the model, and beginnings are not
+    weight: float  # of the model's log probabilities
+    bonus: float  # for each word
+    unknown: float  # log10 probability added for words that are not known, and for beginnings of such
+    usual: int  # characters of a beginning beyond which an unknown one is worth less in proportion
+    unknown_number: int  # the model's number of words that it does not have
+    end: int  # the model's number of the end of a text; -1: the end is not weighed
+
+
+class PreferredWords(NamedTuple):
+    """Words to be preferred, and by how much."""
+
+    words: Tokens  # sorted
+    weight: float
+
+
+class PartBeam(NamedTuple):
+    """A beam between two pieces of a sequence."""
+
+    text: str  # the words that have ended, a blank space between any two
+    part: str  # what has begun
+    label: int  # the last one, -1 if there was none
+    frames: list[tuple[int, int]]  # of the words that have ended: the first frame, and the one after the last
+    part_frames: tuple[int, int]  # of what has begun; (-1, -1) if nothing has
+    log_prob: float
+    score: float  # with what models and preferred words add
+    lm_score: float  # what the model has added for the words that have ended
+    state: Any  # the model's state after them

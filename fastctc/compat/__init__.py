@@ -22,6 +22,7 @@ ALIASES: dict[str, dict[str, str]] = {
     "ctc_decoder": {"ctc_decoder": "ctc_decoder"},
     "fast_ctc_decode": {"fast_ctc_decode": "fast_ctc_decode"},
     "kenlm": {"kenlm": "kenlm"},
+    "pyctcdecode": {"pyctcdecode": "pyctcdecode", "kenlm": "kenlm"},
     "word_beam_search": {"word_beam_search": "word_beam_search"},
 }
 
