@@ -498,14 +498,16 @@ def test_a_closed_pipe_is_no_accident(tmp_path):
     assert process.returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_interrupt_is_answered_within_a_long_search(tmp_path, threads):
     """A minute of work in one matrix, which nothing but the signal ends."""
     np.save(tmp_path / "a.npy", peaky(np.random.default_rng(0), 50_000, 100, np.float32))
     command = [sys.executable, "-m", "fastctc", "decode", str(tmp_path), "--chars", "".join(map(chr, range(200, 299)))]
     # An interrupt is ignored by children of shells that run in the background; the test may be one.
-    restore = "import signal, runpy, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    command[1:3] = ["-c", restore + "print('ready', flush=True); runpy.run_module('fastctc', run_name='__main__')"]
+    restore = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    ready = "from fastctc.__main__ import main; print('ready', flush=True); sys.exit(main())"
+    command[1:3] = ["-c", restore + ready]
     process = subprocess.Popen(
         [*command, "--beam-width", "10000", "--threads", str(threads)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

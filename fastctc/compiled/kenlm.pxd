@@ -167,8 +167,10 @@ cdef inline bint find_unigram(Model *m, uint32_t word, Found *found) noexcept no
     cdef const uint8_t *place = m.unigrams + <uint64_t> m.unigram_size * word
     found.prob = read_float(place)
     found.backoff = read_float(place + 4)
+    found.node = word  # all is set, whatever the kind: compilers cannot know which of them is read
+    found.start = 0
+    found.stop = 0
     if m.hashed:
-        found.node = word
         found.is_last = is_negative(found.prob)
         if not found.is_last:
             found.prob = -found.prob
