@@ -79,7 +79,7 @@ cdef struct Beam:
     double score
 
 
-cdef class Array:
+cdef class _Array:
     """Room for items of one size."""
 
     cdef char *items
@@ -143,9 +143,9 @@ cdef int lower(const Strings *s, int low, int high, int depth, int byte) noexcep
     return low
 
 
-cdef class Search:
+cdef class _Search:
     cdef Pairs parts_of, texts_of, prefixes_of, steps_of, histories_of, seen
-    cdef Array parts, texts, prefixes, closed, candidates, beams, order
+    cdef _Array parts, texts, prefixes, closed, candidates, beams, order
     cdef Strings tables[3]
     cdef bint has[3]
     cdef int *shortest          # characters of each preferred word
@@ -178,9 +178,9 @@ cdef class Search:
         cdef Part *root
         cdef int i, k
         cdef int64_t j
-        self.parts, self.texts = Array(sizeof(Part)), Array(sizeof(Text))
-        self.prefixes, self.closed, self.candidates = Array(sizeof(Prefix)), Array(sizeof(Closed)), Array(sizeof(Beam))
-        self.beams, self.order = Array(sizeof(Beam)), Array(sizeof(int))
+        self.parts, self.texts = _Array(sizeof(Part)), _Array(sizeof(Text))
+        self.prefixes, self.closed, self.candidates = _Array(sizeof(Prefix)), _Array(sizeof(Closed)), _Array(sizeof(Beam))
+        self.beams, self.order = _Array(sizeof(Beam)), _Array(sizeof(int))
         self.states = []
         self.kept = [pieces, words, preferred]
         strings(&self.on, pieces.on, True)
@@ -593,7 +593,7 @@ cdef void heapify(int *order, int n, const Beam *all) noexcept nogil:
         sink(order, i, n, all)
 
 
-cdef int without_twins(Search s) except -1 nogil:
+cdef int without_twins(_Search s) except -1 nogil:
     """Of beams that end in the same words, part and label, keep the best."""
     cdef int i, kept = 0, pair
     cdef Prefix *prefix
@@ -634,7 +634,7 @@ cdef int frame_labels(const double *row, Py_ssize_t n, double floor, int *labels
 
 
 cdef int search(
-    Search s, int *labels, const double[:, ::1] frames, const int8_t[::1] kinds, const uint8_t[::1] closes,
+    _Search s, int *labels, const double[:, ::1] frames, const int8_t[::1] kinds, const uint8_t[::1] closes,
     const int32_t[::1] same, double beam_floor, double label_floor, int width, int first_frame
 ) except -1 nogil:
     cdef Py_ssize_t t, worked = 0
@@ -693,7 +693,7 @@ cdef int search(
     return 0
 
 
-cdef dict finish(Search s, int width, double beam_floor, bint closes, bint ends):
+cdef dict finish(_Search s, int width, double beam_floor, bint closes, bint ends):
     """The last choice. Of each prefix that has come to its end, the model's score and state."""
     cdef int b, i, text, word
     cdef Beam new
@@ -724,7 +724,7 @@ cdef dict finish(Search s, int width, double beam_floor, bint closes, bint ends)
     return scores
 
 
-cdef tuple last_word(Search s, int prefix, int text, int word):
+cdef tuple last_word(_Search s, int prefix, int text, int word):
     """Weigh a text's last word as such, and the end after it."""
     cdef int whole = s.prefix(prefix).text, state = s.text(text).state
     cdef double score
@@ -738,7 +738,7 @@ cdef tuple last_word(Search s, int prefix, int text, int word):
     return score, after
 
 
-cdef list results(Search s, dict scores, int most):
+cdef list results(_Search s, dict scores, int most):
     cdef int b, n = <int> s.beams.n, at
     cdef Beam *beam
     cdef Text *text
@@ -779,7 +779,7 @@ def pruned_search(
     cdef Py_ssize_t n_labels = kinds.shape[0]
     cdef int width = min(MOST, pruning.beam_width)
     cdef double beam_floor = pruning.beam_floor, label_floor = pruning.label_floor
-    cdef Search s = Search(pieces, pruning, words, preferred)
+    cdef _Search s = _Search(pieces, pruning, words, preferred)
     cdef int *labels
     cdef Py_ssize_t i
     if not 0 < n_labels < MOST // 4 or s.on.n != n_labels or s.first.n != n_labels or frames.shape[1] != n_labels:

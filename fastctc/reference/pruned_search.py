@@ -53,7 +53,7 @@ class _NGramWords:
 
 
 class _Preferred:
-    """_Preferred words."""
+    """Preferred words."""
 
     def __init__(self, preferred: PreferredWords | None) -> None:
         self.words = [] if preferred is None else _strings(preferred.words)
