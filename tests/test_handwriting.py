@@ -196,6 +196,57 @@ def test_splits_do_not_change_and_keep_groups_together():
     assert not groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
 
 
+def test_lines_are_divided_where_there_are_few_pages():
+    items = [data.Item(Path("p.png"), f"line {k}", "p", outline=((k, 0), (k + 9, 0), (k, 9))) for k in range(20)]
+    parts = data.split_lines(items, 0.2)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 16, "val": 4, "test": 0}
+    again = data.split_lines(reversed(items), 0.2)
+    assert parts == again
+    assert {item.text for part in parts.values() for item in part} == {item.text for item in items}
+    assert [len(part) for part in data.split_lines(items[:2], 0.9).values()] == [1, 1, 0]
+    with pytest.raises(ValueError, match=r"two lines or more, .* got 1"):
+        data.split_lines(items[:1])
+
+
+def test_images_of_xml_may_lie_elsewhere(font_file, tmp_path):
+    image, _ = page(font_file, n_lines=2)
+    found = Reader().read_page(image)
+    for name in ("scans/a", "texts"):
+        (tmp_path / name).mkdir(parents=True)
+    images.save(tmp_path / "scans" / "a" / "0001.png", image)
+    xml = tmp_path / "texts" / "0001.alto.xml"
+    xml.write_text(documents.write("alto", "0001.png", found.lines, image.shape), encoding="utf-8")
+    items, problems = data.read(tmp_path / "texts", [tmp_path / "scans"])
+    assert [item.text for item in items] == [line.text for line in found.lines]
+    assert {item.image for item in items} == {tmp_path / "scans" / "a" / "0001.png"}
+    assert problems == []
+    items, [problem] = data.read(tmp_path / "texts")
+    assert items == []
+    assert problem.reason == "there is no such image"
+    images.save(tmp_path / "scans" / "0001.png", image)
+    items, [problem] = data.read(tmp_path / "texts", [tmp_path / "scans"])
+    assert problem.reason == "there is no such image, but 2 elsewhere that are called so"
+
+
+def test_a_single_page_can_be_trained_on(font_file, tmp_path):
+    pytest.importorskip("keras")
+    image, _ = page(font_file, n_lines=3)
+    images.save(tmp_path / "0001.png", image)
+    assert fastctc("read", "0001.png", "--format", "alto", "--out", ".", cwd=tmp_path).returncode == 0
+    options = ("--data", ".", "--init", "latin", "--out", "run", "--steps", 1, "--columns", 500)
+    done = fastctc("train", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    assert "too few pages or writers to divide (1): single lines validate" in said
+    assert "2 images to train on, 1 to validate" in said
+    assert any(line.startswith("before the first step, CER ") for line in said)
+    assert not any("oneDNN" in line or "absl" in line for line in said)
+    assert (tmp_path / "run" / "best.fastctc").is_file()
+    done = fastctc("train", "--data", ".", "--validate", ".", "--out", "other", "--val", 1, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--val must be above 0 and at most 0.9" in done.stderr
+
+
 def test_unknown_characters_are_counted():
     items = [data.Item(Path("a"), "naïve"), data.Item(Path("b"), "“ok”"), data.Item(Path("c"), "“”")]
     kept, strange = data.known_texts(items, "abcdefghijklmnopqrstuvwxyzï")

@@ -158,6 +158,43 @@ class TestKeras:
         with pytest.raises(ValueError, match="other steps"):
             train(TINY, longer, sources, samples, tmp_path / "whole", report=said.append)
 
+    @pytest.mark.usefixtures("keras_model")
+    def test_ctrl_c_saves_the_state(self, monkeypatch, tmp_path):
+        import signal
+
+        from fastctc.htr import train as training
+        from fastctc.htr.train import Settings, Source, train
+
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            picture = np.zeros((HEIGHT, 60), np.uint8)
+            picture[10:30, 8:30] = 255
+            samples = Samples.collect([(picture, "ab", "x")] * 4)
+            settings = Settings(steps=6, columns=400, validate_every=6, short=0, warm_up=2)
+            sources, weights, said = [Source(samples, 1.0)], random_weights(TINY), []
+            rate = training.learning_rate
+
+            def interrupted(settings, step):
+                if step == 3:
+                    signal.raise_signal(signal.SIGINT)
+                return rate(settings, step)
+
+            train(TINY, settings, sources, samples, tmp_path / "whole", weights, report=lambda _: None)
+            monkeypatch.setattr(training, "learning_rate", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                train(TINY, settings, sources, samples, tmp_path / "parts", weights, report=said.append)
+            assert said[0].startswith("before the first step, CER ")
+            assert said[-1] == "stopped after step 4"
+            assert (tmp_path / "parts" / "best.fastctc").is_file()  # those that it began with
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            train(TINY, settings, sources, samples, tmp_path / "parts", weights, report=said.append)
+            assert "going on after step 4 of 6" in said
+            one, other = (load_network(tmp_path / run / "last.fastctc")[1] for run in ("whole", "parts"))
+            for name in one:
+                np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+        finally:
+            signal.signal(signal.SIGINT, before)
+
 
 def test_log_probs_are_distributions():
     images = np.random.default_rng(5).random((3, 16, 24, 1), np.float32)

@@ -8,16 +8,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fastctc.commands import chatter
 from fastctc.commands.progress import Progress
 from fastctc.commands.refusals import in_one_line
 from fastctc.commands.synthesize import add_source, synthesizer
 
 SHIPPED = "latin"  # the name of the weights in the package
+FROM_NOTHING = {"steps": 4000, "columns": 18_000, "learning_rate": 2e-3, "validate_every": 250}
+FROM_WEIGHTS = {"steps": 800, "columns": 9000, "learning_rate": 5e-4, "validate_every": 100, "warm_up": 50, "short": 0}
 HOLD_OUT = 7  # every seventh font is for validation only
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", default=[], metavar="PATH", help="folders or tables of images and texts")
+    parser.add_argument(
+        "--validate", nargs="+", default=[], metavar="PATH", help="others to validate on (default: a share of --data)"
+    )
+    parser.add_argument(
+        "--val",
+        type=float,
+        default=0.1,
+        metavar="P",
+        help="share of --data to validate on, by page or writer, or else "
+        "by line (default: 0.1; another tenth is left for a test)",
+    )
     add_source(parser)
     parser.add_argument(
         "--synthetic", type=int, default=30_000, metavar="N", help="how many examples to render once (default: 30000)"
@@ -42,12 +56,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="of a new network; simple: the classic 128 x 32 network for words",
     )
     parser.add_argument("--units", type=int, metavar="N", help="of each LSTM of a new network: fewer are faster")
-    parser.add_argument("--steps", type=int, default=4000, metavar="N", help="default: 4000")
     parser.add_argument(
-        "--columns", type=int, default=18_000, metavar="N", help="columns of images in a batch (default: 18000)"
+        "--steps", type=int, metavar="N", help="default: 4000; with --init 800, some ten minutes on two cores"
     )
     parser.add_argument(
-        "--learning-rate", type=float, default=2e-3, metavar="R", help="at its highest (default: 0.002)"
+        "--columns", type=int, metavar="N", help="columns of images in a batch (default: 18000, with --init 9000)"
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="R", help="at its highest (default: 0.002, with --init 0.0005)"
     )
     parser.add_argument(
         "--patience",
@@ -56,7 +72,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="stop after N validations without progress (default: never)",
     )
-    parser.add_argument("--validate-every", type=int, default=250, metavar="N", help="steps (default: 250)")
+    parser.add_argument("--validate-every", type=int, metavar="N", help="steps (default: 250, with --init 100)")
     parser.add_argument(
         "--unknown",
         choices=("skip", "remove"),
@@ -69,6 +85,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     from fastctc.htr.checkpoint import load_network
     from fastctc.htr.config import Config
+    from fastctc.htr.model import keras
     from fastctc.htr.reader import shipped_weights
     from fastctc.htr.samples import Samples
     from fastctc.htr.train import Settings, Source, train
@@ -83,6 +100,10 @@ def run(options: Namespace) -> int:
         options.parser.error("--init begins with a network as it is: it goes without --model and --units")
     if options.units is not None and options.units < 1:
         options.parser.error(f"--units must be 1 or more, got {options.units}")
+    if options.validate and not options.data:
+        options.parser.error("--validate goes with --data: what is rendered has fonts of its own to validate on")
+    if not 0 < options.val <= 0.9:
+        options.parser.error(f"--val must be above 0 and at most 0.9, got {options.val}")
     if not 0 <= options.mix <= 1:
         options.parser.error(f"--mix must be between 0 and 1, got {options.mix}")
     out = Path(options.out)
@@ -93,15 +114,11 @@ def run(options: Namespace) -> int:
             config = replace(config, units=(options.units,) * len(config.units))
         if options.init:
             config, initial, _ = load_network(shipped_weights() if options.init == SHIPPED else options.init)
-        settings = Settings(
-            steps=options.steps,
-            columns=options.columns,
-            learning_rate=options.learning_rate,
-            patience=options.patience,
-            validate_every=options.validate_every,
-            seed=options.seed,
-            short=0 if options.init else 300,
-        )
+        usual = FROM_WEIGHTS if options.init else FROM_NOTHING
+        asked = {name: getattr(options, name) for name in usual if getattr(options, name, None) is not None}
+        settings = Settings(**{**usual, **asked}, patience=options.patience, seed=options.seed)
+        if options.init and options.data and not options.fonts:
+            print("what the weights know may be forgotten: --fonts and --text mix rendered text in", file=sys.stderr)
         sources, validation = [], []
         if options.data:
             parts = _data(options, config)
@@ -114,13 +131,15 @@ def run(options: Namespace) -> int:
             validation.append(_rendered(options, config, "val", 300, held_out=True))
         together = Samples.collect((s.image(i), s.texts[i], s.groups[i]) for s in validation for i in range(len(s)))
         if not len(together):
-            raise ValueError("there must be images to validate on, but no group of the data falls into that part")
+            raise ValueError("there must be images to validate on, but none of the data says that it is for that")
+        with chatter.hidden():
+            keras()
         best = train(config, settings, sources, together, out, initial)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         print(f"fastctc train: {in_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last validation", file=sys.stderr)
+        print("the same command goes on from there", file=sys.stderr)
         return 130
     print(best)
     return 0
@@ -132,12 +151,15 @@ def _data(options: Namespace, config: Any) -> dict[str, Any]:
     from fastctc.htr.samples import Samples
 
     items, problems = [], []
-    for path in options.data:
-        found, bad = data.read(path)
+    places = [*options.data, *options.validate]
+    for path in places:
+        found, bad = data.read(path, places)
+        if options.validate:
+            found = [replace(item, split="val" if path in options.validate else "train") for item in found]
         items += found
         problems += bad
     items, strange = data.known_texts(items, config.characters, options.unknown)
-    key = zlib.crc32(repr([(item, *_version(item.image)) for item in items]).encode())
+    key = zlib.crc32(repr([options.val, [(item, *_version(item.image)) for item in items]]).encode())
     cache = Path(options.out) / "cache"
     files = {part: cache / f"data-{key:08x}-{part}.samples" for part in ("train", "val")}
     if not all(file.exists() for file in files.values()):
@@ -145,7 +167,11 @@ def _data(options: Namespace, config: Any) -> dict[str, Any]:
             print("the images or their texts are not those of the run that is there", file=sys.stderr)
         for character, count in strange.most_common():
             print(f"character {character!r} is not in the alphabet: {count} times ({options.unknown})", file=sys.stderr)
-        parts = data.split(items)
+        parts = data.split(items, options.val)
+        if not (parts["train"] and parts["val"]) and not any(item.split for item in items):
+            groups = len({item.group for item in items})
+            print(f"too few pages or writers to divide ({groups}): single lines validate", file=sys.stderr)
+            parts = data.split_lines(items, options.val)
         with Progress(len(parts["train"]) + len(parts["val"]), "images") as progress:
 
             def prepared(part: str) -> Iterator[tuple[Any, str, str]]:

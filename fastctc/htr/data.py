@@ -42,8 +42,11 @@ class Problem:
         return f"{self.file}: {self.reason}"
 
 
-def read(path: str | PathLike[str]) -> tuple[list[Item], list[Problem]]:
+def read(path: str | PathLike[str], images_in: Iterable[str | PathLike[str]] = ()) -> tuple[list[Item], list[Problem]]:
     """All items below a folder, or of a table, whichever layout it has.
+
+    An image that PAGE or ALTO XML names stands beside the file, or else anywhere below the folder or ``images_in``:
+    what was read may lie in a folder of its own.
 
     Known are: tables (.tsv, .csv) of file and text, with a header that names ``file``, ``text`` and perhaps ``writer``
     (or ``hand``, ``group``), ``page``, ``split``, or without one, and a ``meta.tsv`` beside them that adds columns;
@@ -77,7 +80,31 @@ def read(path: str | PathLike[str]) -> tuple[list[Item], list[Problem]]:
             f"{place}: must hold a table of files and texts (.tsv, .csv), images with a .txt or .gt.txt beside them, "
             "PAGE or ALTO XML, or the IAM database; none of these is there"
         )
-    return items, problems
+    return _with_images(items, problems, [place, *map(Path, images_in)])
+
+
+def _with_images(items: list[Item], problems: list[Problem], folders: list[Path]) -> tuple[list[Item], list[Problem]]:
+    """Items whose images are there, be it elsewhere; the others are problems, one for each image."""
+    there = {image: image.is_file() for image in {item.image for item in items}}
+    if all(there.values()):
+        return items, problems
+    elsewhere: dict[str, set[Path]] = {}
+    for folder in folders:
+        for file in folder.rglob("*") if folder.is_dir() else ():
+            elsewhere.setdefault(file.name, set()).add(file)
+    found: dict[Path, Path] = {}
+    for image in sorted(image for image, is_there in there.items() if not is_there):
+        known = sorted(elsewhere.get(image.name, ()))
+        if len(known) == 1:
+            found[image] = known[0]
+        else:
+            several = f", but {len(known)} elsewhere that are called so" if known else ""
+            problems.append(Problem(image, f"there is no such image{several}"))
+    return [
+        replace(item, image=found.get(item.image, item.image))
+        for item in items
+        if there[item.image] or item.image in found
+    ], problems
 
 
 @dataclass(frozen=True)
@@ -211,9 +238,6 @@ def _xml_lines(file: Path) -> Iterator[Item | Problem]:
     from fastctc.htr.page_xml import read_lines
 
     image, lines = read_lines(file)
-    if not image.is_file():
-        yield Problem(image, f"there is no such image, but {file.name} describes it")
-        return
     for line in lines:
         if line.text.strip():
             yield Item(image, line.text.strip(), file.stem, outline=line.outline)
@@ -227,13 +251,34 @@ _xml = Layout(lambda path: path.suffix == ".xml", lambda folder: sorted(folder.r
 
 
 def split(items: Iterable[Item], val: float = 0.1, test: float = 0.1) -> dict[str, list[Item]]:
-    """Training, validation and test items: as the data says, else by a checksum of the group, the same for ever."""
+    """Training, validation and test items: as the data says, else by a checksum of the group, the same for ever.
+
+    Of few groups none may fall into training or validation: :func:`split_lines` divides them.
+    """
     parts: dict[str, list[Item]] = {name: [] for name in SPLITS}
     for item in items:
         share = zlib.crc32(item.group.encode()) / 2**32
         name = item.split or ("test" if share < test else "val" if share < test + val else "train")
         parts[name].append(replace(item, split=name))
     return parts
+
+
+def split_lines(items: Iterable[Item], val: float = 0.1) -> dict[str, list[Item]]:
+    """Training and validation items: single lines, in the order of a checksum of what they are; one of either at least.
+
+    Lines of one page know each other: validation shows how well this hand will be read, not how well others will.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two lines.
+    """
+    order = sorted(items, key=lambda item: zlib.crc32(repr((item.image.name, item.outline, item.text)).encode()))
+    if len(order) < 2:
+        raise ValueError(f"there must be two lines or more, one to train on and one to validate, got {len(order)}")
+    n = min(len(order) - 1, max(1, round(val * len(order))))
+    named = {"val": order[:n], "train": order[n:], "test": []}
+    return {name: [replace(item, split=name) for item in named[name]] for name in SPLITS}
 
 
 def sample(item: Item) -> Ink:

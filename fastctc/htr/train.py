@@ -9,14 +9,17 @@ import csv
 import hashlib
 import io
 import queue
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf, nan
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import FrameType
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -206,6 +209,28 @@ def evaluate(model: Any, config: Config, samples: Samples) -> Score:
     return Score(distances[0] / max(1, distances[1]), distances[2] / max(1, distances[3]))
 
 
+class Stop:
+    """Ctrl-C ends the training after its step, when the state can be saved; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Self:
+        self.before = None
+        if threading.current_thread() is threading.main_thread():  # no other hears signals
+            self.before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.before is not None:
+            signal.signal(signal.SIGINT, self.before)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
 def train(
     config: Config,
     settings: Settings,
@@ -221,6 +246,13 @@ def train(
     lowest mean of the sets' CERs), ``last.fastctc``, ``state.fastctc`` (from which the same call goes on),
     ``curves.csv`` and, with matplotlib, ``curves.png``. With ``settings.average`` the weights are the running mean of
     those of the last steps (Polyak and Juditsky 1992, doi:10.1137/0330046), which read better than any of these.
+
+    Weights to begin with are validated before the first step: they are the best until others read better.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, when the step is done and the state is saved.
     """
     sets = {"": validation} if isinstance(validation, Samples) else dict(validation)
     keras = network.keras()
@@ -239,60 +271,76 @@ def train(
     step, rows, mean = load_state(out / "state.fastctc", model, optimizer, config, settings, images)
     if not mean and settings.average:
         mean = network.weights(model)
-    best, since_best = _best([row[3] for row in rows])
+    losses: list[float] = []
+
+    def validate() -> Score:
+        """Error rates of the weights as they are; written down if they are the best so far."""
+        current = network.weights(model)
+        network.set_weights(model, mean or current)
+        scores = {name: evaluate(model, config, samples) for name, samples in sets.items()}
+        network.set_weights(model, current)
+        score = Score(*np.mean(list(scores.values()), axis=0).tolist())
+        card = {"step": step, "cer": score.cer} | {f"cer of {name}": one.cer for name, one in scores.items() if name}
+        for name in ("last", "best") if score.cer < _best(rows)[0] else ("last",):
+            save_network(out / f"{name}.fastctc", config, mean or current, card)
+        when = f"step {step}: loss {np.mean(losses):.3f}" if step else "before the first step"
+        each = "".join(f", {name} {one.cer:.1%}" for name, one in scores.items() if name)
+        report(f"{when}, CER {score.cer:.2%}, WER {score.wer:.2%}{each}")
+        return score
+
+    def save() -> None:
+        save_state(out / "state.fastctc", model, optimizer, config, settings, step, rows, mean, images)
+
+    if not step and not rows:
+        if initial is not None:
+            score = validate()
+            rows.append((0, 0.0, nan, score.cer, score.wer, nan, 0.0))
+        save()
     seconds = rows[-1][1] if rows else 0.0
     if step:
         report(f"going on after step {step} of {settings.steps}")
-    if settings.patience and since_best >= settings.patience:
-        report(f"no better since {since_best} validations: stopped")
+    if settings.patience and _best(rows)[1] >= settings.patience:
+        report(f"no better since {_best(rows)[1]} validations: stopped")
         return out / "best.fastctc"
     batches = Batches(config, settings, sources, step)
-    started, losses, items, shown = time.monotonic(), [], 0, time.monotonic()
+    started, items, shown = time.monotonic(), 0, time.monotonic()
     try:
-        while step < settings.steps:
-            optimizer.learning_rate.assign(learning_rate(settings, step))
-            x, y, n = next(batches)
-            losses.append(float(model.train_on_batch(x, y)))
-            items += n
-            step += 1
-            if settings.average:
-                keep = min(settings.average, step / (step + 10))  # the first steps must not weigh for ever
-                for name, now_there in network.weights(model).items():
-                    mean[name] = keep * mean[name] + (1 - keep) * now_there
-            now = time.monotonic()
-            if now - shown > 10:
-                shown = now
-                rate = items / (now - started)
-                left = (now - started) / max(1, len(losses)) * (settings.steps - step)
-                report(
-                    f"step {step} of {settings.steps}: loss {np.mean(losses[-50:]):.3f}, {rate:.0f} items/s, "
-                    f"{left / 60:.0f} min left"
-                )
-            if step % settings.validate_every == 0 or step == settings.steps:
-                spent = now - started
-                current = network.weights(model)
-                shown_weights = mean or current
-                network.set_weights(model, shown_weights)
-                scores = {name: evaluate(model, config, samples) for name, samples in sets.items()}
-                network.set_weights(model, current)
-                score = Score(*np.mean(list(scores.values()), axis=0).tolist())
-                seconds += spent
-                rate, loss = items / spent, float(np.mean(losses))
-                rows.append((step, seconds, loss, score.cer, score.wer, rate, learning_rate(settings, step)))
-                each = "".join(f", {name} {one.cer:.1%}" for name, one in scores.items() if name)
-                report(f"step {step}: loss {loss:.3f}, CER {score.cer:.2%}, WER {score.wer:.2%}{each}")
-                since_best = 0 if score.cer < best else since_best + 1
-                best = min(best, score.cer)
-                names = ["last", "best"] if since_best == 0 else ["last"]
-                for name in names:
-                    card = {"step": step, "cer": score.cer} | {f"cer of {n}": s.cer for n, s in scores.items() if n}
-                    save_network(out / f"{name}.fastctc", config, shown_weights, card)
-                save_state(out / "state.fastctc", model, optimizer, config, settings, step, rows, mean, images)
-                _curves(out, rows)
-                started, losses, items = time.monotonic(), [], 0
-                if settings.patience and since_best >= settings.patience:
-                    report(f"no better since {since_best} validations: stopped")
-                    break
+        with Stop() as stop:
+            while step < settings.steps:
+                optimizer.learning_rate.assign(learning_rate(settings, step))
+                x, y, n = next(batches)
+                losses.append(float(model.train_on_batch(x, y)))
+                items += n
+                step += 1
+                if settings.average:
+                    keep = min(settings.average, step / (step + 10))  # the first steps must not weigh for ever
+                    for name, now_there in network.weights(model).items():
+                        mean[name] = keep * mean[name] + (1 - keep) * now_there
+                now = time.monotonic()
+                if now - shown > 10:
+                    shown = now
+                    left = (now - started) / len(losses) * (settings.steps - step)
+                    report(
+                        f"step {step} of {settings.steps}: loss {np.mean(losses[-50:]):.3f}, "
+                        f"{items / (now - started):.0f} items/s, {left / 60:.0f} min left"
+                    )
+                if step % settings.validate_every == 0 or step == settings.steps:
+                    spent = now - started
+                    seconds += spent
+                    score = validate()
+                    rate, loss = items / spent, float(np.mean(losses))
+                    rows.append((step, seconds, loss, score.cer, score.wer, rate, learning_rate(settings, step)))
+                    save()
+                    _curves(out, rows)
+                    started, items = time.monotonic(), 0
+                    losses.clear()
+                    if settings.patience and _best(rows)[1] >= settings.patience:
+                        report(f"no better since {_best(rows)[1]} validations: stopped")
+                        break
+                if stop.asked:
+                    save()
+                    report(f"stopped after step {step}")
+                    raise KeyboardInterrupt
     finally:
         batches.close()
     return out / "best.fastctc"
@@ -321,10 +369,11 @@ def _images(sources: Sequence[Source], validation: Mapping[str, Samples]) -> str
     return hashlib.sha256(repr([parts, judges]).encode()).hexdigest()
 
 
-def _best(rates: Sequence[float]) -> tuple[float, int]:
-    """The lowest of the error rates so far, and how many have followed it."""
-    if not rates:
-        return np.inf, 0
+def _best(rows: Sequence[tuple[float, ...]]) -> tuple[float, int]:
+    """The lowest CER so far, and how many validations have followed it."""
+    if not rows:
+        return inf, 0
+    rates = [row[3] for row in rows]
     place = int(np.argmin(rates))
     return rates[place], len(rates) - 1 - place
 
