@@ -12,8 +12,8 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc import backends
 from fastctc.alphabet import Alphabet
+from fastctc.compiled import loss
 from fastctc.frames import Frames, as_batch, as_frames
 from fastctc.threads import share
 
@@ -239,10 +239,7 @@ def posteriors(
     frames = as_frames(alphabet.n_classes, log_probs, probs, logits, scores).checked()
     labels = labels_of(alphabet, text)
     _refuse_impossible(frames, labels, alphabet)
-    result: Doubles = backends.load("compiled", "loss").posteriors(
-        frames.doubles(), labels, alphabet.blank, frames.is_log
-    )
-    return result
+    return loss.posteriors(frames.doubles(), labels, alphabet.blank, frames.is_log)
 
 
 def _losses(part: Sequence[tuple[Frames, Any, Doubles | None]], alphabet: Alphabet, by_logits: bool) -> list[float]:
@@ -250,13 +247,11 @@ def _losses(part: Sequence[tuple[Frames, Any, Doubles | None]], alphabet: Alphab
     stops = np.cumsum([len(frames.checked().values) for frames, _, _ in part])
     values = np.concatenate([frames.values for frames, _, _ in part], dtype=np.float64)
     pieces = np.split(values, stops[:-1])
-    twin, is_log = backends.load("compiled", "loss"), part[0][0].is_log
+    is_log = part[0][0].is_log
     batch = [(piece, labels_of(alphabet, text)) for piece, (_, text, _) in zip(pieces, part, strict=True)]
-    result: list[float]
     if part[0][2] is None:
-        result = twin.log_probabilities(batch, alphabet.blank, is_log)
-        return result
-    found = twin.gradients(batch, alphabet.blank, is_log)
+        return loss.log_probabilities(batch, alphabet.blank, is_log)
+    found = loss.gradients(batch, alphabet.blank, is_log)
     for piece, (_, _, slope), (total, growth) in zip(pieces, part, found, strict=True):
         if slope is not None and total > -inf:
             np.subtract(np.exp(piece) if by_logits else 0.0, growth, out=slope[: len(piece)])
@@ -298,8 +293,7 @@ def labels_of(alphabet: Alphabet, text: Text) -> tuple[int, ...]:
 
 
 def _log_probability(frames: Frames, labels: tuple[int, ...], blank: int) -> float:
-    result: float = backends.load("compiled", "loss").log_probability(frames.doubles(), labels, blank, frames.is_log)
-    return result
+    return loss.log_probability(frames.doubles(), labels, blank, frames.is_log)
 
 
 def _refuse_impossible(frames: Frames, labels: tuple[int, ...], alphabet: Alphabet) -> None:

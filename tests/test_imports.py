@@ -114,6 +114,14 @@ def test_there_is_no_circle():
     TopologicalSorter(graph).prepare()
 
 
+def test_backends_are_for_choices():
+    """A module that has not been chosen is imported by its name, where types are known."""
+    for file in MODULES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "backends.load":
+                assert not isinstance(node.args[0], ast.Constant), f"{file}, line {node.lineno}"
+
+
 def test_heavy_packages_are_imported_inside_functions():
     for file in ROOT.rglob("*.py"):
         for name, at_top in imports(file):

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastctc import backends
 from fastctc.alphabet import Alphabet
+from fastctc.compiled.annotation import annotate
+from fastctc.compiled.viterbi import best_alignment
 from fastctc.frames import Frames, as_batch, as_frames
 from fastctc.hypothesis import Segment, segments
 from fastctc.loss import Text, labels_of, missing
@@ -227,11 +228,10 @@ def _best_alignment(
             f"the text needs at least {needed} frames (one a character, and a blank between equal neighbours), "
             f"got {n_frames}: its probability is 0"
         )
-    search = backends.load("compiled", "viterbi").best_alignment
     reach = inf if n_frames * n_labels <= WHOLE else REACH
     found: tuple[float, tuple[int, ...], tuple[int, ...], float] | None = None
     while True:
-        score, first, last, bound, widest = search(
+        score, first, last, bound, widest = best_alignment(
             values, labels, alphabet.blank, frames.is_log, reach, MOST, memory, True
         )
         if score == -inf:
@@ -279,7 +279,7 @@ def _probabilities(
     last: tuple[int, ...],
 ) -> tuple[float, ...]:
     """Posterior of each span; of long recordings, within a stretch that begins and ends in pauses between words."""
-    annotate, result = backends.load("compiled", "annotation").annotate, [1.0] * len(spans)
+    result = [1.0] * len(spans)
     order = sorted(range(len(spans)), key=lambda number: spans[number][0])
     place = 0
     for start, stop, low, high, end in _stretches(len(frames.values), words, first, last, len(labels)):

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc import backends, storage
+from fastctc import storage
+from fastctc.compiled.kenlm import Scorer
 from fastctc.lm import arpa, kenlm_building
 from fastctc.lm.kenlm_format import START, parsed
 from fastctc.lm.tables import MOST_NGRAMS
@@ -96,9 +97,9 @@ class KenLM:
         return self.tables.order
 
     @cached_property
-    def scorer(self) -> Any:
+    def scorer(self) -> Scorer:
         """The compiled walk through the tables."""
-        return backends.load("compiled", "kenlm").Scorer(self.tables)
+        return Scorer(self.tables)
 
     def __contains__(self, word: object) -> bool:
         return isinstance(word, str) and self.scorer.number(word) != 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc import backends
+from fastctc.compiled.kenlm import hash_of
 from fastctc.lm.arpa import LN10
 from fastctc.lm.kenlm_format import FIXED, SANITY, UNKNOWN, n_slots
 from fastctc.lm.tables import MISSING, Level
@@ -46,7 +46,6 @@ def build(levels: Sequence[Level], vocabulary: Vocabulary) -> NDArray[np.uint8]:
     pieces = np.split(data, np.cumsum(parts)[:-1])
     pieces[0][:] = np.frombuffer(head, np.uint8)
     pieces[-1][:] = np.frombuffer(text, np.uint8)
-    hash_of = backends.load("compiled", "kenlm").hash_of
     hashes = np.array([hash_of(word) for word in words[1:]], dtype=np.uint64)
     _fill(pieces[1].view(WORD_SLOT), hashes, number=np.arange(1, len(words), dtype=np.uint32))
     continued = [np.unique(_keys(longer[:, :-1])) for longer in rows[1:]]  # what something follows

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc import backends
 from fastctc.compat.pyctcdecode.alphabet import Alphabet, verify_alphabet_coverage
 from fastctc.compat.pyctcdecode.constants import (
     DEFAULT_ALPHA,
@@ -36,6 +35,7 @@ from fastctc.compat.pyctcdecode.language_model import (
     load_model,
     load_unigram_set_from_arpa,
 )
+from fastctc.compiled.pruned_search import pruned_search
 from fastctc.search_inputs import PartBeam, Pruning, WordWeights
 
 logger = logging.getLogger(__name__)
@@ -278,11 +278,10 @@ class BeamSearchDecoderCTC:
         ends: bool = True,
         most: int = 0,
     ) -> list[PartBeam]:
-        search = backends.load("compiled", "pruned_search").pruned_search
         frames = log_probabilities(self._check_logits_dimension(logits))
         model = self._language_model
         words = model if (weights := _weights(model)) is None else weights
-        found: list[PartBeam] = search(
+        found: list[PartBeam] = pruned_search(
             frames, self._alphabet.pieces, pruning, words, scorer.preferred, start, first_frame, closes, ends, most
         )
         return found

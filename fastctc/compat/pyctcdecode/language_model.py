@@ -13,7 +13,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from fastctc import backends
 from fastctc.compat import kenlm
 from fastctc.compat.pyctcdecode.alphabet import tokens
 from fastctc.compat.pyctcdecode.constants import (
@@ -25,6 +24,7 @@ from fastctc.compat.pyctcdecode.constants import (
     DEFAULT_UNK_LOGP_OFFSET,
     LOG_BASE_CHANGE_FACTOR,
 )
+from fastctc.compiled.ngram import score
 from fastctc.lm.ngram import END, UNKNOWN, NGram
 from fastctc.search_inputs import PreferredWords, Tokens, WordWeights
 
@@ -305,9 +305,7 @@ class LanguageModel(AbstractLanguageModel):
     def _base_score(self, state: Any, word: str) -> tuple[float, Any]:
         """Logarithm of a word's probability, to the base of 10, and the state after it."""
         if self._ngram is not None:
-            values, after = backends.load("compiled", "ngram").score(
-                self._ngram.tables, state, self._ngram.numbers([word])
-            )
+            values, after = score(self._ngram.tables, state, self._ngram.numbers([word]))
             return values[0] / LOG_BASE_CHANGE_FACTOR, after
         end_state = self._new_state()
         return self._kenlm_model.BaseScore(state, word, end_state), end_state
