@@ -92,6 +92,7 @@ setup(
             "metrics",
             "morphology",
             "ngram",
+            "outside",
             "prefix_search",
             "pruned_search",
             "spelling",

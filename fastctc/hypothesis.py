@@ -28,7 +28,7 @@ class Hypothesis(NamedTuple):
     out (nan, empty), and the timesteps too where it does not know them anyway.
 
     Of many frames only the states near the best path of the text are summed over; ``bound`` says what the rest may add
-    to ``log_prob`` at most. As a rule that is 0 for some minutes of speech; where it is 0, no other path of the text is
+    to ``log_prob`` at most. As a rule that is 0, for hours of speech too; where it is 0, no other path of the text is
     better than the one that ``timesteps`` show. ``word_bound`` says how far the logarithms of the words' probabilities
     may be off.
     """

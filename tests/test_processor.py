@@ -15,9 +15,9 @@ SCRIPT = """
 import hashlib, importlib
 import numpy as np
 
-names = ("annotation", "best_path", "frames", "lexicon_search", "morphology", "prefix_search", "viterbi")
+names = ("annotation", "best_path", "frames", "lexicon_search", "morphology", "outside", "prefix_search", "viterbi")
 modules = [importlib.import_module(f"fastctc.compiled.{name}") for name in names]
-annotation, best_path, frames, lexicon_search, morphology, prefix_search, viterbi = modules
+annotation, best_path, frames, lexicon_search, morphology, outside, prefix_search, viterbi = modules
 (level,) = {module.REGISTERS for module in modules}
 rng = np.random.default_rng(1)
 digest = hashlib.sha256()
@@ -47,6 +47,7 @@ for n in (1, 40, 300):
     rows = np.exp(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
     labels = best_path.best_path(np.log(rows), 8)[0]
     note(annotation.annotate([(rows, None, labels, [(0, len(labels) // 2)])], 8))
+    note(outside.bound_outside(rows, labels, 8, [(0, 0, len(labels) // 2 + 1, 0.0)], [], False, False))
     note(viterbi.best_alignment(rows, labels[::2], 8, False, 30.0, 1e9, 0, True))
 for dtype in ("uint8", "uint16", "int16", "float32"):
     for width in (1, 2, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 200):

@@ -4,7 +4,9 @@ Of the lattice of a text only a band around its best path matters. Sums run forw
 exponent a frame; every STRETCH frames the band is cut to the states whose sum is at least exp(-reach) of the frame's
 greatest, and what is cut off is added up. The way back computes what follows each state, and with it how much the paths
 that were cut off can have weighed at most: outside the band their sum grows by no more than the blank and the two most
-probable labels of each frame, and it counts only where it comes back.
+probable labels of each frame, and it counts only where it comes back. That is enough of a bound for a line. Of more
+frames it is noted what leaves the band, and bounded by groups of labels (see outside.pyx) up to where the band holds so
+much more that it is no more than a share of that.
 
 The rows of all frames are kept as long as there is room (ROOM numbers), and from then on one row at each point where
 the room was full (a check-point); the way back fills the room again from there. So memory grows with the number of
@@ -18,6 +20,7 @@ from libc.string cimport memcpy, memset
 
 from fastctc.compiled import loss
 from fastctc.compiled.interrupts cimport look
+from fastctc.compiled.outside cimport Outside, Place, bound_places, leave_room, take_room
 
 cdef extern from "processor.h":
     const char *choose_registers() except NULL
@@ -53,6 +56,7 @@ REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 cdef double LN2 = 0.693147180559945309417
 cdef double MASKED = -1e5  # log probabilities below are meant as -inf
 cdef double FARTHEST = 600.0  # nats: a double holds 708, and sums may shrink between two looks at them
+cdef double WATCHED = 200.0     # nats: the band where it is watched what leaves it
 cdef double PROMISED = 30.0  # nats: what is lost must be that much less than the whole, e**-30
 cdef double EXACT = 1e-12  # a smaller bound says no more than rounding does
 cdef Py_ssize_t NOWHERE = -(<Py_ssize_t> 1 << 60)  # the exponent of 0
@@ -73,6 +77,8 @@ cdef struct Stretch:
     Py_ssize_t highest  # greatest end of a band so far
     double dropped      # logarithm of the sum that was cut off before its first frame
     double begun        # ... of the sum of what any part of the text and anything behind it has come to
+    double norm         # ... of the product of the sums of the frames before, scaled
+    double raw          # ... and as they were
     size_t place        # of its rows
 
 # A text and its frames.
@@ -96,8 +102,10 @@ cdef struct Job:
     double *probabilities   # of the spans
     double total
     double bound            # how much too small the total may be
+    double path_bound       # how much better another path may be
     double span_bound       # ... the sum over everything in a span's place
     Py_ssize_t exponent     # of what all scales have divided by
+    bint watched            # whether it is noted what leaves the band
     bint failed             # the band lost the text
 
 # Memory that is used for one text after the other.
@@ -124,6 +132,11 @@ cdef struct Room:
     double *sums            # of each span, the sum over everything in its place
     Py_ssize_t *active
     Py_ssize_t n_spans
+    Place *sums_lost        # where sums left the band, and where the band is as good as all
+    Py_ssize_t n_sums_lost
+    Place *paths_lost       # the same of the best paths
+    Py_ssize_t n_paths_lost
+    Py_ssize_t most_lost
     Py_ssize_t work
 
 
@@ -180,6 +193,8 @@ cdef void leave(Room *room) noexcept nogil:
     free(room.waiting)
     free(room.sums)
     free(room.active)
+    free(room.sums_lost)
+    free(room.paths_lost)
 
 
 cdef void drop_parts(Room *room) noexcept nogil:
@@ -317,6 +332,85 @@ cdef double log_product(const double *factors, Py_ssize_t n) noexcept nogil:
     return result + log(product)
 
 
+cdef void note(Place *places, Py_ssize_t *n, Py_ssize_t t, Py_ssize_t start, Py_ssize_t stop, double value,
+               bint sure) noexcept nogil:
+    cdef Place *place = places + n[0]
+    if start < stop and value > -INFINITY:
+        place.frame = t
+        place.start = start
+        place.stop = stop
+        place.value = value
+        place.sure = sure
+        n[0] += 1
+
+
+cdef void note_sure(
+    Place *places, Py_ssize_t *n, Py_ssize_t t, Py_ssize_t first, const double *blanks, const double *labels,
+    Py_ssize_t low, Py_ssize_t high, double least, double value
+) noexcept nogil:
+    """The states around the greatest one that get ``least`` or more, with the one or the other before them."""
+    cdef Py_ssize_t i, top = low, start, stop
+    for i in range(low, high):
+        if max(blanks[i], labels[i]) > max(blanks[top], labels[top]):
+            top = i
+    start = top
+    stop = top + 1
+    while start > low and max(blanks[start - 1], labels[start]) >= least and (
+        max(blanks[start - 1], labels[start - 1]) >= least
+    ):
+        start -= 1
+    while stop < high and max(blanks[stop], labels[stop]) >= least and max(blanks[stop - 1], labels[stop]) >= least:
+        stop += 1
+    # Of the first of them it is not known what its label gets.
+    note(places, n, t, first + start + 1, first + stop, value, True)
+
+
+cdef void watch_sums(Room *room, const Job *job, Py_ssize_t t, Stretch *before, Stretch *s) noexcept nogil:
+    """The sums of frames up to one in front of frame t, and what vanished below the least double since ``before``."""
+    cdef Py_ssize_t i, start = t - 1 - (t - 1) % STRETCH, end = min(before.low + before.width + 1, job.n + 1)
+    cdef double unseen = log(<double> (2 * STRETCH * before.width))
+    cdef double unit = log_product(room.everything + start, t - start)
+    s.norm = before.norm + unit
+    s.raw = before.raw + unit
+    for i in range(start, t):
+        if room.scales[i] != 1.0:
+            s.raw -= log(room.scales[i])
+    unseen += (max(room.exponents[start], room.exponents[t]) - 1022) * LN2
+    note(
+        room.sums_lost, &room.n_sums_lost, t, before.low, end, unseen - min(s.norm, before.norm) + 2.0 * STRETCH, False
+    )
+
+
+cdef void watch(Room *room, const Job *job, Py_ssize_t j, Py_ssize_t low, Py_ssize_t high, double reach) noexcept nogil:
+    """Note what leaves the band before a stretch, and where it is as good as all; labels low to high - 1 stay."""
+    cdef Stretch *s = &room.stretches[j]
+    cdef Stretch *before = s - 1
+    cdef Py_ssize_t t = j * STRETCH, i, width = before.width, end = min(before.low + width + 1, job.n + 1)
+    cdef const double *old[4]
+    cdef double most, path, lost = -INFINITY, unit
+    cdef int k
+    for k in range(4):
+        old[k] = row_of(room, before, STRETCH, k)
+    watch_sums(room, job, t, before, s)
+    note(room.sums_lost, &room.n_sums_lost, t, before.low, s.low + 1, s.dropped - s.norm, False)
+    note(room.sums_lost, &room.n_sums_lost, t, s.fresh, end, s.dropped - s.norm, False)
+    most = max(greatest(old[0] + low, high - low), greatest(old[1] + low, high - low))
+    unit = room.exponents[t] * LN2 - s.norm
+    note_sure(
+        room.sums_lost, &room.n_sums_lost, t, before.low, old[0], old[1], low, high, most * exp(-0.25 * reach),
+        log(most) - 0.25 * reach + unit
+    )
+    for i in range(low):
+        lost = max(lost, max(old[2][i], old[3][i]))
+    note(room.paths_lost, &room.n_paths_lost, t, before.low, s.low + 1, lost - s.raw, False)
+    lost = -INFINITY
+    for i in range(high, width):
+        lost = max(lost, max(old[2][i], old[3][i]))
+    note(room.paths_lost, &room.n_paths_lost, t, s.fresh, end, lost - s.raw, False)
+    path = max(greatest(old[2] + low, high - low), greatest(old[3] + low, high - low)) - 0.25 * reach
+    note_sure(room.paths_lost, &room.n_paths_lost, t, before.low, old[2], old[3], low, high, path, path - s.raw)
+
+
 cdef int begin(Room *room, const Job *job, double reach, Py_ssize_t j, size_t *used) except -1 nogil:
     """Choose the band of a stretch, and make its first row of the last one before; 0 if nothing is left."""
     cdef Stretch *s = &room.stretches[j]
@@ -336,7 +430,7 @@ cdef int begin(Room *room, const Job *job, double reach, Py_ssize_t j, size_t *u
         s.fresh = 1
         s.highest = s.width
         s.dropped = -INFINITY
-        s.begun = 0.0
+        s.begun = s.norm = s.raw = 0.0
         make_room(room, 0, used)
         memset(room.rows + s.place, 0, 2 * (s.width + 2) * sizeof(double))
         for k in range(2, 4):
@@ -369,6 +463,8 @@ cdef int begin(Room *room, const Job *job, double reach, Py_ssize_t j, size_t *u
     s.width = min(s.fresh + STRETCH, n + 1) - s.low
     s.highest = max(before.highest, s.low + s.width)
     s.dropped = log(dropped) + room.exponents[t] * LN2
+    if job.watched:
+        watch(room, job, j, low, high, reach)
     s.begun = max(
         before.begun + log_product(room.everything + t - STRETCH, STRETCH),
         log(2 * width * most) + room.exponents[t] * LN2
@@ -758,6 +854,37 @@ cdef void refill(Room *room, Py_ssize_t j) noexcept nogil:
         )
 
 
+cdef int bound_lost(Room *room, Job *job, double path) except -1 nogil:
+    """What has left the band, by groups of labels: where the sums of all frames promise too little."""
+    cdef Outside o
+    cdef Stretch end
+    cdef double total, value
+    watch_sums(room, job, job.n_frames, &room.stretches[(job.n_frames - 1) // STRETCH], &end)
+    memset(&o, 0, sizeof(Outside))
+    o.probs = job.probs
+    o.n_frames = job.n_frames
+    o.n_classes = job.n_classes
+    o.n = job.n
+    o.classes = job.classes
+    o.n_symbols = job.n_symbols
+    o.symbol = job.symbol
+    try:
+        take_room(&o)
+        total = job.total - end.norm
+        bound_places(&o, room.sums_lost, room.n_sums_lost, False, False, total - 100.0)
+        value = o.end + log(<double> (2 * room.n_sums_lost))
+        if o.shares > 0.0:
+            value = log_add(value, total + log(o.shares))
+        job.bound = value + end.norm
+        # The best path is the best of all if no path that has left the band can be as good.
+        total = path + job.exponent * LN2 - end.raw
+        bound_places(&o, room.paths_lost, room.n_paths_lost, True, False, total - 10.0)
+        job.path_bound = o.end - total + 1e-6
+    finally:
+        leave_room(&o)
+    return 0
+
+
 cdef bint attempt(Room *room, Job *job, double reach, double *path) except -1 nogil:
     """Annotate within a band; ``path`` is the log probability of the best path, scaled as the total is."""
     cdef Py_ssize_t j, n_stretches = (job.n_frames - 1) // STRETCH + 1, k
@@ -766,6 +893,7 @@ cdef bint attempt(Room *room, Job *job, double reach, double *path) except -1 no
     cdef int exponent
     cdef size_t used = 0
     drop_parts(room)
+    room.n_sums_lost = room.n_paths_lost = 0
     room.exponents[0] = 0
     for j in range(n_stretches):
         if not begin(room, job, reach, j, &used):
@@ -788,6 +916,14 @@ cdef bint attempt(Room *room, Job *job, double reach, double *path) except -1 no
     return True
 
 
+cdef int watch_from_now(Room *room, Job *job) except -1 nogil:
+    cdef Py_ssize_t n_places = 4 * (job.n_frames // STRETCH + 2), had = room.most_lost
+    job.watched = True
+    grow(<void **> &room.sums_lost, &had, n_places, sizeof(Place))
+    grow(<void **> &room.paths_lost, &room.most_lost, n_places, sizeof(Place))
+    return 0
+
+
 cdef int annotate_one(Room *room, Job *job) except -1 nogil:
     cdef double depth, reach, path = 0.0, missing, span_missing
     cdef bint provable
@@ -796,13 +932,13 @@ cdef int annotate_one(Room *room, Job *job) except -1 nogil:
         return 0
     prepare(room, job)
     depth = survey(room, job)
-    # What proves enough as a rule; where spans are out of reach of a proof, nothing is gained by a wide band.
-    reach = min(FARTHEST, 40.0 + 0.4 * depth)
-    provable = job.n_spans > 0 and 60.0 + 2.2 * depth <= FARTHEST
-    if provable:
-        reach = 60.0 + 2.2 * depth
-    elif job.n_spans:
-        reach = max(reach, 0.5 * FARTHEST)
+    # What proves enough as a rule; where the frames' sums cannot, groups of labels may.
+    provable = 60.0 + 2.2 * depth <= FARTHEST
+    job.watched = False
+    reach = 60.0 + 2.2 * depth if job.n_spans else 40.0 + 0.4 * depth
+    if not provable:
+        watch_from_now(room, job)
+        reach = WATCHED
     while True:
         if not attempt(room, job, reach, &path):
             if reach == FARTHEST:
@@ -811,14 +947,22 @@ cdef int annotate_one(Room *room, Job *job) except -1 nogil:
             reach = FARTHEST
             continue
         # Nothing that was cut off may count in the sum, nor be better than the best path, nor count for a span.
-        missing = max(job.bound - (job.total - PROMISED), job.bound - path)
+        job.path_bound = job.bound - path
+        missing = max(job.bound - (job.total - PROMISED), job.path_bound)
+        if missing > 0.0 and job.watched:
+            bound_lost(room, job, path)
+            missing = max(job.bound - (job.total - PROMISED), job.path_bound)
         span_missing = job.span_bound - (job.total - PROMISED)
-        if reach == FARTHEST or missing <= 0.0 and (span_missing <= 0.0 or not provable):
+        if missing <= 0.0 and (span_missing <= 0.0 or not provable):
             break
+        if reach == FARTHEST:
+            if job.watched or missing <= 0.0:
+                break
+            watch_from_now(room, job)
         reach = min(FARTHEST, reach + max(0.6 * missing, 2.0 * span_missing if provable else 0.0) + 10.0)
     if (missing > 0.0 or span_missing > 0.0) and job.n_frames * (2 * job.n + 1) <= FEW:
         job.failed = True
-    job.bound = at_most(job.bound - job.total)
+    job.bound = max(at_most(job.bound - job.total), job.path_bound)
     job.span_bound = max(job.bound, at_most(job.span_bound - job.total))
     job.total += job.exponent * LN2
     return 0
