@@ -689,7 +689,11 @@ def test_views_agree_on_the_text_with_the_best_mean(lines):
             text: np.mean([log_probability(view, text=text, alphabet=reader.alphabet) for view in views])
             for text in texts
         }
-        assert {one.text for one in line.hypotheses} == texts
+        assert len(line.hypotheses) == min(10, len(texts))
+        for one in line.hypotheses:
+            assert one.log_prob == pytest.approx(means[one.text], abs=FLOAT32_NOISE)
+            assert one.words
+        assert max(means.values()) == pytest.approx(line.log_prob, abs=FLOAT32_NOISE)
         assert line.log_prob == pytest.approx(means[line.hypotheses[0].text], abs=FLOAT32_NOISE)
         scores = [one.score for one in line.hypotheses]
         assert scores == sorted(scores, reverse=True)

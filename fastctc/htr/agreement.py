@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc.alphabet import Alphabet
+from fastctc.compiled.loss import log_probabilities
 from fastctc.frames import Workspace, as_doubles, as_frames
 from fastctc.hypothesis import Hypothesis, Segment, hypotheses
 
 Rows = npt.NDArray[Any]
+Labels = tuple[int, ...]
 
 
 def agreed(alphabet: Alphabet, views: Sequence[Rows], found: Sequence[list[Hypothesis]]) -> list[Hypothesis]:
@@ -33,36 +35,33 @@ def agreed(alphabet: Alphabet, views: Sequence[Rows], found: Sequence[list[Hypot
     Returns
     -------
     list of Hypothesis
-        ``log_prob`` is the mean over the views, and a lower bound of what the product of experts gives, normalised;
-        timesteps and words are those of the first view, the words' probabilities the geometric means.
+        As many as any view has at most. ``log_prob`` is the mean over the views, and a lower bound of what the
+        product of experts gives, normalised; timesteps and words are those of the first view, the words' probabilities the geometric means.
     """
     if len(views) == 1:
         return found[0]
     texts = list(dict.fromkeys(one.labels for beams in found for one in beams))
-    seen = [_judged(alphabet, rows, texts) for rows in views]
-    result = []
+    seen = [_log_probabilities(alphabet, rows, texts) for rows in views]
+    candidates = []
     for labels in texts:
-        judged = [judgement[labels] for judgement in seen]
+        log_prob = mean([judgement[labels] for judgement in seen])
         own = [
-            (one, one.score - judgement[labels].log_prob)
+            (one, one.score - judgement[labels])
             for beams, judgement in zip(found, seen, strict=True)
             for one in beams
             if one.labels == labels
         ]
-        one = own[0][0]
         share = max((value for _, value in own if isfinite(value)), default=0.0)  # that of language models
-        log_prob = mean([judgement.log_prob for judgement in judged])
-        words = tuple(together([judgement.words for judgement in judged])) if log_prob > -inf else ()
-        result.append(
-            one._replace(
-                log_prob=log_prob,
-                score=log_prob + share,
-                timesteps=judged[0].timesteps,
-                words=words,
-                confidence=exp(log_prob),
-            )
+        candidates.append(own[0][0]._replace(log_prob=log_prob, score=log_prob + share, confidence=exp(log_prob)))
+    best = sorted(candidates, key=lambda one: (-one.score, one.labels))[: max(len(beams) for beams in found)]
+    notes = list(zip(*[_notes(alphabet, rows, best) for rows in views], strict=True))
+    return [
+        one._replace(
+            timesteps=judged[0].timesteps,
+            words=tuple(together([note.words for note in judged])) if one.log_prob > -inf else (),
         )
-    return sorted(result, key=lambda one: (-one.score, one.labels))
+        for one, judged in zip(best, notes, strict=True)
+    ]
 
 
 def together(segments: Sequence[Sequence[Segment]]) -> list[Segment]:
@@ -79,8 +78,15 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _judged(alphabet: Alphabet, rows: Rows, texts: list[tuple[int, ...]]) -> dict[tuple[int, ...], Hypothesis]:
+def _log_probabilities(alphabet: Alphabet, rows: Rows, texts: list[Labels]) -> dict[Labels, float]:
     """What one view says about each text."""
+    doubles = rows.astype(np.float64)
+    return dict(
+        zip(texts, log_probabilities([(doubles, labels) for labels in texts], alphabet.blank, True), strict=True)
+    )
+
+
+def _notes(alphabet: Alphabet, rows: Rows, texts: list[Hypothesis]) -> list[Hypothesis]:
+    """Timesteps and words of some texts in one view."""
     [doubles] = as_doubles([as_frames(alphabet.n_classes, rows, None, None)], Workspace())
-    notes = hypotheses(alphabet, [(doubles, labels, 0.0) for labels in texts], "compiled")
-    return {note.labels: note for note in notes}
+    return hypotheses(alphabet, [(doubles, one.labels, 0.0) for one in texts], "compiled")

@@ -192,17 +192,20 @@ class Reader:
     @cached_property
     def _decoder(self) -> Any:
         alphabet, n_best = self.alphabet, 1 if self.tries == 1 else 10
+        exact = self.tries == 1  # of several views all candidates are judged anew
         if self.decoder is not None:
             self._check(getattr(self.decoder, "alphabet", None) or self.decoder.lexicon.alphabet, "decoder")
             return self.decoder
         if self.lexicon is not None:
             self._check(self.lexicon.alphabet, "lexicon")
-            return WordBeamSearch(self.lexicon, 25, lm=self.ngram, n_best=n_best)
+            return WordBeamSearch(self.lexicon, 25, lm=self.ngram, n_best=n_best, exact=exact)
         if self.ngram is not None:
             weight = CHARACTER_LM if self.lm_weight is None else self.lm_weight
             bonus = CHARACTER_BONUS * weight
-            return BeamSearch(alphabet, 50, lm=self.ngram, lm_weight=weight, character_bonus=bonus, n_best=n_best)
-        return BeamSearch(alphabet, 10, n_best=n_best)
+            return BeamSearch(
+                alphabet, 50, lm=self.ngram, lm_weight=weight, character_bonus=bonus, n_best=n_best, exact=exact
+            )
+        return BeamSearch(alphabet, 10, n_best=n_best, exact=exact)
 
     def _check(self, theirs: Alphabet, what: str) -> None:
         """Other classes are no use; what counts as part of a word is everybody's own choice."""
