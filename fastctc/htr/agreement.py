@@ -36,7 +36,8 @@ def agreed(alphabet: Alphabet, views: Sequence[Rows], found: Sequence[list[Hypot
     -------
     list of Hypothesis
         As many as any view has at most. ``log_prob`` is the mean over the views, and a lower bound of what the
-        product of experts gives, normalised; timesteps and words are those of the first view, the words' probabilities the geometric means.
+        product of experts gives, normalised; timesteps and words are those of the first view, the words'
+        probabilities the geometric means.
     """
     if len(views) == 1:
         return found[0]

@@ -116,7 +116,7 @@ class Reader:
         card says.
     tries : int, default 1
         1 to 5 views of every image, slanted this way and that: what they agree on is read, with fewer errors. Five
-        take 8.5 times the time of one. ``log_prob`` is the mean of theirs. Candidates are what a decoder returns for
+        take five times the time of one. ``log_prob`` is the mean of theirs. Candidates are what a decoder returns for
         each view, so that one of your own should have a larger ``n_best``.
 
     Raises
