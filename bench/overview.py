@@ -18,12 +18,13 @@ table{border-collapse:collapse;width:100%;margin-bottom:2em}th{text-align:left;f
 td,th{padding:.2em .8em .2em 0;border-bottom:1px solid #ddd;vertical-align:middle}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}h2{font-size:1.1em;margin:1.6em 0 .3em}
 svg{display:block}.quick{background:#fff3cd;padding:.5em .8em;border-radius:4px}footer{color:#666;font-size:.9em}
-@media(max-width:40em){.s{display:none}td,th{padding-right:.4em}body{font-size:13px}}"""
+@media(max-width:40em){.s{display:none}th.n{white-space:normal}td,th{padding-right:.4em}body{font-size:13px}}"""
 SPARK = 120, 22  # pixels
 SCALES = {
     "seconds": [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs")],
     "bytes": [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")],
 }
+ORDER = ["time", "peakmem", "mem", "track", "timeraw"]  # what asv calls the kinds of a benchmark
 SAME = 0.05  # a change below is what the same code measured twice may show
 
 
@@ -82,6 +83,8 @@ def page(found, quick):
     groups = {}
     for case in found:
         groups.setdefault(case.benchmark.rpartition(".")[0], []).append(case)
+    for group in groups.values():
+        group.sort(key=lambda case: ORDER.index(case.benchmark.rpartition(".")[2].partition("_")[0]))
     sections = "".join(_section(name, group) for name, group in groups.items())
     warning = (
         '<p class="quick">A quick run: everything was measured once. Do not compare these figures with others.</p>'
@@ -117,7 +120,7 @@ def _section(name, group):
 def shown(value, unit):
     """Three digits and a unit that fits."""
     if unit not in SCALES:
-        return f"{value:.4g} {escape(unit)}"
+        return f"{value:.4g} {escape(unit)}" if unit != "unit" else f"{value:.4g}"  # asv's word for none
     factor, name = next((scale for scale in SCALES[unit] if value >= scale[0]), SCALES[unit][-1])
     return f"{value / factor:.3g} {name}"
 
