@@ -8,7 +8,7 @@ from math import log
 import pytest
 from conftest import DATA
 
-from fastctc import backends
+from fastctc import NGram, backends
 from fastctc.compat import kenlm
 from fastctc.lm.kenlm import KenLM, is_kenlm
 
@@ -158,6 +158,61 @@ def test_hash_tables_made_of_an_arpa_file_are_those_of_kenlm(tmp_path):
             row[1:] for row in built.scorer.full_scores(sentence)
         ]
     assert pickle.loads(pickle.dumps(made)).score("the cat") == made.score("the cat")
+
+
+@pytest.mark.parametrize("name", ["trie.bin", "quantised.bin", "array.bin", "quantised_array.bin"])
+def test_tries_are_listed(name):
+    trie = KenLM.load(FILES / name)
+    listed = trie.to_ngram()
+    assert listed.order == 4
+    assert len(listed) == len(NGram.from_arpa(FILES / "tiny.arpa"))
+    for sentence in SCORES["sentences"]:
+        for whole in (True, False):
+            found = listed.log_probs_of(sentence, begin=whole, end=whole)
+            assert found == pytest.approx(trie.log_probs_of(sentence, begin=whole, end=whole), abs=2e-6)
+    assert listed.forecast(["the"], 0, len(listed.vocabulary)) > 0
+    hashed = KenLM.from_ngram(listed)
+    assert hashed.score("the cat sat") == pytest.approx(trie.score("the cat sat"), abs=1e-5)
+
+
+def test_what_cannot_be_listed_says_so():
+    with pytest.raises(ValueError, match="hash tables cannot be listed"):
+        KenLM.load(FILES / "probing.bin").to_ngram()
+    with pytest.raises(ValueError, match="built without them"):
+        KenLM.load(FILES / "trie_no_words.bin").to_ngram()
+    with pytest.raises(ValueError, match="back-off weights"):
+        KenLM.from_ngram(NGram.train("a b", 2, unit="word", smoothing="add-k"))
+    with pytest.raises(ValueError, match="at least 2 words"):
+        KenLM.from_ngram(NGram.train("a b", 1, unit="word"))
+
+
+def test_damaged_tries_are_not_listed():
+    trie = KenLM.load(FILES / "trie.bin")
+    levels = trie.tables.levels
+    places = [trie.tables.unigrams + 8 + 16 * 3, *(level.place for level in levels), trie.words_at + 5]
+    for place in places:
+        data = trie.tables.data.copy()
+        data[place] |= 0x7F
+        with pytest.raises(ValueError, match="must"):
+            KenLM(trie.tables._replace(data=data), trie.kind, trie.words_at).to_ngram()
+
+
+@pytest.mark.parametrize("name", ["probing.bin", "trie.bin", "tiny.arpa"])
+def test_one_interface(name):
+    """What every model of words can be asked."""
+    model = NGram.from_arpa(FILES / name) if name.endswith("arpa") else KenLM.load(FILES / name)
+    assert "cat" in model
+    assert "zebra" not in model
+    state, total = model.state(), 0.0
+    for word in ["the", "cat", "zebra", "</s>"]:
+        before = state
+        log_prob, state = model.advance(state, word)
+        assert model.advance(before, word) == (log_prob, state)  # states stay as they are
+        total += log_prob
+    assert model.score("the cat zebra") == pytest.approx(total, abs=1e-5)
+    assert model.advance(model.state(begin=False), "the")[0] == pytest.approx(
+        model.log_probs_of("the", begin=False)[0], abs=1e-6
+    )
 
 
 def test_an_arpa_file_without_endings(tmp_path):

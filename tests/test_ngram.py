@@ -1,6 +1,8 @@
 """The language models, against plain estimation, their own reference, and what files can hold."""
 
 import gzip
+import io
+import os
 import pickle
 from itertools import product
 from math import exp, inf, log
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_ngram import KneserNey, add_k
 
-from fastctc import NGram
+from fastctc import NGram, backends
 from fastctc.lm.vocabulary import Vocabulary
 from fastctc.storage import StorageError
 
@@ -218,7 +220,11 @@ def test_small_files_that_ask_for_much(tmp_path):
         with pytest.raises(ValueError, match=r"x.arpa, line 4: must be 'ngram 1=COUNT', got b'ngram"):
             NGram.from_arpa(write(tmp_path / "x.arpa", ARPA.replace("ngram 1=4", bad)))
     for many in (b"\n", b"a\n", b" ", b"ngram 1=1\n", b"\\data\\\n"):
-        with pytest.raises(ValueError, match=r"x.arpa.gz, line 1: the file must unpack to at most 16777216 bytes"):
+        message = {
+            b" ": r"line 1: a line must have at most 1048576 bytes",
+            b"\\data\\\n": r"line 2: must be 'ngram 1=COUNT'",
+        }.get(many, r"line 1: the file must unpack to at most 16777216 bytes")
+        with pytest.raises(ValueError, match=rf"x.arpa.gz, {message}"):
             NGram.from_arpa(write(tmp_path / "x.arpa.gz", gzip.compress(many * ((40 << 20) // len(many)), 9)))
     for many in (b"\n", b"a\n", b" ", b"ngram 1=1\n", b"\\data\\\n", b"\\", b"\\data\\"):
         with pytest.raises(ValueError, match=r"x.arpa, line"):
@@ -335,6 +341,63 @@ def test_the_real_arpa_file(shared):
     model = NGram.from_arpa(shared / "lm" / "english_3gram.arpa")
     assert len(model) == 12823 + 56027 + 77622
     assert model.score("the cat sat") < model.score("the house")
+
+
+@pytest.mark.parametrize("unit", ["word", "character"])
+@pytest.mark.parametrize("smoothing", ["kneser-ney", "add-k"])
+def test_texts_are_scored_alike_by_the_twins(unit, smoothing):
+    model = NGram.train("the cat\nthé ✓ dog\nthe  cat ", 3, unit=unit, smoothing=smoothing, sentences=True)
+    scorers = []
+    for backend in ("reference", "compiled"):
+        scorer, words = backends.load(backend, "ngram").Scorer, model.vocabulary
+        scorers.append(scorer(model.tables, words.text, words.offsets, model.start, unit == "word"))
+    texts = [
+        "",
+        " ",
+        "the cat",
+        "the\x1ccat\tthe",
+        "thé\u2003dog",
+        "zebra the",
+        "a\0b",
+        "</s> <unk>",
+        ["the", "a b"],
+        [],
+    ]
+    for text in texts:
+        for begin in (True, False):
+            for end in (True, False):
+                values = [scorer.log_probs(text, begin, end) for scorer in scorers]
+                assert values[0] == values[1]
+                assert [scorer.score(text, begin, end) for scorer in scorers] == [sum(values[0])] * 2
+    for token in ("the", "e", "zebra", "<unk>", ""):
+        assert scorers[0].number(token) == scorers[1].number(token)
+        assert scorers[0].advance(model.start, token) == scorers[1].advance(model.start, token)
+    with pytest.raises(ValueError, match="state must be"):
+        scorers[1].advance(10**6, "the")
+    with pytest.raises(TypeError, match="must be str"):
+        scorers[1].number(b"the")
+
+
+def test_an_arpa_file_that_cannot_be_sought(tmp_path):
+    """As standard input is, plain and compressed."""
+    done = []
+    for data in (ARPA.encode(), gzip.compress(ARPA.encode())):
+        read, write = os.pipe()
+        os.write(write, data)
+        os.close(write)
+        with os.fdopen(read, "rb") as file:
+            model = NGram.from_arpa(file, progress=lambda *counts: done.append(counts))
+        assert model.order == 3
+        assert done[-1] == (7, 7)
+    assert NGram.from_arpa(io.BytesIO(ARPA.encode())).order == 3
+    path = write_line(tmp_path / "x.arpa", 3 << 20)
+    with pytest.raises(ValueError, match=r"line 1: a line must have at most 1048576 bytes"):
+        NGram.from_arpa(path)
+
+
+def write_line(path, size):
+    path.write_bytes(b"a" * size)
+    return path
 
 
 def test_a_forecast_of_numbers_that_no_token_has(backend):

@@ -1,21 +1,23 @@
 """ARPA files: the text format in which n-gram models are exchanged."""
 
 import gzip
+import io
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from math import log
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastctc import storage
 from fastctc.lm import tables
+from fastctc.lm.rows import Again, Rows, add_beginnings, sorted_levels
 from fastctc.lm.tables import Level
 from fastctc.lm.vocabulary import Vocabulary
 
@@ -27,15 +29,15 @@ SPACE = "<space>"  # how models of characters write the blank space, since white
 
 MOST_EXPANSION = 50  # of a compressed file: those of models unpack to three to ten times their size
 MUCH = 1 << 24  # bytes to which any file may unpack
-AT_ONCE = 1 << 20  # bytes of n-grams
+AT_ONCE = 1 << 20  # bytes that are read
+LONGEST_LINE = 1 << 20  # bytes
 
 HEAD = re.compile(rb"^[ \t\r]*\\data\\[ \t\r]*$", re.M)
 NOT_EMPTY = re.compile(rb"\S[^\n]*")
 COUNT = re.compile(rb"ngram\s+(\d{1,4})\s*=\s*(\d{1,18})")
-SECTION_END = re.compile(rb"^(?:\\|[ \t\r]*$)", re.M)
+SECTION_END = re.compile(rb"^(?:\\|[ \t\r]*\n)", re.M)
 
-Row = tuple[int, ...]
-Part = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
+Part = tuple[Rows, NDArray[np.float64], NDArray[np.float64]]
 
 
 class ArpaError(ValueError):
@@ -45,63 +47,151 @@ class ArpaError(ValueError):
         super().__init__(f"{path}, line {line}: {reason}")
 
 
-def read(path: str | PathLike[str], unit: str, max_ngrams: int = tables.MOST_NGRAMS) -> tuple[list[Level], Vocabulary]:
+Source = str | PathLike[str] | BinaryIO
+Progress = Callable[[int, int], None]
+
+
+def read(
+    source: Source, unit: str, max_ngrams: int = tables.MOST_NGRAMS, progress: Progress | None = None
+) -> tuple[list[Level], Vocabulary]:
     """The n-grams of every length and the tokens of a file; see :meth:`fastctc.NGram.from_arpa`."""
-    return _Reader(path).model(unit, max_ngrams)
+    if isinstance(source, str | PathLike):
+        with Path(source).open("rb") as file:
+            return _Reader(source, file, os.fspath(source).endswith(".gz"), progress).model(unit, max_ngrams)
+    buffered = source if isinstance(source, io.BufferedReader) else io.BufferedReader(_Raw(source))
+    packed = buffered.peek(2)[:2] == b"\x1f\x8b"
+    return _Reader(getattr(source, "name", "the file"), buffered, packed, progress).model(unit, max_ngrams)
 
 
-class _Reader:
-    """One pass over the bytes of a file; memory grows with its n-grams, whatever else stands in it."""
+class _Raw(io.RawIOBase):
+    """What can be read, in the form that a buffer asks for."""
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        data = self.file.read(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+
+class _Counted:
+    """A file that knows how much has been read of it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.file.read(size)
+        self.count += len(data)
+        return data
+
+
+class _Lines:
+    """The lines of a file, so many at a time as ``AT_ONCE`` bytes hold."""
+
+    def __init__(self, path: Any, file: BinaryIO, packed: bool) -> None:
         self.path = path
-        with Path(path).open("rb") as file:
-            self.data = self._unpacked(file) if os.fspath(path).endswith(".gz") else file.read()
-        self.place = 0
+        self.counted = _Counted(file)
+        self.file: Any = gzip.GzipFile(fileobj=self.counted) if packed else file  # type: ignore[call-overload]
+        self.packed = packed
+        self.unpacked = 0
+        self.data = b""  # whole lines
+        self.place = 0  # what comes next there
+        self.line = 1  # its number
+        self.rest = b""  # the beginning of a line
+        self.unended = False  # whether the last line had no end
 
-    def _unpacked(self, file: BinaryIO) -> bytes:
-        most = max(MUCH, MOST_EXPANSION * os.fstat(file.fileno()).st_size)
+    def refuse(self, reason: str, more: int = 0) -> ArpaError:
+        """An error in the next line, or so many lines after it."""
+        return ArpaError(self.path, self.line + more, reason)
+
+    def _read(self) -> bytes:
         try:
-            with gzip.GzipFile(fileobj=file) as lines:
-                data = lines.read(most + 1)
+            data: bytes = self.file.read(AT_ONCE)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ArpaError(self.path, 1, f"the compressed file is damaged: {error}") from None
-        if len(data) > most:
+        self.unpacked += len(data)
+        most = max(MUCH, MOST_EXPANSION * self.counted.count)
+        if self.packed and self.unpacked > most:
             raise ArpaError(
                 self.path, 1, f"the file must unpack to at most {most} bytes, {MOST_EXPANSION} times its size "
                 "(fastctc.lm.arpa.MOST_EXPANSION): unpack it before"
             )  # fmt: skip
         return data
 
-    def refuse(self, reason: str, place: int | None = None, more: int = 0) -> ArpaError:
-        """An error in the line at a place, or so many lines after it."""
-        return ArpaError(self.path, self._line(self.place if place is None else place) + more, reason)
-
-    def _line(self, place: int) -> int:
-        return self.data.count(b"\n", 0, place) + 1
+    def more(self) -> bool:
+        """Whether there are lines, after those that are done."""
+        if self.place < len(self.data):
+            return True
+        self.data, self.place = b"", 0
+        parts = [self.rest]
+        size = len(self.rest)
+        while block := self._read():
+            end = block.rfind(b"\n") + 1
+            parts.append(block[:end] if end else block)
+            if end:
+                self.data, self.rest = b"".join(parts), block[end:]
+                return True
+            size += len(block)
+            if size > LONGEST_LINE:
+                raise self.refuse(
+                    f"a line must have at most {LONGEST_LINE} bytes (fastctc.lm.arpa.LONGEST_LINE), got more"
+                )
+        self.rest = b""
+        if size:
+            self.unended = True
+            self.data = b"".join([*parts, b"\n"])
+        return size > 0
 
     def next(self, what: str) -> bytes:
-        """The next line that is not empty; what it must be, if there is none. Its end becomes the place."""
-        found = NOT_EMPTY.search(self.data, self.place)
-        if found is None:
-            self.place = len(self.data)
-            raise self.refuse(f"the file ends where {what} must be: it is truncated")
-        self.place = found.start()
-        return found[0].rstrip()
+        """The next line that is not empty; what it must be, if there is none."""
+        while self.more():
+            found = NOT_EMPTY.search(self.data, self.place)
+            self.go_to(len(self.data) if found is None else found.start())
+            if found is not None:
+                return found[0].rstrip()
+        raise self.refuse(f"the file ends where {what} must be: it is truncated", -self.unended)
+
+    def go_to(self, place: int) -> None:
+        """Leave the lines before a place behind."""
+        self.line += self.data.count(b"\n", self.place, place)
+        self.place = place
 
     def skip(self) -> None:
         """Go to the next line."""
-        end = self.data.find(b"\n", self.place)
-        self.place = len(self.data) if end < 0 else end + 1
+        self.go_to(self.data.index(b"\n", self.place) + 1)
+
+    def find(self, pattern: re.Pattern[bytes], what: str) -> None:
+        """Go behind the first line of a pattern."""
+        while self.more():
+            found = pattern.search(self.data, self.place)
+            self.go_to(len(self.data) if found is None else found.start())
+            if found is not None:
+                return self.skip()
+        raise self.refuse(f"the file ends where {what} must be: it is truncated", -self.unended)
+
+
+class _Reader:
+    """One pass over the lines of a file; memory grows with its n-grams, whatever else stands in it."""
+
+    def __init__(self, path: Any, file: BinaryIO, packed: bool, progress: Progress | None) -> None:
+        self.path = path
+        self.lines = _Lines(path, file, packed)
+        self.refuse = self.lines.refuse
+        self.progress = progress
+        self.done = 0
+        self.total = 0
 
     def model(self, unit: str, max_ngrams: int) -> tuple[list[Level], Vocabulary]:
-        head = HEAD.search(self.data)  # whatever comes before is a comment
-        if head is None:
-            self.place = len(self.data)
-            raise self.refuse("the file ends where \\data\\ must be: it is truncated")
-        self.place = head.end()
+        lines = self.lines
+        lines.find(HEAD, "\\data\\")  # whatever comes before is a comment
         counts: list[int] = []
-        while (line := self.next("\\1-grams:")).startswith(b"ngram"):
+        while (line := lines.next("\\1-grams:")).startswith(b"ngram"):
             match = COUNT.fullmatch(line)
             if match is None:
                 raise self.refuse(f"must be 'ngram {len(counts) + 1}=COUNT', got {line[:60]!r}")
@@ -115,50 +205,75 @@ class _Reader:
                 )
             if sum(counts) > max_ngrams:
                 raise self.refuse(f"there must be at most {max_ngrams} n-grams (max_ngrams), got {sum(counts)}")
-            self.skip()
+            lines.skip()
         if not counts:
             raise self.refuse(f"must be 'ngram 1=COUNT', got {line[:60]!r}")
+        self.total = sum(counts)
         table: dict[bytes, int] = {}
-        levels: list[Level] = []
+        rows: list[Rows] = []
+        log_probs: list[NDArray[np.float64]] = []
+        backoffs: list[NDArray[np.float64]] = []
         starts = []  # the line in which the n-grams of each length begin
         for order, expected in enumerate(counts, 1):
-            if (line := self.next(f"\\{order}-grams:")) != b"\\%d-grams:" % order:
+            if (line := lines.next(f"\\{order}-grams:")) != b"\\%d-grams:" % order:
                 raise self.refuse(f"must be '\\{order}-grams:', got {line[:60]!r}")
-            self.skip()
-            starts.append(self._line(self.place))
-            end = SECTION_END.search(self.data, self.place)
-            stop = len(self.data) if end is None else end.start()
-            unended = stop > self.place and self.data[stop - 1 : stop] != b"\n"
-            found = self.data.count(b"\n", self.place, stop) + unended
-            if found != expected:
-                missing = ": the file is truncated" if stop == len(self.data) else ""
-                raise self.refuse(
-                    f"there must be {expected} {order}-grams, as the head of the file says, but there are "
-                    f"{found}{missing}",
-                    min(stop, len(self.data) - 1),
-                )
-            levels.append(self._section(order, stop, table))
-        if (line := self.next("\\end\\")) != b"\\end\\":
+            lines.skip()
+            starts.append(lines.line)
+            for columns, column in zip((rows, log_probs, backoffs), self._section(order, expected, table), strict=True):
+                columns.append(column)
+        if (line := lines.next("\\end\\")) != b"\\end\\":
             raise self.refuse(f"must be '\\end\\', got {line[:60]!r}")
-        del self.data
         if unit == "character" and SPACE.encode() in table:
             table = {b" " if token == SPACE.encode() else token: number for token, number in table.items()}
         tokens = sorted(table)
         vocabulary = Vocabulary.from_sorted(tokens)
-        renumber = np.empty(len(table), dtype=np.int64)
-        renumber[[table[token] for token in tokens]] = np.arange(len(tokens))
-        return self._tree(levels, renumber, vocabulary, starts), vocabulary
+        renumber = np.empty(len(table), dtype=np.int32)
+        renumber[[table[token] for token in tokens]] = np.arange(len(tokens), dtype=np.int32)
+        table.clear()
+        for n in range(len(rows)):
+            rows[n] = renumber[rows[n]]
+        add_beginnings(rows, log_probs, backoffs)
+        try:
+            return sorted_levels(rows, log_probs, backoffs, len(tokens)), vocabulary
+        except Again as again:
+            gram = " ".join(vocabulary[int(token)] for token in again.row)
+            line_number = starts[len(again.row) - 1] + again.place
+            raise ArpaError(self.path, line_number, f"n-grams must be different, got {gram!r} again") from None
 
-    def _section(self, order: int, stop: int, table: dict[bytes, int]) -> Level:
-        """The n-grams of one length: a row of tokens each, nothing, log probabilities, log back-off weights."""
-        parts = [(np.empty((0, order), np.int64), np.empty(0), np.empty(0))]
-        while self.place < stop:
-            end = self.data.find(b"\n", min(self.place + AT_ONCE, stop), stop)
-            end = stop if end < 0 else end
-            parts.append(self._part(order, self.data[self.place : end].removesuffix(b"\n").split(b"\n"), table))
-            self.place = min(end + 1, stop)
-        rows, log_probs, backoffs = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        return rows, np.empty(0, dtype=np.int64), log_probs * LN10, backoffs * LN10
+    def _section(self, order: int, expected: int, table: dict[bytes, int]) -> Part:
+        """The n-grams of one length: a row of tokens each, log probabilities, log back-off weights."""
+        lines = self.lines
+        parts: list[Part] = []
+        found, end = 0, None
+        while end is None and lines.more():
+            end = SECTION_END.search(lines.data, lines.place)
+            stop = len(lines.data) if end is None else end.start()
+            n_lines = lines.data.count(b"\n", lines.place, stop)
+            found += n_lines
+            if n_lines and found <= expected:
+                parts.append(self._part(order, lines.data[lines.place : stop - 1].split(b"\n"), table))
+            lines.go_to(stop)
+            self.done += n_lines
+            if self.progress is not None:
+                self.progress(self.done, self.total)
+        if found != expected:
+            missing = ": the file is truncated" if end is None else ""
+            raise self.refuse(
+                f"there must be {expected} {order}-grams, as the head of the file says, but there are {found}{missing}",
+                -1 if end is None else 0,
+            )
+        rows = np.empty((found, order), np.int32)
+        log_probs, backoffs = np.empty(found), np.empty(found)
+        parts.reverse()
+        start = 0
+        while parts:  # each is freed when it has been copied
+            part = parts.pop()
+            stop = start + len(part[0])
+            rows[start:stop], log_probs[start:stop], backoffs[start:stop] = part
+            start = stop
+        log_probs *= LN10
+        backoffs *= LN10
+        return rows, log_probs, backoffs
 
     def _part(self, order: int, lines: list[bytes], table: dict[bytes, int]) -> Part:
         """Some n-grams of one length: tokens, and the logarithms to the base of 10 as they stand there."""
@@ -189,7 +304,7 @@ class _Reader:
                 f"{tables.GREATEST_BACKOFF} (fastctc.lm.tables.GREATEST_BACKOFF), got {lines[number][:80]!r}",
                 more=number,
             )
-        return np.array(tokens, dtype=np.int64).reshape(-1, order), log_probs, backoffs
+        return np.array(tokens, dtype=np.int32).reshape(-1, order), log_probs, backoffs
 
     def _new_tokens(self, tokens: list[bytes], table: dict[bytes, int]) -> list[int]:
         """The numbers of tokens, which go into the table."""
@@ -221,59 +336,6 @@ class _Reader:
                 except ValueError as error:
                     raise self.refuse(f"must be a number: {str(error)[:80]}", more=number) from None
             raise
-
-    def _tree(
-        self, levels: list[Level], renumber: NDArray[np.int64], vocabulary: Vocabulary, starts: list[int]
-    ) -> list[Level]:
-        """Sort the n-grams of every length below those without their last token."""
-        size = len(vocabulary)
-        rows = [renumber[level[0]] for level in levels]
-        values = [(level[2], level[3]) for level in levels]
-        _add_missing(rows, values)
-        result: list[Level] = []
-        keys: list[NDArray[np.int64]] = []
-        for order, (row, (log_probs, backoffs)) in enumerate(zip(rows, values, strict=True)):
-            parents = np.zeros(len(row), dtype=np.int64)
-            for n in range(order):
-                parents = np.searchsorted(keys[n], parents * size + row[:, n])
-            key = parents * size + row[:, order]
-            sort = np.argsort(key, kind="stable")
-            keys.append(key[sort])
-            if (again := np.flatnonzero(keys[-1][1:] == keys[-1][:-1])).size:
-                line = starts[order] + int(sort[again[0] + 1])
-                gram = " ".join(vocabulary[int(token)] for token in row[sort[again[0]]])
-                raise ArpaError(self.path, line, f"n-grams must be different, got {gram!r} again")
-            result.append((parents[sort], row[sort, order], log_probs[sort], backoffs[sort]))
-        return result
-
-
-def _add_missing(rows: list[NDArray[np.int64]], values: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> None:
-    """Pruned models may lack the beginning of an n-gram; the tree has it, with the probability that back-off gives."""
-    known = [set(map(tuple, row.tolist())) for row in rows[1:-1]] if len(rows) > 2 else []
-    needed = [set(map(tuple, row[:, :-1].tolist())) for row in rows[2:]]
-    for n in range(len(known) - 1, -1, -1):
-        needed[n] -= known[n]
-        if n:
-            needed[n - 1] |= {row[:-1] for row in needed[n]}
-    if not any(needed):
-        return
-    table: dict[Row, tuple[float, float]] = {
-        row: value
-        for level, pair in zip(rows, values, strict=True)
-        for row, value in zip(map(tuple, level.tolist()), zip(*map(np.ndarray.tolist, pair), strict=True), strict=True)
-    }
-
-    def log_prob(row: Row) -> float:
-        if row in table or len(row) == 1:
-            return table[row][0]
-        return table.get(row[:-1], (0.0, 0.0))[1] + log_prob(row[1:])
-
-    for n, missing in enumerate(needed, 1):
-        if missing:
-            new = sorted(missing)
-            rows[n] = np.concatenate([rows[n], np.array(new)])
-            probs = np.concatenate([values[n][0], [log_prob(row) for row in new]])
-            values[n] = probs, np.concatenate([values[n][1], np.zeros(len(new))])
 
 
 def write(model: "NGram", path: str | PathLike[str]) -> None:

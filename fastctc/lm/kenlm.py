@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastctc import storage
-from fastctc.compiled.kenlm import Scorer
-from fastctc.lm import arpa, kenlm_building
+from fastctc.compiled.kenlm import Scorer, State
+from fastctc.lm import arpa, kenlm_building, kenlm_listing
 from fastctc.lm.kenlm_format import START, parsed
+from fastctc.lm.ngram import NGram
 from fastctc.lm.tables import MOST_NGRAMS
 from fastctc.search_inputs import KenLMTables
 from fastctc.storage import StorageError
@@ -41,6 +42,7 @@ class KenLM:
 
     tables: KenLMTables = field(repr=False)
     kind: str
+    words_at: int = field(repr=False)  # the byte where the words begin; 0: they are not there
     path: str | None = None
 
     @classmethod
@@ -83,13 +85,60 @@ class KenLM:
         except ValueError as error:
             raise StorageError(f"{path}: {error}") from None
 
+    @classmethod
+    def from_ngram(cls, model: NGram) -> "KenLM":
+        """Make hash tables in memory of a model of words.
+
+        Raises
+        ------
+        ValueError
+            For an add-k model, which has no back-off weights, a model of characters, and one of unigrams alone.
+        """
+        if model.uniform or model.unit != "word":
+            raise ValueError("must be a model of words with back-off weights (ARPA, Kneser-Ney)")
+        return cls(*parsed(kenlm_building.build(model.levels(), model.vocabulary)))
+
+    def to_ngram(self) -> NGram:
+        """List the n-grams of a trie, as a model that also knows the probability of all words below a prefix.
+
+        Raises
+        ------
+        ValueError
+            For hash tables, which hold no words of n-grams, for files without the words (``build_binary -v``), and
+            damaged ones.
+        """
+        if self.tables.hashed:
+            raise ValueError(
+                "the n-grams of hash tables cannot be listed: take the ARPA file, or a trie (build_binary trie)"
+            )
+        try:
+            return NGram.from_levels(*kenlm_listing.levels(self.tables, self.words()), "word", 0.0, False)
+        except ValueError as error:
+            raise StorageError(f"{self.path}: {error}") from None
+
+    def words(self) -> list[bytes]:
+        """The words in UTF-8, by their numbers; the first stands for unknown ones.
+
+        Raises
+        ------
+        ValueError
+            For a file without them (``build_binary -v``).
+        """
+        if not self.words_at:
+            raise ValueError("the file must hold the words, but was built without them (build_binary -v)")
+        text: bytes = self.tables.data[self.words_at :].tobytes()
+        words = text.split(b"\0")
+        if len(words) != self.tables.n_words + 1 or words.pop():
+            raise ValueError(f"there must be {self.tables.n_words} words at the end of the file, got {len(words)}")
+        return words
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write a file that :meth:`load`, and KenLM itself, map into memory."""
         with storage.replaced(path) as file:
             file.write(self.tables.data)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (KenLM.load, (self.path,)) if self.path else (KenLM, (self.tables, self.kind))
+        return (KenLM.load, (self.path,)) if self.path else (KenLM, (self.tables, self.kind, self.words_at))
 
     @property
     def order(self) -> int:
@@ -103,6 +152,17 @@ class KenLM:
 
     def __contains__(self, word: object) -> bool:
         return isinstance(word, str) and self.scorer.number(word) != 0
+
+    def state(self, begin: bool = True) -> State:
+        """State at the beginning of a sentence, or of nothing before."""
+        state = State()
+        (self.scorer.begin if begin else self.scorer.clear)(state)
+        return state
+
+    def advance(self, state: State, word: str) -> tuple[float, State]:
+        """Natural log probability of a word after a state, and the next state."""
+        after = State()
+        return LN10 * self.scorer.advance(state, word, after), after
 
     def log_probs_of(self, text: str | Sequence[str], *, begin: bool = True, end: bool = False) -> list[float]:
         """Natural log probability of each word of a text, given those before it.
@@ -122,5 +182,4 @@ class KenLM:
     def score(self, text: str | Sequence[str], *, begin: bool = True, end: bool = True) -> float:
         """Natural log probability of a sentence; ``begin`` and ``end`` as in :meth:`log_probs_of`."""
         text = text if isinstance(text, str) else " ".join(text)
-        result: float = LN10 * self.scorer.score(text, begin, end)
-        return result
+        return LN10 * self.scorer.score(text, begin, end)

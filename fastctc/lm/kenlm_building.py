@@ -9,17 +9,15 @@ from numpy.typing import NDArray
 from fastctc.compiled.kenlm import hash_of
 from fastctc.lm.arpa import LN10
 from fastctc.lm.kenlm_format import FIXED, SANITY, UNKNOWN, n_slots
+from fastctc.lm.rows import Keys, Rows, Values, add_endings, among, keys
 from fastctc.lm.tables import MISSING, Level
 from fastctc.lm.vocabulary import Vocabulary
 
 MULTIPLIER = 1.5  # slots for each n-gram, as build_binary has it
-MANY = np.uint64(8978948897894561157), np.uint64(17894857484156487943)  # of the hash that joins words
 VALUES = np.dtype([("prob", "<f4"), ("backoff", "<f4")])
 SLOT = np.dtype([("key", "<u8"), ("prob", "<f4"), ("backoff", "<f4")])
 LAST_SLOT = np.dtype([("key", "<u8"), ("prob", "<f4")])
 WORD_SLOT = np.dtype([("key", "<u8"), ("number", "<u4")])
-
-Rows = NDArray[np.uint64]
 
 
 def build(levels: Sequence[Level], vocabulary: Vocabulary) -> NDArray[np.uint8]:
@@ -35,7 +33,7 @@ def build(levels: Sequence[Level], vocabulary: Vocabulary) -> NDArray[np.uint8]:
     tokens = [token.encode() for token in vocabulary]
     numbers, words = _numbered(tokens)
     rows, probs, backoffs = _rows(levels, numbers, len(words))
-    _add_endings(rows, probs, backoffs)
+    add_endings(rows, probs, backoffs)
     counts = [len(level) for level in rows]
     head = SANITY + FIXED.pack(len(counts), MULTIPLIER, 0, True, 0) + struct.pack(f"<{len(counts)}Q", *counts)
     head = head.ljust((len(head) + 7) // 8 * 8, b"\0") + struct.pack("<II", 0, len(words))
@@ -48,26 +46,26 @@ def build(levels: Sequence[Level], vocabulary: Vocabulary) -> NDArray[np.uint8]:
     pieces[-1][:] = np.frombuffer(text, np.uint8)
     hashes = np.array([hash_of(word) for word in words[1:]], dtype=np.uint64)
     _fill(pieces[1].view(WORD_SLOT), hashes, number=np.arange(1, len(words), dtype=np.uint32))
-    continued = [np.unique(_keys(longer[:, :-1])) for longer in rows[1:]]  # what something follows
-    extended = [np.unique(_keys(longer[:, 1:])) for longer in rows[1:]]  # what ends a longer n-gram
+    continued = [np.unique(keys(longer[:, :-1])) for longer in rows[1:]]  # what something follows
+    extended = [np.unique(keys(longer[:, 1:])) for longer in rows[1:]]  # what ends a longer n-gram
     for n, (level, piece) in enumerate(zip(rows, pieces[2:-1], strict=True)):
-        keys = _keys(level)
+        found = keys(level)
         prob = np.abs(probs[n].astype(np.float32))
         if n + 1 == len(rows):
-            _fill(piece.view(LAST_SLOT), keys, prob=-prob)
+            _fill(piece.view(LAST_SLOT), found, prob=-prob)
             continue
-        prob = np.where(_among(keys, extended[n]), prob, -prob)
+        prob = np.where(among(found, extended[n]), prob, -prob)
         backoff = backoffs[n].astype(np.float32)
-        backoff[backoff == 0] = np.where(_among(keys, continued[n]), np.float32(0.0), np.float32(-0.0))[backoff == 0]
+        backoff[backoff == 0] = np.where(among(found, continued[n]), np.float32(0.0), np.float32(-0.0))[backoff == 0]
         if n == 0:
             unigrams = piece.view(VALUES)[: len(level)]
             unigrams["prob"][level[:, 0]], unigrams["backoff"][level[:, 0]] = prob, backoff
         else:
-            _fill(piece.view(SLOT), keys, prob=prob, backoff=backoff)
+            _fill(piece.view(SLOT), found, prob=prob, backoff=backoff)
     return data
 
 
-def _numbered(tokens: list[bytes]) -> tuple[NDArray[np.uint64], list[bytes]]:
+def _numbered(tokens: list[bytes]) -> tuple[Keys, list[bytes]]:
     """The number of each token, and the words by number; what is unknown is 0."""
     unknown = {UNKNOWN[:-1], UNKNOWN[:-1].upper()}
     words = [UNKNOWN[:-1], *(token for token in tokens if token not in unknown)]
@@ -76,9 +74,7 @@ def _numbered(tokens: list[bytes]) -> tuple[NDArray[np.uint64], list[bytes]]:
     return numbers, words
 
 
-def _rows(
-    levels: Sequence[Level], numbers: NDArray[np.uint64], n_words: int
-) -> tuple[list[Rows], list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+def _rows(levels: Sequence[Level], numbers: Keys, n_words: int) -> tuple[list[Rows], list[Values], list[Values]]:
     """The words of the n-grams of each length, their log10 probabilities and back-off weights."""
     rows = [numbers[levels[0][1]][:, None]]
     for parents, tokens, _, _ in levels[1:]:
@@ -90,60 +86,18 @@ def _rows(
     return rows, probs, backoffs
 
 
-def _add_endings(rows: list[Rows], probs: list[NDArray[np.float64]], backoffs: list[NDArray[np.float64]]) -> None:
-    """N-grams are found from their last word backwards: what ends one must be there, with what back-off gives it."""
-    added = [0] * len(rows)
-    for n in range(len(rows) - 1, 1, -1):
-        endings = rows[n][:, 1:]
-        keys, first = np.unique(_keys(endings), return_index=True)
-        missing = endings[first[~_among(keys, np.sort(_keys(rows[n - 1])))]]
-        added[n - 1] = len(missing)
-        rows[n - 1] = np.concatenate([rows[n - 1], missing])
-    for n in range(1, len(rows) - 1):
-        new = rows[n][len(rows[n]) - added[n] :]
-        shorter, contexts = _places(rows[n - 1], new[:, 1:]), _places(rows[n - 1], new[:, :-1])
-        weights = np.where(contexts >= 0, backoffs[n - 1][contexts], 0.0)
-        probs[n] = np.concatenate([probs[n], probs[n - 1][shorter] + weights])
-        backoffs[n] = np.concatenate([backoffs[n], np.zeros(len(new))])
-
-
-def _places(level: Rows, wanted: Rows) -> NDArray[np.int64]:
-    """Where n-grams stand, -1 for those that do not."""
-    keys = _keys(level)
-    order = np.argsort(keys)
-    found = np.searchsorted(keys[order], _keys(wanted))
-    places: NDArray[np.int64] = order[np.minimum(found, len(order) - 1)]
-    return np.where(keys[places] == _keys(wanted), places, -1)
-
-
-def _keys(rows: Rows) -> Rows:
-    """The hash of each n-gram."""
-    with np.errstate(over="ignore"):
-        keys = rows[:, -1].copy()
-        for column in range(rows.shape[1] - 2, -1, -1):
-            keys = keys * MANY[0] ^ (rows[:, column] + np.uint64(1)) * MANY[1]
-    return keys
-
-
-def _among(keys: Rows, ordered: Rows) -> NDArray[np.bool_]:
-    if not len(ordered):
-        return np.zeros(len(keys), dtype=bool)
-    found: NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)] == keys
-    return found
-
-
-def _fill(table: NDArray[np.void], keys: Rows, **values: NDArray[np.generic]) -> None:
+def _fill(table: NDArray[np.void], hashes: Keys, **values: NDArray[np.generic]) -> None:
     """Put keys into a table by linear probing: in the order of their remainders, each has the next slot."""
-    if not len(keys):
+    if not len(hashes):
         return
-    ideal = (keys % np.uint64(len(table))).astype(np.int64)
+    ideal = (hashes % np.uint64(len(table))).astype(np.int64)
     order = np.argsort(ideal, kind="stable")
-    steps = np.arange(len(keys))
+    steps = np.arange(len(hashes))
     slots = np.maximum.accumulate(ideal[order] - steps) + steps
     late = slots >= len(table)  # go on at the beginning
     if late.any():
         used = np.zeros(len(table), dtype=bool)
         used[slots[~late]] = True
         slots[late] = np.flatnonzero(~used)[: np.count_nonzero(late)]
-    for name, column in (("key", keys), *values.items()):
+    for name, column in (("key", hashes), *values.items()):
         table[name][slots] = column[order]

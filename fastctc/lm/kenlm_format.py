@@ -31,8 +31,8 @@ UNKNOWN = b"<unk>\0"
 MOST = 1 << 57  # n-grams of one length, as integers of the file can say
 
 
-def parsed(data: NDArray[np.uint8]) -> tuple[KenLMTables, str]:
-    """What is where in a file, and its kind."""
+def parsed(data: NDArray[np.uint8]) -> tuple[KenLMTables, str, int]:
+    """What is where in a file, its kind, and the byte where its words begin: 0 if they are not there."""
     start = data[: len(SANITY)].tobytes()
     if not start.startswith(START):
         raise ValueError(f"must be a binary file of KenLM, but it begins with {start[:20]!r}")
@@ -72,7 +72,7 @@ def parsed(data: NDArray[np.uint8]) -> tuple[KenLMTables, str]:
     _check_size(data, place)
     if has_words and data[place : place + len(UNKNOWN)].tobytes() != UNKNOWN:
         raise ValueError(f"the words must begin with {UNKNOWN!r} at byte {place}: the file is truncated or damaged")
-    return tables, KINDS[kind]
+    return tables, KINDS[kind], place if has_words else 0
 
 
 def _check_size(data: NDArray[np.uint8], size: int) -> None:

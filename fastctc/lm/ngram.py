@@ -1,11 +1,11 @@
 """NGram: a language model over characters or words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import exp, log
 from os import PathLike
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,16 +137,43 @@ class NGram(Value):
         """Put together the n-grams of each length, of which the first are all tokens in their order."""
         return cls(len(levels), unit, vocabulary, *tree(levels, len(vocabulary), root), uniform)
 
+    def levels(self) -> list[Level]:
+        """The n-grams of each length."""
+        result: list[Level] = []
+        above, start, stop = 0, 1, 1 + len(self.vocabulary)
+        for order in range(1, self.order + 1):
+            counts = np.diff(self.children[above : start + 1])
+            parents = np.repeat(np.arange(start - above), counts)
+            weights = self.backoffs[start:stop] if order < self.order else np.zeros(stop - start, np.float32)
+            values = self.log_probs[start:stop].astype(np.float64), weights.astype(np.float64)
+            result.append((parents, self.words[start:stop], *values))
+            if order < self.order:
+                above, start, stop = start, stop, int(self.children[stop])
+        return result
+
     @classmethod
-    def from_arpa(cls, path: str | PathLike[str], *, unit: str = "word", max_ngrams: int = MOST_NGRAMS) -> "NGram":
+    def from_arpa(
+        cls,
+        path: str | PathLike[str] | BinaryIO,
+        *,
+        unit: str = "word",
+        max_ngrams: int = MOST_NGRAMS,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> "NGram":
         """Read an ARPA file, plain or compressed (.gz).
+
+        The file is read as a stream.
 
         Parameters
         ----------
+        path : str, path-like or binary file
+            A file's name, or one that is open and need not be seekable, such as ``sys.stdin.buffer``.
         unit : {"word", "character"}
             What its tokens are. In a model of characters the blank space is written ``<space>``.
         max_ngrams : int, default 2**28
             How many n-grams it may have at most; each takes about 100 bytes while the file is read.
+        progress : callable, optional
+            Called now and then with how many n-grams have been read, and how many there are.
 
         Raises
         ------
@@ -158,7 +185,7 @@ class NGram(Value):
         _check_unit(unit)
         from fastctc.lm import arpa
 
-        levels, vocabulary = arpa.read(path, unit, max_ngrams)
+        levels, vocabulary = arpa.read(path, unit, max_ngrams, progress)
         return cls.from_levels(levels, vocabulary, unit, 0.0, False)
 
     def to_arpa(self, path: str | PathLike[str]) -> None:
@@ -298,9 +325,7 @@ class NGram(Value):
         end : bool, default False
             Whether to go on with the end of the sentence, </s>.
         """
-        tokens = self._tokens(text) + ([END] if end else [])
-        score = backends.load(backend, "ngram").score
-        values: list[float] = score(self.tables, self.start if begin else 0, self.numbers(tokens))[0]
+        values: list[float] = self._scorer(backend).log_probs(text, begin, end)
         return values
 
     def score(self, text: str | Sequence[str], *, begin: bool = True, end: bool = True) -> float:
@@ -309,7 +334,41 @@ class NGram(Value):
         >>> NGram.train("ab" * 50, 2).score("abab", end=False) > NGram.train("ab" * 50, 2).score("abba", end=False)
         True
         """
-        return sum(self.log_probs_of(text, begin=begin, end=end and END in self.vocabulary))
+        result: float = self._compiled.score(text, begin, end and self._knows_ends)
+        return result
+
+    def state(self, begin: bool = True) -> int:
+        """State at the beginning of a sentence, for models that know <s>, or of nothing before."""
+        return self.start if begin else 0
+
+    def advance(self, state: int, token: str) -> tuple[float, int]:
+        """Natural log probability of a token after a state, and the next state.
+
+        >>> model = NGram.train("abracadabra", 2)
+        >>> log_prob, state = model.advance(model.state(), "a")
+        >>> model.advance(state, "b")[0] == model.log_probs_of("ab")[1]
+        True
+        """
+        result: tuple[float, int] = self._compiled.advance(state, token)
+        return result
+
+    def __contains__(self, token: object) -> bool:
+        return token in self.vocabulary
+
+    def _scorer(self, backend: str) -> Any:
+        return self._compiled if backend == "compiled" else self._new_scorer(backend)
+
+    def _new_scorer(self, backend: str) -> Any:
+        scorer, words = backends.load(backend, "ngram").Scorer, self.vocabulary
+        return scorer(self.tables, words.text, words.offsets, self.start, self.unit == "word")
+
+    @cached_property
+    def _compiled(self) -> Any:
+        return self._new_scorer("compiled")
+
+    @cached_property
+    def _knows_ends(self) -> bool:
+        return END in self.vocabulary
 
     def perplexity(self, text: str | Iterable[str]) -> float:
         """Perplexity of a text, or of its lines, per token; each line is a sentence if the model knows sentences.

@@ -7,6 +7,7 @@ longest history the model knows something about.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 from math import exp
 
 from fastctc.search_inputs import NGramTables, RunningSums
@@ -52,6 +53,43 @@ def score(tables: NGramTables, state: int, tokens: Sequence[int]) -> tuple[list[
         if state >= len(backoffs):
             state = suffixes[state]
     return results, int(state)
+
+
+class Scorer:
+    """A model that is asked in tokens and texts.
+
+    ``text`` and ``offsets`` are those of its vocabulary, ``start`` its state at the beginning of a text; words stand
+    between white space, and characters are tokens each.
+    """
+
+    def __init__(
+        self, tables: NGramTables, text: Sequence[int], offsets: Sequence[int], start: int, is_of_words: bool
+    ) -> None:
+        self.tables, self.start, self.is_of_words = tables, start, is_of_words
+        raw = bytes(text)
+        self.numbers = {raw[begin:end].decode(): number for number, (begin, end) in enumerate(pairwise(offsets))}
+
+    def number(self, token: str) -> int:
+        """The number of a token; unknown ones have that of <unk>, or -1 where the model has none."""
+        return self.numbers.get(token, self.numbers.get("<unk>", -1))
+
+    def advance(self, state: int, token: str) -> tuple[float, int]:
+        """Log probability of a token after a state, and the next state."""
+        (result,), state = score(self.tables, state, [self.number(token)])
+        return result, state
+
+    def log_probs(self, text: str | Sequence[str], begin: bool, end: bool) -> list[float]:
+        """Log probability of each token of a text, and of its end."""
+        tokens = [*text] if not (isinstance(text, str) and self.is_of_words) else text.split()
+        numbers = [self.number(token) for token in [*tokens, *["</s>"] * end]]
+        return score(self.tables, self.start if begin else 0, numbers)[0]
+
+    def score(self, text: str | Sequence[str], begin: bool, end: bool) -> float:
+        """The sum of them."""
+        total = 0.0
+        for value in self.log_probs(text, begin, end):
+            total += value
+        return total
 
 
 def forecast(tables: NGramTables, sums: RunningSums, state: int, first: int, last: int) -> float:
