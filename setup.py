@@ -93,6 +93,7 @@ setup(
             "morphology",
             "ngram",
             "outside",
+            "path_search",
             "prefix_search",
             "pruned_search",
             "spelling",

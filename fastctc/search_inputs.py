@@ -199,3 +199,47 @@ class PartBeam(NamedTuple):
     score: float  # with what models and preferred words add
     lm_score: float  # what the model has added for the words that have ended
     state: Any  # the model's state after them
+
+
+class PathOptions(NamedTuple):
+    """How a search over paths weighs and prunes."""
+
+    beam_width: int
+    tokens_per_frame: int  # the best of a frame that may go on a path
+    threshold: float  # how far below the best path of a frame others may be
+    lm_weight: float
+    word_bonus: float
+    unknown_bonus: float  # for an unknown word; -inf: there must be none
+    silence_bonus: float  # for each frame of silence
+    log_add: bool  # whether paths that agree are added, or the best of them counts
+    token_model: bool  # whether the language model knows tokens or words
+
+
+class SpellingTree(NamedTuple):
+    """Words by their spellings: the root, and behind it the children of each node side by side, sorted by token.
+
+    A word may have several spellings, and a spelling several words.
+    """
+
+    tokens: Any  # int32: the token of each node; -1 of the root
+    children: Any  # int32: where the children of each node begin, and the end
+    parents: Any  # int32: -1 of the root
+    bounds: Any  # float32: what the words below are worth to the language model, at most (smeared), or 0
+    offsets: Any  # int32: where the words of each node begin, and the end
+    words: Any  # int32
+
+
+class PathKenLM(NamedTuple):
+    """A KenLM file, which gives logarithms to base 10 in single precision."""
+
+    tables: KenLMTables
+    numbers: Any  # int32: the model's number of each token, or of each word
+
+
+class AskedModel(NamedTuple):
+    """A model that is asked: states are numbers, the same for what the model holds to be the same."""
+
+    start: Any  # () -> state
+    score: Any  # (list of (state, token)) -> list of (next state, score)
+    finish: Any  # (list of states) -> list of (last state, score)
+    ceiling: float  # the highest score that it gives; inf: nobody knows

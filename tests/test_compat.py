@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
 from itertools import pairwise
@@ -272,8 +273,10 @@ def test_install(tmp_path):
 
 @pytest.mark.parametrize("row", compat.ALIASES)
 def test_every_row_leads_somewhere(row):
-    for ours in compat.ALIASES[row].values():
-        assert find_spec(f"fastctc.compat.{ours}") or find_spec(f"fastctc.compat.{ours.rpartition('.')[0]}")
+    for foreign, ours in compat.ALIASES[row].items():
+        module, attribute = ours.rsplit(".", 1) if ":" in foreign else (ours, None)
+        assert find_spec(f"fastctc.compat.{module}")
+        assert attribute is None or hasattr(import_module(f"fastctc.compat.{module}"), attribute)
 
 
 def test_an_unmodified_program(tmp_path):

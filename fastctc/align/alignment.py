@@ -206,7 +206,7 @@ def _align(
     memory: int,
     prove: bool,
 ) -> Alignment:
-    score, first, last, bound = _best_alignment(frames, labels, alphabet, memory, prove)
+    score, first, last, bound = align_labels(frames, labels, alphabet.blank, memory, prove)
     score += frames.log_normalizer
     words = alphabet.words(labels)
     spans = [(i, i + 1) for i in range(len(labels))] + words
@@ -217,8 +217,8 @@ def _align(
     return Alignment(alphabet.decode(labels), score, found[:n], found[n:m], found[m:], bound, frame_seconds)
 
 
-def _best_alignment(
-    frames: Frames, labels: tuple[int, ...], alphabet: Alphabet, memory: int, prove: bool
+def align_labels(
+    frames: Frames, labels: tuple[int, ...], blank: int, memory: int = 256 << 20, prove: bool = False
 ) -> tuple[float, tuple[int, ...], tuple[int, ...], float]:
     """Score, first and last frames of the labels, and the bound."""
     values, n_frames, n_labels = frames.values, len(frames.values), len(labels) + 1
@@ -232,7 +232,7 @@ def _best_alignment(
     found: tuple[float, tuple[int, ...], tuple[int, ...], float] | None = None
     while True:
         score, first, last, bound, widest = best_alignment(
-            values, labels, alphabet.blank, frames.is_log, reach, MOST, memory, True
+            values, labels, blank, frames.is_log, reach, MOST, memory, True
         )
         if score == -inf:
             if found is not None:  # to look further would be too much work: it keeps its bound

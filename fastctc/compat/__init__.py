@@ -21,8 +21,16 @@ from fastctc.compat.aliases import AliasFinder
 ALIASES: dict[str, dict[str, str]] = {
     "ctc_decoder": {"ctc_decoder": "ctc_decoder"},
     "fast_ctc_decode": {"fast_ctc_decode": "fast_ctc_decode"},
+    "flashlight": {"flashlight.lib.text": "flashlight"},
     "kenlm": {"kenlm": "kenlm"},
     "pyctcdecode": {"pyctcdecode": "pyctcdecode", "kenlm": "kenlm"},
+    "torchaudio": {
+        "torchaudio.models.decoder": "torchaudio.decoder",
+        "torchaudio.functional:TokenSpan": "torchaudio.alignment.TokenSpan",
+        "torchaudio.functional:forced_align": "torchaudio.alignment.forced_align",
+        "torchaudio.functional:merge_tokens": "torchaudio.alignment.merge_tokens",
+        "torchaudio.pipelines._wav2vec2.aligner:Aligner": "torchaudio.alignment.Aligner",
+    },
     "word_beam_search": {"word_beam_search": "word_beam_search"},
 }
 
