@@ -96,6 +96,7 @@ setup(
             "path_search",
             "prefix_search",
             "pruned_search",
+            "scored_search",
             "spelling",
             "stream",
             "token_passing",

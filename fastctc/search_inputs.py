@@ -3,7 +3,7 @@
 Compiled code reads the fields by name, so that fields may be added, and none can be taken for another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 
@@ -243,3 +243,25 @@ class AskedModel(NamedTuple):
     score: Any  # (list of (state, token)) -> list of (next state, score)
     finish: Any  # (list of states) -> list of (last state, score)
     ceiling: float  # the highest score that it gives; inf: nobody knows
+
+
+class ExternalScorer(NamedTuple):
+    """A language model that a search asks, once for each question, instead of reading its tables."""
+
+    advance: Callable[[int, int], tuple[float, int]]  # a state and a token to its log probability and the next state
+    start: int  # state of the empty text; states are small numbers, as they come up
+    weight: float  # exponent of the model's probabilities
+    bonus: float  # for each token
+    tokens: Any  # int32: the model's number of each class if all labels are tokens; else of each word of the tree
+    tree: PrefixTree | None  # the words there are; None: all labels are tokens
+    space: int  # the class that ends a word
+
+
+class ScoredTexts(NamedTuple):
+    """The texts of a beam with an external scorer, best first; rows are filled up with 0."""
+
+    labels: Any  # int32 (texts, longest)
+    timesteps: Any  # int32 (texts, longest)
+    lengths: Any  # int32
+    scores: Any  # float64: logarithms
+    states: Any  # int32: the scorer's, behind the last token that has ended

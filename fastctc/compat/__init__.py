@@ -20,6 +20,7 @@ from fastctc.compat.aliases import AliasFinder
 
 ALIASES: dict[str, dict[str, str]] = {
     "ctc_decoder": {"ctc_decoder": "ctc_decoder"},
+    "ctcdecode": {"ctcdecode": "ctcdecode"},
     "fast_ctc_decode": {"fast_ctc_decode": "fast_ctc_decode"},
     "flashlight": {"flashlight.lib.text": "flashlight"},
     "kenlm": {"kenlm": "kenlm"},

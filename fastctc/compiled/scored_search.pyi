@@ -1,0 +1,18 @@
+import numpy as np
+import numpy.typing as npt
+
+from fastctc.search_inputs import ExternalScorer, ScoredTexts
+
+class ScoredBeams:
+    def __init__(
+        self,
+        n_classes: int,
+        blank: int,
+        beam_width: int,
+        cutoff_prob: float,
+        cutoff_top_n: int,
+        is_log: bool,
+        scorer: ExternalScorer | None,
+    ) -> None: ...
+    def extend(self, rows: npt.NDArray[np.float64]) -> None: ...
+    def best(self) -> ScoredTexts: ...
