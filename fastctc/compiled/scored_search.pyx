@@ -522,7 +522,7 @@ cdef class ScoredBeams:
         PyMem_RawFree(s.answers)
 
     def extend(self, const double[:, ::1] rows):
-        cdef Py_ssize_t t
+        cdef Py_ssize_t _t
         cdef const double *row
         if rows.shape[1] != self.search.n_classes:
             raise ValueError(f"rows must have {self.search.n_classes} classes, got {rows.shape[1]}")
@@ -534,7 +534,7 @@ cdef class ScoredBeams:
         try:
             row = &rows[0, 0]
             with nogil:
-                for _ in range(rows.shape[0]):
+                for _t in range(rows.shape[0]):
                     self.step(row)
                     self.search.frame += 1
                     row += self.search.n_classes

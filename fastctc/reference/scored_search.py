@@ -21,11 +21,11 @@ SMALLEST = float(np.finfo(np.float32).tiny)  # added to every probability
 
 
 @dataclass(eq=False)
-class Prefix:
+class _Prefix:
     """A node of the tree of prefixes, which is there as long as it or one that begins with it is in the beam."""
 
     labels: tuple[int, ...] = ()
-    parent: "Prefix | None" = None
+    parent: "_Prefix | None" = None
     node: int = -1  # of the tree of words, -1 at the beginning of one
     state: int = 0  # of the scorer
     timestep: int = 0
@@ -34,7 +34,7 @@ class Prefix:
     label: float = IMPOSSIBLE  # in the last label,
     score: float = IMPOSSIBLE  # and in either
     is_beam: bool = False
-    children: dict[int, "Prefix"] = field(default_factory=dict)
+    children: dict[int, "_Prefix"] = field(default_factory=dict)
 
     @property
     def last(self) -> int:
@@ -60,7 +60,7 @@ class ScoredBeams:
     ) -> None:
         self.n_classes, self.blank, self.beam_width = n_classes, blank, beam_width
         self.cutoff_prob, self.cutoff_top_n, self.is_log, self.scorer = cutoff_prob, cutoff_top_n, is_log, scorer
-        root = Prefix(blank=0.0, score=0.0, is_beam=True, state=scorer.start if scorer else 0)
+        root = _Prefix(blank=0.0, score=0.0, is_beam=True, state=scorer.start if scorer else 0)
         self.beams = [root]
         self.frame = 0
 
@@ -76,7 +76,7 @@ class ScoredBeams:
         labels = np.zeros((len(self.beams), longest), np.int32)
         timesteps = np.zeros((len(self.beams), longest), np.int32)
         for i, beam in enumerate(self.beams):
-            prefix: Prefix | None = beam
+            prefix: _Prefix | None = beam
             while prefix is not None and prefix.parent is not None:
                 place = len(prefix.labels) - 1
                 labels[i, place], timesteps[i, place] = prefix.last, prefix.timestep
@@ -95,8 +95,8 @@ class ScoredBeams:
         if self.scorer and len(self.beams) == self.beam_width:
             of_blank = row[self.blank] if self.is_log else log(row[self.blank]) if row[self.blank] > 0.0 else -inf
             lowest = self.beams[-1].score + of_blank - max(0.0, self.scorer.bonus)
-        blanks: dict[Prefix, float] = {}
-        labels: dict[Prefix, float] = {}
+        blanks: dict[_Prefix, float] = {}
+        labels: dict[_Prefix, float] = {}
         for c, value in classes:
             for prefix in self.beams:
                 if value + prefix.score < lowest:
@@ -105,24 +105,24 @@ class ScoredBeams:
                     blanks[prefix] = value + prefix.score
                     continue
                 if c == prefix.last:
-                    labels[prefix] = add(labels.get(prefix, IMPOSSIBLE), value + prefix.label)
+                    labels[prefix] = _add(labels.get(prefix, IMPOSSIBLE), value + prefix.label)
                 child = self._child(prefix, c, value)
                 if child is not None:
                     before = prefix.score if c != prefix.last else prefix.blank
                     arriving = value + before if before > IMPOSSIBLE or c != prefix.last else IMPOSSIBLE
                     if self.scorer and (self.scorer.tree is None or c == self.scorer.space):
                         arriving += self._weight(prefix, c)
-                    labels[child] = add(labels.get(child, IMPOSSIBLE), arriving)
+                    labels[child] = _add(labels.get(child, IMPOSSIBLE), arriving)
         candidates = list(dict.fromkeys([*self.beams, *labels]))
         for prefix in candidates:
             prefix.blank, prefix.label = blanks.get(prefix, IMPOSSIBLE), labels.get(prefix, IMPOSSIBLE)
-            prefix.score, prefix.is_beam = add(prefix.blank, prefix.label), True
+            prefix.score, prefix.is_beam = _add(prefix.blank, prefix.label), True
         candidates.sort(key=lambda prefix: prefix.rank)
         self.beams = candidates[: self.beam_width]
         for prefix in candidates[self.beam_width :]:
             prefix.is_beam = False
         for prefix in candidates[self.beam_width :]:
-            gone: Prefix | None = prefix
+            gone: _Prefix | None = prefix
             while gone is not None and gone.parent is not None and not gone.is_beam and not gone.children:
                 gone.parent.children.pop(gone.last, None)
                 gone = gone.parent
@@ -137,13 +137,13 @@ class ScoredBeams:
                 total = 0.0  # a logarithm: the sum begins with 1
                 for n, c in enumerate(order, 1):
                     logarithm = row[c] if self.is_log else log(row[c]) if row[c] > 0.0 else -inf
-                    total = add(total, logarithm)
+                    total = _add(total, logarithm)
                     if total >= self.cutoff_prob or n >= self.cutoff_top_n:
                         break
             del order[n:]
         return [(c, row[c] if self.is_log else log(row[c] + SMALLEST)) for c in order]
 
-    def _child(self, prefix: Prefix, c: int, value: float) -> Prefix | None:
+    def _child(self, prefix: _Prefix, c: int, value: float) -> _Prefix | None:
         """The prefix with one more label; None if there is no such word."""
         child = prefix.children.get(c)
         if child is None:
@@ -160,25 +160,25 @@ class ScoredBeams:
                     node = find_child(tree, prefix.node, c)
                     if node < 0:
                         return None
-            child = Prefix((*prefix.labels, c), prefix, node, state, self.frame)
+            child = _Prefix((*prefix.labels, c), prefix, node, state, self.frame)
             prefix.children[c] = child
         if child.peak < value:
             child.peak, child.timestep = value, self.frame
         return child
 
-    def _word(self, prefix: Prefix) -> int:
+    def _word(self, prefix: _Prefix) -> int:
         assert self.scorer is not None
         assert self.scorer.tree is not None
         return int(self.scorer.tokens[self.scorer.tree.words[prefix.node]])
 
-    def _weight(self, prefix: Prefix, c: int) -> float:
+    def _weight(self, prefix: _Prefix, c: int) -> float:
         """What the scorer adds to a prefix that goes on with a token, or with the end of a word."""
         assert self.scorer is not None
         token = int(self.scorer.tokens[c]) if self.scorer.tree is None else self._word(prefix)
         return self.scorer.weight * self.scorer.advance(prefix.state, token)[0] + self.scorer.bonus
 
 
-def add(x: float, y: float) -> float:
+def _add(x: float, y: float) -> float:
     """Log of the sum of two exponentials."""
     if x <= IMPOSSIBLE:
         return y
