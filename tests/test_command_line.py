@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from conftest import logs, peaky
+from conftest import DATA, logs, peaky
 
 import fastctc
 from fastctc.__main__ import COMMANDS, main
@@ -145,7 +145,7 @@ def test_word_beam_search(folder, capsys):
     assert "needs --words or --corpus" in capsys.readouterr().err
 
 
-def test_language_models(tmp_path, capsys):
+def test_language_models(tmp_path, capsys, monkeypatch):
     (tmp_path / "text").write_text("a cat sat\n\nthe cat\n")
 
     def lm(*arguments):
@@ -165,6 +165,18 @@ def test_language_models(tmp_path, capsys):
         scores = [float(line.split("\t")[0]) * np.log(10) for line in out.splitlines()]
         assert scores == pytest.approx([expected.score("a cat sat"), expected.score("the cat")], abs=1e-3)
         assert err == f"perplexity {expected.perplexity(['a cat sat', 'the cat']):.2f}, 7 tokens, 0 unknown\n"
+    binary = tmp_path / "model.bin"
+    assert lm("convert", arpa, binary)[0] == 0
+    status, out, err = lm("query", binary, tmp_path / "text")
+    assert [float(line.split("\t")[0]) * np.log(10) for line in out.splitlines()] == pytest.approx(scores, abs=1e-3)
+    assert err == f"perplexity {expected.perplexity(['a cat sat', 'the cat']):.2f}, 7 tokens, 0 unknown\n"
+    assert "hash tables cannot be listed" in lm("convert", binary, saved)[2]
+    trie = DATA / "kenlm" / "trie.bin"
+    assert lm("convert", trie, saved)[0] == lm("convert", trie, tmp_path / "x.arpa")[0] == 0
+    assert fastctc.NGram.load(saved).order == 4
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO((tmp_path / "x.arpa").read_bytes())))
+    assert lm("convert", "-", back)[0] == 0
+    assert len(fastctc.NGram.load(back)) == len(fastctc.NGram.load(saved))
     options = ("--unit", "character", "--smoothing", "add-k", "--k", 0.5, "--running")
     assert lm("train", tmp_path / "text", "-o", saved, *options)[0] == 0
     assert fastctc.NGram.load(saved).unit == "character"

@@ -46,7 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--n-best", type=int, metavar="N", help="texts to show of each matrix (default: 1)")
     beams = parser.add_argument_group("beam-search and word-beam-search")
     beams.add_argument("--beam-width", type=int, metavar="N", help="default: 25")
-    beams.add_argument("--lm", metavar="FILE", help="a language model: .arpa, .arpa.gz, or saved")
+    beams.add_argument("--lm", metavar="FILE", help="a language model: .arpa, .arpa.gz, KenLM's, or saved")
     beams.add_argument("--lm-weight", type=float, metavar="W", help="default: 0.5; for token-passing 1")
     beams.add_argument("--character-bonus", type=float, metavar="B", help="for each character (default: 0)")
     beams.add_argument("--word-bonus", type=float, metavar="B", help="for each word (default: 0)")

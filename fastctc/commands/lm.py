@@ -5,8 +5,12 @@ from argparse import ArgumentParser, Namespace
 from math import exp, log
 from pathlib import Path
 
+from fastctc.commands.progress import Progress
 from fastctc.commands.refusals import in_one_line
+from fastctc.lm.kenlm import KenLM, is_kenlm
 from fastctc.lm.ngram import NGram
+
+READ = ".arpa, .arpa.gz, a binary file of KenLM, or fastctc's own format; - for ARPA from standard input"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,11 +30,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     lines.add_argument("--running", dest="sentences", action="store_false", help="the text runs on over lines")
     query = actions.add_parser("query", help="weigh sentences", description="Weigh the lines of a text.")
-    query.add_argument("model", metavar="MODEL")
+    query.add_argument("model", metavar="MODEL", help=READ)
     query.add_argument("files", nargs="+", metavar="FILE", help="UTF-8 text, a sentence a line; - for standard input")
-    convert = actions.add_parser("convert", help="to ARPA, or from it", description="Convert a model.")
-    convert.add_argument("model", metavar="MODEL", help=".arpa, .arpa.gz, or fastctc's own format")
-    convert.add_argument("output", metavar="FILE", help=".arpa, .arpa.gz, or fastctc's own format")
+    convert = actions.add_parser(
+        "convert", help="to fastctc's own format, ARPA, or KenLM's hash tables", description="Convert a model."
+    )
+    convert.add_argument("model", metavar="MODEL", help=READ)
+    convert.add_argument(
+        "output", metavar="FILE", help=".arpa, .arpa.gz, .bin or .binary (KenLM's hash tables), or fastctc's own format"
+    )
     for action in (query, convert):
         action.add_argument(
             "--unit", choices=("word", "character"), default="word", help="of an ARPA file (%(default)s)"
@@ -49,9 +57,9 @@ def run(options: Namespace) -> int:
                 k=options.k,
                 sentences=options.sentences,
             )
-            _write(model, options.output)
+            _write(model, options.output, options.unit)
         elif options.action == "convert":
-            _write(read_model(options.model, options.unit), options.output)
+            _write(read_model(options.model, options.unit), options.output, options.unit)
         else:
             _query(options)
     except (OSError, ValueError) as error:
@@ -61,22 +69,31 @@ def run(options: Namespace) -> int:
 
 
 def read_model(file: str, unit: str) -> NGram:
-    """A model in any format."""
-    return NGram.from_arpa(file, unit=unit) if file.endswith((".arpa", ".arpa.gz")) else NGram.load(file)
+    """A model in any format that can be listed; of KenLM's files those are tries.
+
+    How far an ARPA file has been read is told on standard error, if that is a terminal.
+    """
+    if file == "-" or file.endswith((".arpa", ".arpa.gz")):
+        with Progress(0, "n-grams") as progress:
+            return NGram.from_arpa(sys.stdin.buffer if file == "-" else file, unit=unit, progress=progress.reach)
+    return KenLM.load(file).to_ngram() if is_kenlm(file) else NGram.load(file)
 
 
-def _write(model: NGram, file: str) -> None:
+def _write(model: NGram, file: str, unit: str) -> None:
     if file.endswith((".arpa", ".arpa.gz")):
         model.to_arpa(file)
+    elif file.endswith((".bin", ".binary")) and unit == "word":
+        KenLM.from_ngram(model).save(file)
     else:
         model.save(file)
     print(f"{file}: {len(model)} n-grams of {len(model.vocabulary)} tokens, order {model.order}", file=sys.stderr)
 
 
 def _query(options: Namespace) -> None:
-    model = read_model(options.model, options.unit)
+    asked = options.model != "-" and is_kenlm(options.model)
+    model = KenLM.load(options.model) if asked else read_model(options.model, options.unit)
     total, n_tokens, n_unknown = 0.0, 0, 0
-    ends = "</s>" in model.vocabulary
+    ends = "</s>" in model
     for file in options.files:
         for line in read_text(file).splitlines():
             values = model.log_probs_of(line, end=ends)
@@ -85,7 +102,7 @@ def _query(options: Namespace) -> None:
                 continue
             total += sum(values)
             n_tokens += len(values)
-            n_unknown += sum(token not in model.vocabulary for token in tokens)
+            n_unknown += sum(token not in model for token in tokens)
             print(f"{sum(values) / log(10):.4f}\t{line}", flush=True)
     if n_tokens:
         print(f"perplexity {exp(-total / n_tokens):.2f}, {n_tokens} tokens, {n_unknown} unknown", file=sys.stderr)

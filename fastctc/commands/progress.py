@@ -26,7 +26,11 @@ class Progress:
         self._hide()
 
     def step(self) -> None:
-        self.done += 1
+        self.reach(self.done + 1, self.total)
+
+    def reach(self, done: int, total: int) -> None:
+        """So many are done, of so many."""
+        self.done, self.total = done, total
         now = time.monotonic()
         if self.wanted and now - self.shown > EVERY:
             self.shown = now

@@ -98,9 +98,9 @@ def run(options: Namespace) -> int:
 
 
 def _reader(options: Namespace) -> Any:
+    from fastctc.commands.lm import read_model
     from fastctc.htr.reader import Reader
     from fastctc.lexicon import Lexicon
-    from fastctc.lm.ngram import NGram
 
     plain = {"weights": options.weights, "backend": options.backend, "tries": options.tries}
     if not options.words and not options.lm:
@@ -109,8 +109,7 @@ def _reader(options: Namespace) -> Any:
     lexicon = Lexicon.from_file(options.words, alphabet, unknown="skip") if options.words else None
     ngram = None
     if options.lm:
-        arpa = options.lm.endswith((".arpa", ".arpa.gz"))
-        ngram = NGram.from_arpa(options.lm, unit="word" if lexicon else "character") if arpa else NGram.load(options.lm)
+        ngram = read_model(options.lm, "word" if lexicon else "character")
     return Reader(**plain, lexicon=lexicon, ngram=ngram, lm_weight=options.lm_weight)
 
 

@@ -19,7 +19,9 @@ from fastctc.lexicon import Lexicon
 
 def add_arguments(parser: ArgumentParser) -> None:
     inputs.add_arguments(parser)
-    parser.add_argument("--lm", required=True, metavar="FILE", help="a language model: .arpa, .arpa.gz, or saved")
+    parser.add_argument(
+        "--lm", required=True, metavar="FILE", help="a language model: .arpa, .arpa.gz, KenLM's, or saved"
+    )
     parser.add_argument("--unit", choices=("word", "character"), default="word", help="of an ARPA file (%(default)s)")
     parser.add_argument("--words", metavar="FILE", help="the words, one a line (default: those of the model)")
     parser.add_argument(

@@ -141,6 +141,11 @@ class KenLM:
         return (KenLM.load, (self.path,)) if self.path else (KenLM, (self.tables, self.kind, self.words_at))
 
     @property
+    def unit(self) -> str:
+        """What the tokens are."""
+        return "word"
+
+    @property
     def order(self) -> int:
         """Length of the longest n-grams."""
         return self.tables.order

@@ -16,6 +16,10 @@ class LanguageModel(Protocol[State]):
     def order(self) -> int:
         """Length of the longest n-grams."""
 
+    @property
+    def unit(self) -> str:
+        """What the tokens are: "word" or "character"."""
+
     def __contains__(self, token: object) -> bool:
         """Whether a token is in the vocabulary."""
 

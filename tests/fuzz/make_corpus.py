@@ -66,6 +66,11 @@ def arpa():
     put("arpa-gz/found-empty-lines", gzip.compress(b"\n" * (40 << 20), mtime=0))
 
 
+def kenlm():
+    for name in ("probing", "rest", "trie", "quantised", "array", "quantised_array"):
+        put(f"kenlm/{name}", (Path(__file__).parents[1] / "data" / "kenlm" / f"{name}.bin").read_bytes())
+
+
 def models():
     model = NGram.train("the cat sat on the mat", 3)
     good = saved(model.save)
@@ -212,5 +217,5 @@ def pages():
 
 
 if __name__ == "__main__":
-    for write in (arpa, models, networks, states, frames, texts, pictures, pages):
+    for write in (arpa, kenlm, models, networks, states, frames, texts, pictures, pages):
         write()

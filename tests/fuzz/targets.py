@@ -18,6 +18,8 @@ from fastctc.htr.config import Config
 from fastctc.htr.network import network as run_network
 from fastctc.htr.samples import Samples
 from fastctc.imaging import images
+from fastctc.lm.kenlm import KenLM
+from fastctc.reference import kenlm as reference_kenlm
 
 FRAMES = np.full((4, 4), 0.25)
 CONFIG = Config(characters="ab", height=4, kernels=((1, 1),), channels=(1,), pools=((4, 1),), units=(1,))
@@ -30,6 +32,21 @@ def arpa(path):
 
 def ngram(path):
     _use(NGram.load(path))
+
+
+def kenlm(path):
+    """Whatever the tables say, both twins answer or refuse, and tries are listed or not."""
+    model = KenLM.load(path)
+    text = "the cat sat on a mat </s> zebra <s> über den wolken"
+    for scorer in (model.scorer, reference_kenlm.Scorer(model.tables)):
+        with contextlib.suppress(ValueError):
+            for value, length, _ in scorer.full_scores(text):
+                assert value <= 8.0 * len(text)
+                assert 1 <= length <= model.order
+    if model.tables.hashed:
+        model.words()
+    else:
+        _use(model.to_ngram())
 
 
 def _use(model):
@@ -128,6 +145,7 @@ def table(path):
 TARGETS = {
     "arpa": (arpa, "x.arpa", False),
     "arpa-gz": (arpa, "x.arpa.gz", False),
+    "kenlm": (kenlm, "x.bin", False),
     "ngram": (ngram, "x", True),
     "lexicon": (lexicon, "x", True),
     "network": (network, "x", True),
