@@ -1,4 +1,6 @@
-"""How well the handwriting network reads, by decoder, and how far its confidence can be trusted; makes its card.
+"""How well the handwriting network reads, by decoder, and at which temperature its probabilities are what they say.
+
+Makes the network's card. The confidence of words is fitted after that, by :mod:`bench.confidence`.
 
     python -m bench.handwriting --data FOLDER [--data FOLDER …] --fonts FOLDER --text FILE …
         [--prose NAME FILE …] [--write]
@@ -25,7 +27,7 @@ from fastctc import BeamSearch, BestPath, Lexicon, NGram, WordBeamSearch, cer, s
 from fastctc.htr import data, fonts, synthesis
 from fastctc.htr.agreement import agreed
 from fastctc.htr.checkpoint import load_network, save_network
-from fastctc.htr.plotting import figure, plot_reliability, save
+from fastctc.htr.confidence import matches
 from fastctc.htr.preparation import grey
 from fastctc.htr.reader import Reader, shipped_weights
 from fastctc.imaging import images
@@ -93,29 +95,9 @@ def words_of(found, texts):
     confidence, correct = [], []
     for (best, *_), truth in zip(found, texts, strict=True):
         read, true = [word.text for word in best.words], truth.split()
-        right = aligned(read, true)
         confidence += [word.probability for word in best.words]
-        correct += right
+        correct += matches(read, true)
     return np.array(confidence), np.array(correct, bool)
-
-
-def aligned(read, true):
-    """For each word read whether it is one of the matches of the best alignment with the true words."""
-    table = np.zeros((len(read) + 1, len(true) + 1), int)
-    for i in range(len(read) - 1, -1, -1):
-        for j in range(len(true) - 1, -1, -1):
-            table[i, j] = max(table[i + 1, j], table[i, j + 1], table[i + 1, j + 1] + (read[i] == true[j]))
-    right, i, j = [], 0, 0
-    while i < len(read):
-        if j < len(true) and read[i] == true[j] and table[i, j] == table[i + 1, j + 1] + 1:
-            right.append(True)
-            i, j = i + 1, j + 1
-        elif j < len(true) and table[i, j] == table[i, j + 1]:
-            j += 1
-        else:
-            right.append(False)
-            i += 1
-    return right
 
 
 def expected_calibration_error(confidence, correct, bins=10):
@@ -254,13 +236,10 @@ def main():
     summary = {"temperature": 1.0}
     if rows:
         summary["temperature"] = calibration(reader, rows[::2], texts[::2])
-        made, axes = figure(1, 2, figsize=(9, 4.5))
-        for ax, temperature in zip(axes, (1.0, summary["temperature"]), strict=True):
+        for temperature in (1.0, summary["temperature"]):
             calibrated = Reader(weights=options.weights, temperature=temperature)._calibrated(rows[1::2])
             confidence, correct = words_of(BeamSearch(reader.alphabet, 25).decode_batch(calibrated), texts[1::2])
-            plot_reliability(confidence, correct, ax=ax)
             error = expected_calibration_error(confidence, correct)
-            ax.set_title(f"Words of validation lines, temperature {temperature:.2f}: ECE {error:.3f}", fontsize=9)
             summary[f"ece of words at temperature {temperature:.2f}"] = error
     for name, found in results.items():
         print(f"\n{name}")
@@ -274,7 +253,6 @@ def main():
         card |= {"results": results, **summary}
         save_network(shipped_weights(), config, weights, card, dtype="f2")
         folder = shipped_weights().parent
-        save(made, folder / "reliability.png")
         storage.write_text(folder / "README.md", card_page(card))
 
 
@@ -286,7 +264,12 @@ def card_page(card):
         out += [f"**{name}**", "", "| decoder | CER | WER |", "|---|---|---|"]
         out += [f"| {decoder} | {row['cer']:.1%} | {row['wer']:.1%} |" for decoder, row in found.items()]
         out.append("")
-    out += ["## Confidence", "", "![How often words are right, by confidence](reliability.png)", ""]
+    out += ["## Confidence", ""]
+    out += [
+        "`python -m bench.confidence --help` makes it. What has a name in it was fitted for what reads so, on lines"
+    ]
+    out += ["that training did not see; its error (ECE) is that on hands left out of the fit.", ""]
+    out += ["![How often words are right, by confidence](reliability.png)", ""]
     out += [f"- {name}: {value:.3f}" for name, value in card.items() if name.startswith(("ece", "temperature"))]
     for part in ("data", "licences", "settings", "limits"):
         out += ["", f"## {part.capitalize()}", ""] + [f"- {line}" for line in card[part]]

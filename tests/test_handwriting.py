@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fastctc import log_probability
 from fastctc.__main__ import main
 from fastctc.commands.output_names import OutputNames
-from fastctc.decoders import BestPath
+from fastctc.decoders import BeamSearch, BestPath
 from fastctc.htr import data, documents, fonts, preparation, synthesis
 from fastctc.htr.config import CHARACTERS, Config
 from fastctc.htr.distortion import distort
@@ -646,7 +646,10 @@ def float32_noise(reader):
 
 def test_confidence_is_the_probability_of_the_text(lines):
     reader = Reader(temperature=1.0)
-    for image, line, together in zip(lines, reader.read_lines(lines), reader.log_probs(lines), strict=True):
+    bare = Reader(temperature=1.0, decoder=BeamSearch(reader.alphabet, 10)).read_lines(lines)  # nothing is fitted to it
+    for image, line, posteriors, together in zip(
+        lines, reader.read_lines(lines), bare, reader.log_probs(lines), strict=True
+    ):
         assert line.confidence == pytest.approx(np.exp(line.log_prob))
         assert line.confidence == pytest.approx(
             np.exp(log_probability(together, text=line.text, alphabet=reader.alphabet)), rel=1e-12
@@ -659,7 +662,8 @@ def test_confidence_is_the_probability_of_the_text(lines):
         assert moved.max() < float32_noise(reader)
         apart = abs(np.log(reader.probability(image, line.text)) - line.log_prob)
         assert apart <= moved.sum() + 1e-9
-        assert line.confidence <= min(word.confidence for word in line.words) + 1e-6
+        assert line.text == posteriors.text
+        assert line.confidence <= min(word.confidence for word in posteriors.words) + 1e-6
         assert "".join(c.text for word in line.words for c in word.characters) == line.text.replace(" ", "")
         for word in line.words:
             assert 0 <= word.box.left < word.box.right <= image.shape[1]
@@ -722,6 +726,65 @@ def test_views_agree_with_a_language_model():
     found = agreed(alphabet, [views[1], blind], [plain.decode(views[1]), plain.decode(blind)])
     assert [one.log_prob > -np.inf for one in found] == [True, False, False]
     assert found[0].text == "a"
+
+
+def test_the_share_of_a_word_is_that_of_the_texts_that_have_it():
+    from fastctc.htr.confidence import matches, word_shares
+    from fastctc.hypothesis import Hypothesis
+
+    alphabet = Reader().alphabet
+
+    def found(text, p):
+        return Hypothesis(text, np.log(p), np.log(p), alphabet.encode(text), (), (), p)
+
+    texts = [found("the old house", 0.5), found("the house", 0.25), found("the old horse", 0.25)]
+    assert word_shares(alphabet, texts) == pytest.approx([1.0, 0.75, 0.75])
+    assert word_shares(alphabet, [found("", 1.0)]) == []
+    assert matches(["a", "b", "a"], ["b", "a"]) == [False, True, True]
+    assert matches(["a"], []) == [False]
+
+
+def test_confidence_is_fitted_to_what_was_right():
+    from fastctc.htr import confidence
+
+    rng = np.random.default_rng(6)
+    posterior, share, length = rng.uniform(0, 1, 40000), rng.uniform(0, 1, 40000), rng.integers(1, 12, 40000)
+    rows = np.array([confidence.features(*values) for values in zip(posterior, share, length, strict=True)])
+    truth = np.array([-0.5, 0.6, 0.3, 0.2])
+    correct = rng.uniform(0, 1, 40000) < 1 / (1 + np.exp(-rows @ truth))
+    fitted = confidence.fit(rows, correct)
+    assert fitted == pytest.approx(truth, abs=0.15)
+    sure = confidence.probability(fitted, posterior[0], share[0], length[0])
+    assert sure == pytest.approx(1 / (1 + np.exp(-rows[0] @ np.array(fitted))))
+    assert all(np.isfinite(confidence.fit(rows[:3], np.ones(3, bool))))  # all of them right
+    assert 0 <= confidence.probability((-1e9, 0, 0, 0), 0.5, 0.5, 1) < 1e-9
+    for bad in ([1], {"image": [1, 2, 3]}, {"image": [1, 2, 3, np.nan]}, {"image": [1, 2, 3, "4"]}):
+        with pytest.raises(ValueError, match="must be 4 finite numbers"):
+            confidence.checked(bad)
+
+
+def test_words_say_what_their_confidence_was_fitted_for(lines):
+    from fastctc import Lexicon, NGram
+
+    ngram = NGram.train(["the house", "the old horse"], 3, sentences=True, vocabulary=Reader().config.characters)
+    lexicon = Lexicon.from_words(["the", "house"], Reader().word_alphabet)
+    for options, name in (
+        ({}, "image, one view"),
+        ({"tries": 3}, "image, several views"),
+        ({"ngram": ngram}, "characters, one view"),
+        ({"lexicon": lexicon, "tries": 2}, "words, several views"),
+        ({"decoder": BestPath(Reader().alphabet)}, ""),
+    ):
+        [line, *_] = Reader(**options).read_lines(lines)
+        assert {word.fitted_for for word in line.words} == {name}
+        assert all(0 < word.confidence < 1 for word in line.words)
+    reader = Reader()
+    reader.card["confidence"] = {"image, one view": [0.0, 1.0, 0.0, 0.0]}  # the posterior as it is
+    [line, *_] = reader.read_lines(lines)
+    [plain, *_] = Reader(decoder=BeamSearch(reader.alphabet, 10)).read_lines(lines)
+    assert [w.confidence for w in line.words] == pytest.approx([w.confidence for w in plain.words], abs=2e-4)
+    [word] = Reader().read_words([lines[0]])
+    assert word.words[0].fitted_for == "image, one view"
 
 
 def test_a_text_that_no_frames_can_hold_breaks_nothing():

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from fastctc.alphabet import Alphabet
 from fastctc.decoders import BeamSearch, WordBeamSearch
+from fastctc.htr import confidence
 from fastctc.htr.agreement import agreed, together
 from fastctc.htr.checkpoint import load_network
 from fastctc.htr.config import Config
 from fastctc.htr.preparation import INK, Prepared, as_input, grey, prepared
-from fastctc.hypothesis import Hypothesis
+from fastctc.hypothesis import Hypothesis, Segment
 from fastctc.imaging.segmentation import Box, PageLayout, segment_page
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import NGram
@@ -46,10 +47,12 @@ class Word:
 
     text: str
     box: Box
-    # The probability of this word in its place, the rest of the text being what it is, by the image alone: a language
-    # model that helped to read has no part in it, and words that it found look more doubtful than they are.
-    confidence: float
+    confidence: float  # the probability that this word is right
     characters: tuple[Character, ...]
+    # What reads so that confidence was fitted for it, on lines of known text: "image", "characters" (a language model
+    # of them) or "words" (a lexicon), in "one view" or "several views". Empty: it is the word's probability in its
+    # place given the image alone, and with a language model too low.
+    fitted_for: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class Line:
     log_prob : float
         Natural logarithm of the probability of this text given the image, among all texts.
     confidence : float
-        The same as a probability. Calibrated (by ``temperature``) for reading without lexicon and language model: with
-        one it is too low, by 0.2 to 0.4 on average, since the image alone counts.
+        The same as a probability, by the image alone: with a lexicon or a language model it is lower than the share of
+        lines that are right. What words have is fitted.
     hypotheses : tuple of Hypothesis
         What the decoder returned, best first.
     """
@@ -191,7 +194,7 @@ class Reader:
 
     @cached_property
     def _decoder(self) -> Any:
-        alphabet, n_best = self.alphabet, 1 if self.tries == 1 else 10
+        alphabet, n_best = self.alphabet, 10
         exact = self.tries == 1  # of several views all candidates are judged anew
         if self.decoder is not None:
             self._check(getattr(self.decoder, "alphabet", None) or self.decoder.lexicon.alphabet, "decoder")
@@ -206,6 +209,30 @@ class Reader:
                 alphabet, 50, lm=self.ngram, lm_weight=weight, character_bonus=bonus, n_best=n_best, exact=exact
             )
         return BeamSearch(alphabet, 10, n_best=n_best, exact=exact)
+
+    @property
+    def _fitted_for(self) -> str:
+        """Which of the weights' calibrations belongs to what reads here; none to other decoders."""
+        if self.decoder is not None:
+            return ""
+        what = "words" if self.lexicon is not None else "characters" if self.ngram is not None else "image"
+        name = f"{what}, {'one view' if self.tries == 1 else 'several views'}"
+        return name if name in self._calibrations else ""
+
+    @cached_property
+    def _calibrations(self) -> dict[str, tuple[float, ...]]:
+        """What the card says of confidence, which may be anybody's."""
+        return confidence.checked(self.card.get("confidence", {}))
+
+    def _confidences(self, words: Sequence[Segment], hypotheses: list[Hypothesis]) -> list[float]:
+        """The probability that each word of the best hypothesis is right."""
+        if not self._fitted_for:
+            return [word.probability for word in words]
+        weights = self._calibrations[self._fitted_for]
+        return [
+            confidence.probability(weights, word.probability, share, len(word.text))
+            for word, share in zip(words, confidence.word_shares(self.alphabet, hypotheses), strict=True)
+        ]
 
     def _check(self, theirs: Alphabet, what: str) -> None:
         """Other classes are no use; what counts as part of a word is everybody's own choice."""
@@ -310,7 +337,8 @@ class Reader:
             )
 
         words, rest = [], together([alignment.characters for alignment in alignments])
-        for segment, (left, right, *rows) in zip(aligned, extents, strict=True):
+        sure = self._confidences(aligned, hypotheses)
+        for segment, certainty, (left, right, *rows) in zip(aligned, sure, extents, strict=True):
             own: list[Character] = []
             while rest and len(own) < len(segment.text):
                 head = rest.pop(0)
@@ -320,7 +348,8 @@ class Reader:
                         [head.first, head.last + 1], [segment.first, segment.last + 1], [left, right]
                     )
                     own.append(Character(head.text, placed(start, stop), head.probability))
-            words.append(Word(segment.text, placed(left, right, (rows[0], rows[1])), segment.probability, tuple(own)))
+            place = placed(left, right, (rows[0], rows[1]))
+            words.append(Word(segment.text, place, certainty, tuple(own), self._fitted_for))
         whole = words[0].box
         for word in words[1:]:
             whole = whole | word.box
@@ -439,9 +468,14 @@ def _as_word(line: Line) -> Line:
         return line
     text = line.text.replace(" ", "")
     characters = tuple(c for word in line.words for c in word.characters)
-    confidence = float(np.prod([word.confidence for word in line.words]))
+    sure = float(np.prod([word.confidence for word in line.words]))
     return Line(
-        text, line.box, (Word(text, line.box, confidence, characters),), line.log_prob, line.confidence, line.hypotheses
+        text,
+        line.box,
+        (Word(text, line.box, sure, characters, line.words[0].fitted_for),),
+        line.log_prob,
+        line.confidence,
+        line.hypotheses,
     )
 
 
