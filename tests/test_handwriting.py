@@ -24,7 +24,7 @@ from fastctc.decoders import BeamSearch, BestPath
 from fastctc.htr import data, documents, fonts, preparation, synthesis
 from fastctc.htr.config import CHARACTERS, Config
 from fastctc.htr.distortion import distort
-from fastctc.htr.reader import Reader, shipped_weights
+from fastctc.htr.reader import Line, Reader, Word, shipped_weights
 from fastctc.htr.samples import HEIGHT
 from fastctc.imaging import images
 from fastctc.imaging.segmentation import Box, binarize, segment_page, skew, straightened
@@ -878,7 +878,7 @@ def test_read_from_the_command_line(font_file, tmp_path):
     done = fastctc("read", "p.png", "bad.png", "two.tif", "--out", "out", "--overlay", "o.png", cwd=tmp_path)
     assert done.returncode == 1
     assert "bad.png: the image cannot be decoded" in done.stderr
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["p.txt", "two.txt", "two_2.txt"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["p.txt", "summary.tsv", "two.txt", "two_2.txt"]
     assert images.read(tmp_path / "o.png").shape == (*image.shape, 3)
     done = fastctc("read", "p.png", "--level", "line", "--format", "json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -985,6 +985,61 @@ def test_segment_an_empty_page(tmp_path):
     done = fastctc("segment", "p.png", "--out", "out", cwd=tmp_path)
     assert done.returncode == 1
     assert "there is no writing" in done.stderr
+
+
+def test_reading_goes_on_where_it_stopped(font_file, monkeypatch, tmp_path, capsys):
+    image, _ = page(font_file, n_lines=2)
+    for name in ("a.png", "b.png"):
+        images.save(tmp_path / name, image)
+    (tmp_path / "bad.png").write_bytes(b"junk")
+    Image.fromarray(image).save(tmp_path / "two.tif", save_all=True, append_images=[Image.fromarray(image)])
+    out = tmp_path / "out"
+    read, seen = Reader.read_page, []
+    monkeypatch.setattr(Reader, "read_page", lambda *given: (seen.append(1), read(*given))[1])
+
+    def run(*more, status=1):
+        seen.clear()
+        assert main(["read", str(tmp_path), "--out", str(out), *more]) == status
+        assert "bad.png: the image cannot be decoded" in capsys.readouterr().err
+        rows = [line.split("\t") for line in (out / "summary.tsv").read_text(encoding="utf-8").splitlines()]
+        assert rows[0] == ["image", "result", "lines", "words", "confidence", "warnings", "pages", "settings"]
+        names = {row[0]: row[1] for row in rows[1:]}
+        assert names == {
+            "a.png": "a.txt", "b.png": "b.txt", "bad.png": "", "two.tif": "two.txt", "two.tif[2]": "two_2.txt",
+        }  # fmt: skip
+        assert all(row[2] == "2" and 0 < float(row[4]) < 1 for row in rows[1:] if row[1])
+        return len(seen)
+
+    assert run() == 4
+    assert run() == 0
+    assert run("--force") == 4
+    assert run("--min-confidence", "0.5") == 4
+    assert run() == 4  # other settings than the last ones
+    (out / "b.txt").unlink()
+    assert run() == 1
+    images.save(tmp_path / "a.png", image)
+    assert run() == 1
+    table = (out / "summary.tsv").read_text(encoding="utf-8")
+    (out / "summary.tsv").write_text(table[:-20], encoding="utf-8")  # a run that was killed while it wrote
+    assert run() == 2
+
+
+def test_a_page_without_writing_ends_in_a_warning(tmp_path, capsys):
+    images.save(tmp_path / "paper.png", np.full((300, 400), 230, np.uint8))
+    assert main(["read", str(tmp_path / "paper.png"), "--out", str(tmp_path / "out")]) == 0
+    assert "paper.png: no writing was found" in capsys.readouterr().err
+    rows = (tmp_path / "out" / "summary.tsv").read_text(encoding="utf-8")
+    assert "no writing was found" in rows
+
+
+def test_what_reads_as_noise_ends_in_a_warning():
+    from fastctc.commands.read import _warning
+
+    box = Box(0, 0, 9, 9)
+    for sure, begins in ((0.1, "this reads as noise (mean confidence of its words: 0.10)"), (0.4, "")):
+        words = tuple(Word("x", box, sure, ()) for _ in range(10))
+        assert _warning([Line("x", box, words, -1.0, 0.3, ())]).startswith(begins)
+    assert _warning([Line("x", box, words[:3], -1.0, 0.3, ())]) == ""
 
 
 def test_read_a_pdf(font_file, tmp_path):

@@ -45,7 +45,9 @@ class Progress:
     def _show(self, seconds: float) -> None:
         rate = self.done / seconds
         left = (self.total - self.done) / rate
-        line = f"{self.done} of {self.total} {self.unit}, {rate:.0f} a second, {left:.0f} s left"
+        speed = f"{rate:.0f} a second" if rate >= 1 else f"{1 / rate:.1f} s each"
+        rest = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
+        line = f"{self.done} of {self.total} {self.unit}, {speed}, {rest} left"
         print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
         self.visible = True
 

@@ -5,12 +5,24 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
+import fastctc
 from fastctc import storage
 from fastctc.commands.output_names import OutputNames
 from fastctc.commands.progress import Progress
 from fastctc.commands.refusals import refuse
+from fastctc.commands.summary import Row, Summary, settings_digest
 from fastctc.imaging import images
 
+MANY = 8  # words, from which on their mean confidence tells something,
+NOISE = 0.15  # ... and below which nothing of what was read is to be believed
+SETTINGS = (
+    "level",
+    "backend",
+    "lm_weight",
+    "tries",
+    "format",
+    "min_confidence",
+)  # what results depend on, beside files
 SUFFIXES = {"text": ".txt", "json": ".json", "hocr": ".hocr", "alto": ".alto.xml", "page": ".page.xml"}
 
 
@@ -48,8 +60,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="FOLDER",
-        help="write a file for each image there, in folders as the images are (default: everything to standard output)",
+        help="write a file for each image there, in folders as the images are, and a table of all, summary.tsv; what is "
+        "there and newer than image, weights and options is not read again (default: all to the terminal)",
     )
+    parser.add_argument("--force", action="store_true", help="read again what is there")
     parser.add_argument(
         "--overlay", metavar="FILE", help="a picture of the (last) image with what was read drawn over it"
     )
@@ -67,34 +81,97 @@ def run(options: Namespace) -> int:
     except (OSError, ValueError, ImportError) as error:
         refuse(options, error)
     files = list(images.find(options.files, images.DOCUMENTS, options.out))
-    names = OutputNames(options.files, files, Path(options.out)) if options.out else None
+    results = _Results(options, files) if options.out else None
     failed = 0
-    with Progress(len(files), "files") as progress:
-        for file in files:
-            try:
-                for number, picture in enumerate(images.read_all(file), 1):
-                    name = file.name if number == 1 else f"{file.name}[{number}]"
-                    lines, seen = _read(reader, options.level, picture)
-                    document = documents.write(
-                        options.format, name, lines, seen.shape[:2], options.level, options.min_confidence
-                    )
+    try:
+        with Progress(len(files), "files") as progress:
+            for file in files:
+                if results and results.there(file):
+                    progress.step()
+                    continue
+                rows = []
+                try:
+                    for number, picture in enumerate(images.read_all(file), 1):
+                        name = file.name if number == 1 else f"{file.name}[{number}]"
+                        lines, seen = _read(reader, options.level, picture)
+                        document = documents.write(
+                            options.format, name, lines, seen.shape[:2], options.level, options.min_confidence
+                        )
+                        warning = _warning(lines)
+                        with progress.paused():
+                            if warning:
+                                print(f"fastctc read: {file}: {warning}", file=sys.stderr)
+                            if results is None:
+                                print(document, end="", flush=True)
+                            else:
+                                rows.append(results.write(file, number, document, lines, warning))
+                        if options.overlay:
+                            _overlay(options, seen, lines)
+                except (OSError, ValueError, ImportError, MemoryError) as error:
+                    failed += 1
                     with progress.paused():
-                        if names is None:
-                            print(document, end="", flush=True)
-                        else:
-                            result = names.name(file, number)
-                            suffix = SUFFIXES[options.format]
-                            storage.write_text(names.place(result.with_name(result.name + suffix)), document)
-                    if options.overlay:
-                        _overlay(options, seen, lines)
-            except (OSError, ValueError, ImportError, MemoryError) as error:
-                failed += 1
-                with progress.paused():
-                    print(f"fastctc read: {file}: {error}", file=sys.stderr)
-            progress.step()
+                        print(f"fastctc read: {file}: {error}", file=sys.stderr)
+                    if results:
+                        rows.append(results.failed(file, error))
+                if results:
+                    results.done(file, rows)
+                progress.step()
+    finally:
+        if results:
+            results.close()
     if not files:
         print("fastctc read: there are no images", file=sys.stderr)
     return 1 if failed or not files else 0
+
+
+class _Results:
+    """The output folder: a file for each page, and the table of all."""
+
+    def __init__(self, options: Namespace, files: list[Path]) -> None:
+        from fastctc.htr.reader import shipped_weights
+
+        self.names = OutputNames(options.files, files, Path(options.out))
+        self.suffix = SUFFIXES[options.format]
+        self.again = options.force or options.overlay is not None  # a picture needs what was read
+        asked = [getattr(options, name) for name in SETTINGS]
+        used = [options.weights or shipped_weights(), options.words, options.lm]
+        self.summary = Summary(Path(options.out), settings_digest([fastctc.__version__, *asked], used))
+
+    def there(self, file: Path) -> bool:
+        """Whether a file has been read, as it is and as it is to be."""
+        rows = [] if self.again else self.summary.finished(self.names.source(file, 1), file)
+        for page in range(1, len(rows) + 1):
+            self.names.name(file, page)  # no other may have it
+        return bool(rows)
+
+    def write(self, file: Path, page: int, document: str, lines: list[Any], warning: str) -> Row:
+        name = self.names.name(file, page)
+        result = name.with_name(name.name + self.suffix)
+        storage.write_text(self.names.place(result), document)
+        sure = [word.confidence for line in lines for word in line.words]
+        mean = f"{sum(sure) / len(sure):.3f}" if sure else ""
+        source = self.names.source(file, page)
+        return Row(source, result.as_posix(), len(lines), len(sure), mean, warning, 1, self.summary.settings)
+
+    def failed(self, file: Path, error: BaseException) -> Row:
+        return Row(self.names.source(file, 1), "", 0, 0, "", f"not read: {error}", 1, self.summary.settings)
+
+    def done(self, file: Path, rows: list[Row]) -> None:
+        self.summary.add(self.names.source(file, 1), rows)
+
+    def close(self) -> None:
+        self.summary.close()
+
+
+def _warning(lines: list[Any]) -> str:
+    """What a reader of the result should know; empty if nothing."""
+    sure = [word.confidence for line in lines for word in line.words]
+    if not sure:
+        return "no writing was found"
+    mean = sum(sure) / len(sure)
+    if len(sure) >= MANY and mean < NOISE:
+        return f"this reads as noise (mean confidence of its words: {mean:.2f}): is the page upright, and handwritten?"
+    return ""
 
 
 def _reader(options: Namespace) -> Any:
