@@ -60,8 +60,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="FOLDER",
-        help="write a file for each image there, in folders as the images are, and a table of all, summary.tsv; what is "
-        "there and newer than image, weights and options is not read again (default: all to the terminal)",
+        help="write a file for each image there, in folders as the images are, and a table of all, summary.tsv; what "
+        "is newer there than image, weights and options is not read again (default: all to the terminal)",
     )
     parser.add_argument("--force", action="store_true", help="read again what is there")
     parser.add_argument(
