@@ -155,6 +155,7 @@ class Pieces(NamedTuple):
     kinds: Any  # int8: 0 the blank, 1 ends a word, 2 begins a word, 3 goes on with one
     closes: Any  # uint8: 1 if what follows begins a word
     same: Any  # int32: the first label with the same string, which is this one but where labels come twice
+    is_prefix_code: bool  # whether none begins a word and no string begins another: words have one spelling
 
 
 class Pruning(NamedTuple):
@@ -169,8 +170,8 @@ class Pruning(NamedTuple):
 class WordWeights(NamedTuple):
     """What words are worth, by an n-gram model, when they end and before."""
 
-    tables: NGramTables
-    words: Tokens  # the model's tokens, sorted
+    tables: "NGramTables | KenLMTables"
+    words: Tokens | None  # the model's tokens, sorted; None: the model of KenLM knows
     known: Tokens | None  # the words that are known, sorted; None: those of the model, and beginnings are not
     weight: float  # of the model's log probabilities
     bonus: float  # for each word

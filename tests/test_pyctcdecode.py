@@ -10,13 +10,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fastctc import NGram, backends
-from fastctc.compat import pyctcdecode
-from fastctc.compat.pyctcdecode import Alphabet, BeamSearchDecoderCTC, LanguageModel, constants
+from fastctc.compat import kenlm, pyctcdecode
+from fastctc.compat.pyctcdecode import Alphabet, BeamSearchDecoderCTC, LanguageModel, build_ctcdecoder, constants
 from fastctc.compat.pyctcdecode.alphabet import BLANK_TOKEN_PTN, UNK_TOKEN_PTN, tokens, verify_alphabet_coverage
 from fastctc.compat.pyctcdecode.decoder import (
     EMPTY_START_BEAM,
@@ -67,6 +68,19 @@ def ngram():
     return NGram.train(WORDS, 3, unit="word")
 
 
+@pytest.fixture(scope="module")
+def arpa(ngram, tmp_path_factory):
+    path = tmp_path_factory.mktemp("arpa") / "words.arpa"
+    ngram.to_arpa(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def binary(arpa):
+    """The model, as that of KenLM."""
+    return kenlm.Model(arpa)
+
+
 def model(ngram, **options):
     return LanguageModel(ngram, ["a", "b", "ab", "cab"], **options)
 
@@ -87,9 +101,11 @@ def spoken(text, labels=LABELS, certainty=8.0, rng=None):
 # --- the search ---------------------------------------------------------------------------------------------------
 
 
-def random_case(rng, ngram):
+def random_case(rng, ngram, binary):
     labels = PIECES if rng.random() < 0.4 else list(rng.permutation(LABELS))
     alphabet = Alphabet(labels, labels is PIECES)
+    if rng.random() < 0.2:
+        alphabet = Alphabet(["a", "", "ab", " ", "b", "a", "", "c"][: len(labels)], False)
     frames = rng.normal(size=(rng.integers(0, 12), len(labels))) * rng.choice([0.0, 1.0, 4.0])
     frames = log_probabilities(frames)
     pruning = Pruning(
@@ -99,19 +115,22 @@ def random_case(rng, ngram):
         int(rng.integers(0, 3)),
     )
     lm = model(ngram, alpha=0.7, unk_score_offset=-2.0, score_boundary=bool(rng.integers(2)))
-    if rng.random() < 0.3:
-        lm = LanguageModel(ngram)
+    if rng.random() < 0.5:
+        lm = LanguageModel([ngram, binary][rng.integers(2)])
     words = [None, lm.weights, lm][rng.integers(3)]
     hot = PreferredWords(tokens(["a", "abc", "cab"]), float(rng.choice([3.0, -1.0])))
     preferred = [None, hot, HotwordScorer.build_scorer(["ab", "bca"], 2.0)][rng.integers(3)]
-    start = START if words is None or words is lm.weights or not isinstance(words, LanguageModel) else None
-    if start is None:
+    start = START
+    if words is lm:
         start = [START[0]._replace(state=lm.get_start_state())]
+    elif isinstance(lm._kenlm_model, kenlm.Model):
+        start = [START[0]._replace(state=lm.get_start_state().state.context)]
     return frames, alphabet.pieces, pruning, words, preferred, start
 
 
 def raw(state):
-    return state.state if isinstance(state, KenlmState) else state
+    state = state.state if isinstance(state, KenlmState) else state
+    return state.context if isinstance(state, kenlm.State) else state
 
 
 def check(found, expected, case=""):
@@ -123,9 +142,9 @@ def check(found, expected, case=""):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_the_twins_agree(seed, ngram):
+def test_the_twins_agree(seed, ngram, binary):
     rng = np.random.default_rng(seed)
-    frames, pieces, pruning, words, preferred, start = random_case(rng, ngram)
+    frames, pieces, pruning, words, preferred, start = random_case(rng, ngram, binary)
     compiled, plain = (backends.load(name, "pruned_search").pruned_search for name in ("compiled", "reference"))
     for closes, ends, most in ((True, True, 0), (True, False, 1), (False, False, 0)):
         case = frames, pieces, pruning, words, preferred, start, 7, closes, ends, most
@@ -473,6 +492,123 @@ def test_going_on_with_a_state(ngram):
         whole.lm_score - whole.logit_score
     )
     assert decoder().decode(spoken("c"), lm_start_state=first.last_lm_state) == "c"  # without a model it says nothing
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_of_kenlm_is_the_same(seed, ngram, binary):
+    logits = np.random.default_rng(seed).normal(size=(20, 5)) * 2
+    found = [decoder(lm=model(lm)).decode_beams(logits, hotwords=["cab"], hotword_weight=1.0) for lm in (ngram, binary)]
+    assert [b.text for b in found[0]] == [b.text for b in found[1]]
+    assert [b.lm_score for b in found[0]] == pytest.approx([b.lm_score for b in found[1]], abs=1e-4)
+    first = decoder(lm=model(binary)).decode_beams(logits[:10])[0]
+    assert isinstance(first.last_lm_state.state, kenlm.State)
+    again = decoder(lm=model(binary)).decode_beams(logits[10:], lm_start_state=first.last_lm_state)
+    assert again == decoder(lm=model(binary)).decode_beams(logits[10:], lm_start_state=first.last_lm_state.state)
+
+
+def test_states_that_are_none(ngram, binary):
+    with pytest.raises(ValueError, match="a state must be 0 to"):
+        decoder(lm=model(ngram)).decode(spoken("a"), lm_start_state=KenlmState(10**6))
+    with pytest.raises(ValueError, match="a state must have at most 2 words"):
+        decoder(lm=model(binary)).decode(spoken("a"), lm_start_state=kenlm.State(((1, 0.0),) * 3))
+
+
+def test_build_ctcdecoder(arpa, ngram, tmp_path, warnings):
+    one = build_ctcdecoder(LABELS, arpa, alpha=0.7, beta=0.2, unk_score_offset=-5.0, lm_score_boundary=False)
+    lm = one._language_model
+    assert (lm.alpha, lm.beta, lm.unk_score_offset, lm.score_boundary) == (0.7, 0.2, -5.0, False)
+    assert lm._unigram_set == {word for word in ngram.vocabulary if word != "<unk>"}
+    assert one.decode(spoken("ab cab")) == "ab cab"
+    other = build_ctcdecoder(LABELS, arpa, ["ab", "cab", "unheard"])
+    assert other._language_model._unigram_set == {"ab", "cab"}
+    path = tmp_path / "words.gz"
+    ngram.to_arpa(path)
+    assert build_ctcdecoder(LABELS, str(path))._language_model._unigram_set == set()
+    assert "Unigrams not provided and cannot be automatically determined" in warnings.text
+    assert build_ctcdecoder(LABELS)._language_model is None
+    assert build_ctcdecoder(["a", "b"], unigrams=["xyz"]).decode(np.eye(3)[[0, 2, 1]] * 9) == "ab"
+    assert "Unigrams and labels don't seem to agree." in warnings.text
+    with pytest.raises(OSError, match="Cannot read model"):
+        build_ctcdecoder(LABELS, str(tmp_path / "missing.arpa"))
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", [None, "utf-8"])
+def test_files(arpa, tmp_path, encoding):
+    one = build_ctcdecoder(LABELS, arpa, ["ab", "cab", "b"], alpha=0.7)
+    one.save_to_dir(str(tmp_path))
+    (tmp_path / ".hidden").touch()
+    (tmp_path / "language_model" / "__pycache__").mkdir()
+    assert json.loads((tmp_path / "alphabet.json").read_text()) == {"labels": LABELS, "is_bpe": False}
+    folder = tmp_path / "language_model"
+    expected = {"alpha": 0.7, "beta": 1.5, "unk_score_offset": -10.0, "score_boundary": True}
+    assert json.loads((folder / "attrs.json").read_text()) == expected
+    assert (folder / "unigrams.txt").read_text() == "ab\nb\ncab\n"
+    assert (folder / "words.arpa").read_bytes() == Path(arpa).read_bytes()
+    again = BeamSearchDecoderCTC.load_from_dir(str(tmp_path), unigram_encoding=encoding)
+    logits = np.random.default_rng(0).normal(size=(20, 5))
+    assert [b[:1] + b[2:] for b in again.decode_beams(logits)] == [b[:1] + b[2:] for b in one.decode_beams(logits)]
+    assert again._language_model._kenlm_model.path.decode().endswith("words.arpa")
+    with pytest.raises(FileExistsError):
+        one.save_to_dir(str(tmp_path))
+
+
+def test_files_without_a_model(tmp_path):
+    decoder().save_to_dir(str(tmp_path))
+    assert BeamSearchDecoderCTC.parse_directory_contents(str(tmp_path))["language_model"] is None
+    assert BeamSearchDecoderCTC.load_from_dir(str(tmp_path)).decode(spoken("ab")) == "ab"
+    (tmp_path / "more").mkdir()
+    with pytest.raises(ValueError, match="Count not find language model directory"):
+        BeamSearchDecoderCTC.load_from_dir(str(tmp_path))
+    (tmp_path / "alphabet.json").unlink()
+    with pytest.raises(ValueError, match=r"Could not find alphabet file alphabet\.json\. Found \['more'\]"):
+        BeamSearchDecoderCTC.load_from_dir(str(tmp_path))
+
+
+def test_bad_files_of_a_model(arpa, tmp_path):
+    build_ctcdecoder(LABELS, arpa, ["ab"]).save_to_dir(str(tmp_path))
+    folder = tmp_path / "language_model"
+    load = LanguageModel.load_from_dir
+    (folder / "attrs.json").write_text('{"alpha": 1.0}')
+    with pytest.raises(ValueError, match="Expected json serialized attributes to be"):
+        load(str(folder))
+    (folder / "words.arpa").rename(folder / "words.pickle")
+    with pytest.raises(ValueError, match="Explected kenlm file to end in"):
+        load(str(folder))
+    (folder / "more").touch()
+    with pytest.raises(ValueError, match="Found wrong number of files in directory"):
+        load(str(folder))
+    for name in ("attrs.json", "unigrams.txt"):
+        (folder / "more").unlink(missing_ok=True)
+        (folder / name).rename(folder / "more")
+        with pytest.raises(ValueError, match=f"did not find {'attributes' if name[0] == 'a' else 'unigrams'} file"):
+            load(str(folder))
+        (folder / "more").rename(folder / name)
+    lm = LanguageModel(kenlm.Model(arpa), ["ab"])
+    lm.alpha = None
+    with pytest.raises(ValueError, match="attribute alpha not found"):
+        lm.save_to_dir(str(tmp_path))
+
+
+def test_a_folder_of_the_hub(arpa, tmp_path, monkeypatch):
+    build_ctcdecoder(LABELS, arpa, ["ab"]).save_to_dir(str(tmp_path))
+    asked = {}
+
+    def snapshot_download(model_id, **options):
+        asked.update(options, model_id=model_id)
+        return str(tmp_path)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
+    one = BeamSearchDecoderCTC.load_from_hf_hub("some/model", allow_patterns=["*"])
+    assert one.decode(spoken("ab")) == "ab"
+    assert asked["model_id"] == "some/model"
+    assert asked["allow_patterns"] == ["*"]
+    assert Path(asked["cache_dir"]).parts[-2:] == (".cache", "pyctcdecode")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match="pip install huggingface_hub"):
+        BeamSearchDecoderCTC.load_from_hf_hub("some/model")
 
 
 def test_unigrams_of_an_arpa_file(tmp_path):

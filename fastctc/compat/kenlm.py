@@ -12,6 +12,7 @@ from typing import Any
 
 from fastctc.compiled.kenlm import State
 from fastctc.lm.kenlm import KenLM, is_kenlm
+from fastctc.search_inputs import KenLMTables
 
 __all__ = ["ARPALoadComplain", "Config", "FullScoreReturn", "LanguageModel", "LoadMethod", "Model", "State"]
 
@@ -98,6 +99,11 @@ class Model:
         for name, function in direct.items():
             if getattr(type(self), name) is getattr(Model, name):
                 setattr(self, name, function)
+
+    @property
+    def tables(self) -> KenLMTables:
+        """The file, and what is where in it."""
+        return self._model.tables
 
     @property
     def order(self) -> int:

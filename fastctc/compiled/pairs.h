@@ -15,7 +15,7 @@ typedef struct {
 
 static size_t pairs_place(const Pairs *table, uint64_t key) {
     uint64_t mixed = key * UINT64_C(0x9E3779B97F4A7C15);
-    size_t place = (size_t)(mixed >> 20) & (table->size - 1);
+    size_t place = (size_t)(mixed ^ mixed >> 32) & (table->size - 1);
     while (table->keys[place] && table->keys[place] != key) place = (place + 1) & (table->size - 1);
     return place;
 }

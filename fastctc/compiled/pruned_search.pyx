@@ -7,13 +7,14 @@ a label, and all that merge arise under one label: a stamp at the prefix finds t
 """
 
 from libc.math cimport INFINITY, exp, log
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from fastctc.compiled.interrupts cimport look
+from fastctc.compiled.kenlm cimport Scorer, State, Words, advance_words, find_word
 from fastctc.compiled.ngram cimport Model, advance, fill
-from fastctc.search_inputs import PartBeam, PreferredWords, WordWeights
+from fastctc.search_inputs import KenLMTables, PartBeam, PreferredWords, WordWeights
 
 cdef extern from "pairs.h":
     ctypedef struct Pairs:
@@ -25,10 +26,11 @@ cdef extern from "pairs.h":
     int pairs_set(Pairs *table, int a, int b, int value) nogil
 
 cdef double LN10 = log(10.0)
-cdef int BLANK = 0, ENDS = 1, BEGINS = 2
+cdef int BLANK = 0, ENDS = 1, BEGINS = 2, GOES_ON = 3
 cdef int MODEL = 0, KNOWN = 1, PREFERRED = 2  # what a part is looked up in
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # candidates between two looks for Ctrl-C
 cdef int MOST = 1 << 30
+cdef int ABSENT = -1, UNKNOWN = -2
 
 cdef struct Strings:
     const uint8_t *text
@@ -50,7 +52,7 @@ cdef struct Text:
     int before
     int word            # the part that is its last word, -1 of the start
     int history         # the number of its last words, taken together
-    int state           # of an n-gram model; otherwise where the state stands in the list
+    int state           # of an n-gram model; otherwise where the state stands among those that were met
     double lm_score
     double preferred
 
@@ -58,8 +60,16 @@ cdef struct Prefix:
     int text
     int part
     double knowledge    # what models and preferred words add
-    int64_t stamp
+    int64_t stamp       # of the label under which it was last met, and the candidate that it is there
     int candidate
+    int block           # where its children stand while it is a beam, -1 if they stand nowhere
+    int64_t frame       # in which it was last a beam
+
+cdef struct Child:
+    int prefix          # that a label leads to, ABSENT or UNKNOWN
+    int candidate       # while it is absent, as of a prefix
+    int64_t stamp
+    double knowledge
 
 cdef struct Closed:
     int before
@@ -67,7 +77,8 @@ cdef struct Closed:
     int last
 
 cdef struct Beam:
-    int prefix
+    int prefix          # ABSENT: the child of the parent by the label, which will be made if it is kept
+    int parent
     int label
     int closed          # the frames of its words, -1 if there are none
     int first
@@ -76,6 +87,7 @@ cdef struct Beam:
     int part_first      # and which
     int part_last
     double log_prob
+    double knowledge
     double score
 
 
@@ -144,24 +156,29 @@ cdef int lower(const Strings *s, int low, int high, int depth, int byte) noexcep
 
 
 cdef class _Search:
-    cdef Pairs parts_of, texts_of, prefixes_of, steps_of, histories_of, seen
-    cdef _Array parts, texts, prefixes, closed, candidates, beams, order
+    cdef Pairs parts_of, texts_of, prefixes_of, histories_of, seen
+    cdef _Array parts, texts, prefixes, closed, candidates, beams, order, holders, spare
     cdef Strings tables[3]
     cdef bint has[3]
     cdef int *shortest          # characters of each preferred word
     cdef Strings on, first
     cdef Model ngram
-    cdef bint has_ngram, has_words, asks, asks_preferred
+    cdef bint has_ngram, has_kenlm, has_words, asks, asks_preferred
+    cdef Scorer scorer
+    cdef _Array contexts, letters
     cdef double weight, bonus, unknown, preferred_weight
     cdef int usual, unknown_number, end, history, n_histories, n_labels
     cdef object words, preferred, kept
     cdef list states
-    cdef int64_t stamp
+    cdef int64_t stamp, frame
+    cdef Child *children        # blocks of one for each label
+    cdef int n_blocks
+    cdef bint is_lazy           # whether only one prefix leads to another by a label that goes on
 
     def __cinit__(self):
         if (
             pairs_make(&self.parts_of, 64) or pairs_make(&self.texts_of, 64) or pairs_make(&self.prefixes_of, 64)
-            or pairs_make(&self.steps_of, 64) or pairs_make(&self.histories_of, 64) or pairs_make(&self.seen, 64)
+            or pairs_make(&self.histories_of, 64) or pairs_make(&self.seen, 64)
         ):
             raise MemoryError
 
@@ -169,18 +186,21 @@ cdef class _Search:
         pairs_free(&self.parts_of)
         pairs_free(&self.texts_of)
         pairs_free(&self.prefixes_of)
-        pairs_free(&self.steps_of)
         pairs_free(&self.histories_of)
         pairs_free(&self.seen)
         free(self.shortest)
+        free(self.children)
 
     def __init__(self, pieces, pruning, words, preferred):
         cdef Part *root
         cdef int i, k
         cdef int64_t j
         self.parts, self.texts = _Array(sizeof(Part)), _Array(sizeof(Text))
-        self.prefixes, self.closed, self.candidates = _Array(sizeof(Prefix)), _Array(sizeof(Closed)), _Array(sizeof(Beam))
+        self.prefixes, self.closed = _Array(sizeof(Prefix)), _Array(sizeof(Closed))
+        self.candidates = _Array(sizeof(Beam))
         self.beams, self.order = _Array(sizeof(Beam)), _Array(sizeof(int))
+        self.holders, self.spare = _Array(sizeof(int)), _Array(sizeof(int))
+        self.is_lazy = pieces.is_prefix_code
         self.states = []
         self.kept = [pieces, words, preferred]
         strings(&self.on, pieces.on, True)
@@ -189,12 +209,17 @@ cdef class _Search:
         self.history = pruning.history
         self.words, self.preferred = words, preferred
         self.has_words = words is not None
-        self.has_ngram = isinstance(words, WordWeights)
-        self.asks = self.has_words and not self.has_ngram
+        self.asks = self.has_words and not isinstance(words, WordWeights)
+        self.has_kenlm = self.has_words and not self.asks and isinstance(words.tables, KenLMTables)
+        self.has_ngram = self.has_words and not self.asks and not self.has_kenlm
+        self.contexts, self.letters = _Array(sizeof(Words)), _Array(1)
+        if self.has_kenlm:
+            self.scorer = Scorer(words.tables)
         if self.has_ngram:
             fill(&self.ngram, words.tables)
             strings(&self.tables[MODEL], words.words, False)
             self.has[MODEL] = True
+        if self.has_words and not self.asks:
             if words.known is not None:
                 strings(&self.tables[KNOWN], words.known, False)
                 self.has[KNOWN] = True
@@ -235,25 +260,30 @@ cdef class _Search:
     cdef int longer(self, int part, const uint8_t *text, int64_t n) except -1 nogil:
         """The part that has some more bytes."""
         cdef int64_t i
-        cdef int k, found
+        cdef int found
         cdef Part *new
-        cdef Part *old
         for i in range(n):
             found = pairs_get(&self.parts_of, part, text[i])
             if found < 0:
                 found = <int> self.parts.n
                 self.parts.more()
                 self.put(&self.parts_of, part, text[i], found)
-                new, old = self.part(found), self.part(part)
-                new.parent, new.byte = part, text[i]
-                new.n_bytes = old.n_bytes + 1
-                new.n_characters = old.n_characters + ((text[i] & 0xc0) != 0x80)
-                for k in range(3):
-                    if old.low[k] < old.high[k]:
-                        new.low[k] = lower(&self.tables[k], old.low[k], old.high[k], old.n_bytes, text[i])
-                        new.high[k] = lower(&self.tables[k], new.low[k], old.high[k], old.n_bytes, text[i] + 1)
+                new = self.part(found)
+                new[0] = self.part(part)[0]
+                new.parent, new.byte, new.is_weighed = part, text[i], False
+                self.lengthen(new, text[i])
             part = found
         return part
+
+    cdef void lengthen(self, Part *part, int byte) noexcept nogil:
+        """Look a part up with one more byte."""
+        cdef int k
+        for k in range(3):
+            if part.low[k] < part.high[k]:
+                part.low[k] = lower(&self.tables[k], part.low[k], part.high[k], part.n_bytes, byte)
+                part.high[k] = lower(&self.tables[k], part.low[k], part.high[k], part.n_bytes, byte + 1)
+        part.n_bytes += 1
+        part.n_characters += (byte & 0xc0) != 0x80
 
     cdef int longer_by(self, int part, const Strings *s, int i) except -1 nogil:
         return self.longer(part, s.text + s.offsets[i], s.offsets[i + 1] - s.offsets[i])
@@ -265,10 +295,41 @@ cdef class _Search:
             return p.low[k]
         return -1
 
-    cdef double ended(self, int word, int *state, bint last) noexcept nogil:
-        """What a word that has ended adds by the n-gram model, and the state after it."""
+    cdef inline Words *context(self, int i) noexcept nogil:
+        return <Words *> self.contexts.items + i
+
+    cdef double ended_by_kenlm(self, int word, int *state, bint last) except? -1 nogil:
+        """What a word that has ended adds by a model of KenLM, and the state after it."""
+        cdef int length, after = <int> self.contexts.n, n = self.part(word).n_bytes, i, at = word
+        cdef uint32_t number
+        cdef double value
+        cdef bint is_unknown
+        cdef Words unused
+        self.letters.n = 0
+        for _i in range(n):
+            self.letters.more()
+        for i in range(n - 1, -1, -1):
+            self.letters.items[i] = <char> self.part(at).byte
+            at = self.part(at).parent
+        number = find_word(&self.scorer.model, <const uint8_t *> self.letters.items, n) if n else 0
+        self.contexts.more()
+        value = advance_words(&self.scorer.model, self.context(state[0]), number, self.context(after), &length)
+        is_unknown = number == 0
+        if self.has[KNOWN] and self.tables[KNOWN].n:
+            is_unknown = is_unknown or self.number(word, KNOWN) < 0
+        if is_unknown:
+            value += self.unknown
+        if last and self.end >= 0:
+            value += advance_words(&self.scorer.model, self.context(after), <uint32_t> self.end, &unused, &length)
+        state[0] = after
+        return self.weight * LN10 * value + self.bonus
+
+    cdef double ended(self, int word, int *state, bint last) except? -1 nogil:
+        """What a word that has ended adds by the model, and the state after it."""
         cdef int number = self.number(word, MODEL), after
         cdef double value
+        if self.has_kenlm:
+            return self.ended_by_kenlm(word, state, last)
         if number < 0:
             number = self.unknown_number
         value = advance(&self.ngram, state, number)
@@ -282,24 +343,32 @@ cdef class _Search:
     cdef double weigh(self, int part) except? -1 nogil:
         """What the beginning of a word adds."""
         cdef Part *p = self.part(part)
-        cdef int i, least = MOST
         cdef double value = 0.0
         if p.is_weighed:
             return p.weight
-        if p.n_bytes == 0:
-            value = 0.0
-        elif self.has[PREFERRED] and p.low[PREFERRED] < p.high[PREFERRED]:
-            for i in range(p.low[PREFERRED], p.high[PREFERRED]):
-                least = min(least, self.shortest[i])
-            value = self.preferred_weight * p.n_characters / least
-        elif self.has_ngram and not self.asks_preferred:
-            value = self.unknown_part(p)
-        elif self.has_words or self.asks_preferred:
-            with gil:
-                value = self.ask_part(part)
-                p = self.part(part)
+        if self.asks_preferred or (self.asks and not self.may_be_preferred(p)):
+            if p.n_bytes:
+                with gil:
+                    value = self.ask_part(part)
+                    p = self.part(part)
+        else:
+            value = self.worth(p)
         p.is_weighed, p.weight = True, value
         return value
+
+    cdef inline bint may_be_preferred(self, const Part *p) noexcept nogil:
+        return self.has[PREFERRED] and p.low[PREFERRED] < p.high[PREFERRED]
+
+    cdef double worth(self, const Part *p) noexcept nogil:
+        """The same, where no object is to be asked."""
+        cdef int i, least = MOST
+        if p.n_bytes == 0:
+            return 0.0
+        if self.may_be_preferred(p):
+            for i in range(p.low[PREFERRED], p.high[PREFERRED]):
+                least = min(least, self.shortest[i])
+            return self.preferred_weight * p.n_characters / least
+        return self.unknown_part(p) if self.has_words else 0.0
 
     cdef double unknown_part(self, const Part *p) noexcept nogil:
         if self.has[KNOWN] and p.low[KNOWN] < p.high[KNOWN]:
@@ -310,7 +379,7 @@ cdef class _Search:
         cdef str spelled = self.spelled(part)
         if self.asks_preferred and (not self.has_words or spelled in self.preferred):
             return self.preferred.score_partial_token(spelled)
-        if self.has_ngram:
+        if not self.asks:
             return self.unknown_part(self.part(part))
         return self.words.score_partial_token(spelled)
 
@@ -342,7 +411,8 @@ cdef class _Search:
 
     cdef int follow(self, int text, int word) except -1 nogil:
         """The text with one more word: it, if the word is empty."""
-        cdef int found
+        cdef int found, state
+        cdef double value
         cdef Text *new
         cdef Text *old
         if word == 0:
@@ -361,8 +431,12 @@ cdef class _Search:
             new.preferred += self.preferred_weight
         if self.history:
             new.history = self.last_words(found)
-        if self.has_ngram:
-            new.lm_score += self.ended(word, &new.state, False)
+        if self.has_ngram or self.has_kenlm:
+            state = new.state
+            value = self.ended(word, &state, False)
+            new = self.text(found)
+            new.lm_score += value
+            new.state = state
         if self.asks or self.asks_preferred:
             with gil:
                 self.ask_text(text, word, found)
@@ -405,41 +479,137 @@ cdef class _Search:
         self.prefixes.more()
         self.put(&self.prefixes_of, text, part, found)
         new = self.prefix(found)
-        new.text, new.part, new.knowledge = text, part, value
+        new.text, new.part, new.knowledge, new.block = text, part, value, -1
         return found
 
     cdef int step(self, int prefix, int label, int kind) except -1 nogil:
         """The prefix after one more label."""
-        cdef int key = 3 * label + kind, found = pairs_get(&self.steps_of, prefix, key), text, part
-        if found >= 0:
-            return found
-        text, part = self.prefix(prefix).text, self.prefix(prefix).part
+        cdef int text = self.prefix(prefix).text, part = self.prefix(prefix).part
         if kind == ENDS:
-            text, part = self.follow(text, part), 0
-        elif kind == BEGINS:
+            return self.find_prefix(self.follow(text, part), 0)
+        if kind == BEGINS:
             text = self.follow(text, part)
-            part = self.longer_by(0, &self.first, label)
+            return self.find_prefix(text, self.longer_by(0, &self.first, label))
+        return self.find_prefix(text, self.longer_by(part, &self.on, label))
+
+    cdef int resolve(self, Child *child, int prefix, int label, int kind) except -1 nogil:
+        """Where a label leads. If it is the only way there, a prefix that is not there yet is not made."""
+        cdef int text, part, at
+        cdef int64_t i
+        cdef double value
+        if kind == ENDS or kind == BEGINS or not self.is_lazy:
+            child.prefix = self.step(prefix, label, kind)
+            child.knowledge = self.prefix(child.prefix).knowledge
+            return 0
+        text, part = self.prefix(prefix).text, self.prefix(prefix).part
+        at = part
+        if self.asks or self.asks_preferred:
+            at = self.longer_by(part, &self.on, label)
         else:
-            part = self.longer_by(part, &self.on, label)
-        found = self.find_prefix(text, part)
-        self.put(&self.steps_of, prefix, key, found)
-        return found
+            for i in range(self.on.offsets[label], self.on.offsets[label + 1]):
+                at = pairs_get(&self.parts_of, at, self.on.text[i])
+                if at < 0:
+                    break
+        child.prefix = ABSENT
+        if at >= 0:
+            child.prefix = pairs_get(&self.prefixes_of, text, at)
+            value = self.weigh(at)
+        else:
+            value = self.weigh_absent(part, label)
+        child.knowledge = self.text(text).lm_score + self.text(text).preferred + value
+        return 0
+
+    cdef double weigh_absent(self, int part, int label) noexcept nogil:
+        """What the beginning of a word would add with one more label."""
+        cdef Part longer = self.part(part)[0]
+        cdef int64_t i
+        for i in range(self.on.offsets[label], self.on.offsets[label + 1]):
+            self.lengthen(&longer, self.on.text[i])
+        return self.worth(&longer)
+
+    cdef int hold(self, int prefix) except -1 nogil:
+        """Give a beam's prefix a block of children."""
+        cdef int block, i, n
+        cdef Child *children
+        if self.spare.n:
+            self.spare.n -= 1
+            block = (<int *> self.spare.items)[self.spare.n]
+        else:
+            block = self.holders.n
+            if block >= self.n_blocks:
+                n = 2 * self.n_blocks if self.n_blocks else 16
+                children = <Child *> realloc(self.children, <size_t> n * self.n_labels * sizeof(Child))
+                if children == NULL:
+                    with gil:
+                        raise MemoryError("the search needs more memory than there is")
+                self.children, self.n_blocks = children, n
+        children = self.children + <Py_ssize_t> block * self.n_labels
+        for i in range(self.n_labels):
+            children[i].prefix, children[i].stamp = UNKNOWN, 0
+        self.holders.more()
+        (<int *> self.holders.items)[self.holders.n - 1] = prefix
+        self.prefix(prefix).block = block
+        return 0
+
+    cdef int make_absent(self) except -1 nogil:
+        """Make the prefixes of new beams."""
+        cdef Beam *beam
+        cdef int i
+        for i in range(self.beams.n):
+            beam = <Beam *> self.beams.items + i
+            if beam.prefix == ABSENT:
+                beam.prefix = self.step(beam.parent, beam.label, GOES_ON)
+                self.child(beam.parent, beam.label).prefix = beam.prefix
+        return 0
+
+    cdef inline Child *child(self, int prefix, int label) noexcept nogil:
+        return self.children + <Py_ssize_t> self.prefix(prefix).block * self.n_labels + label
+
+    cdef int settle(self) except -1 nogil:
+        """Give new beams blocks of children, and take those of the prefixes that are beams no more."""
+        cdef Prefix *prefix
+        cdef int i, kept = 0
+        cdef int *holders
+        self.frame += 1
+        for i in range(self.beams.n):
+            self.prefix((<Beam *> self.beams.items)[i].prefix).frame = self.frame
+        holders = <int *> self.holders.items
+        for i in range(self.holders.n):
+            prefix = self.prefix(holders[i])
+            if prefix.frame == self.frame:
+                holders[kept] = holders[i]
+                kept += 1
+            else:
+                self.spare.more()
+                (<int *> self.spare.items)[self.spare.n - 1] = prefix.block
+                prefix.block = -1
+        self.holders.n = kept
+        for i in range(self.beams.n):
+            if self.prefix((<Beam *> self.beams.items)[i].prefix).block < 0:
+                self.hold((<Beam *> self.beams.items)[i].prefix)
+        return 0
 
     cdef int add(self, const Beam *new) except -1 nogil:
         """Add a candidate; one that has the same prefix and label gives it its place and its paths."""
-        cdef Prefix *prefix = self.prefix(new.prefix)
         cdef Beam *old
         cdef double high, low
-        if prefix.stamp == self.stamp:
-            old = <Beam *> self.candidates.items + prefix.candidate
+        cdef int64_t *stamp
+        cdef int *candidate
+        if new.prefix == ABSENT:
+            stamp = &self.child(new.parent, new.label).stamp
+            candidate = &self.child(new.parent, new.label).candidate
+        else:
+            stamp, candidate = &self.prefix(new.prefix).stamp, &self.prefix(new.prefix).candidate
+        if stamp[0] == self.stamp:
+            old = <Beam *> self.candidates.items + candidate[0]
             high, low = max(old.log_prob, new.log_prob), min(old.log_prob, new.log_prob)
             old[0] = new[0]
             old.log_prob = high if low == -INFINITY else high + log(1.0 + exp(low - high))
             return 0
-        prefix.stamp = self.stamp
-        prefix.candidate = <int> self.candidates.n
+        stamp[0] = self.stamp
+        candidate[0] = <int> self.candidates.n
         self.candidates.more()
-        memcpy(self.candidates.items + prefix.candidate * sizeof(Beam), new, sizeof(Beam))
+        (<Beam *> self.candidates.items)[candidate[0]] = new[0]
         return 0
 
     cdef int known_text(self, str text, dict known) except -1:
@@ -471,6 +641,7 @@ cdef class _Search:
         """Beams to go on with, as candidates."""
         cdef Beam new
         cdef Text *text
+        cdef State state
         cdef bytes part
         cdef int i, at, first, last
         cdef dict known = {"": 0}
@@ -486,6 +657,13 @@ cdef class _Search:
                 text.state = beam.state
                 if not 0 <= text.state < self.ngram.n_nodes:
                     raise ValueError(f"a state must be 0 to {self.ngram.n_nodes - 1}, got {beam.state}")
+            elif self.has_kenlm:
+                state = State(beam.state)
+                if state.words.length >= self.scorer.model.order:
+                    raise ValueError(f"a state must have at most {self.scorer.model.order - 1} words, got {beam.state}")
+                text.state = <int> self.contexts.n
+                self.contexts.more()
+                self.context(text.state)[0] = state.words
             elif self.asks:
                 text.state = <int> len(self.states)
                 self.states.append(beam.state)
@@ -505,6 +683,7 @@ cdef class _Search:
             new.first, new.last = beam.part_frames
             for first, last in beam.frames:
                 new.closed = self.close(new.closed, first, last)
+            new.knowledge = self.prefix(new.prefix).knowledge
             self.stamp += 1  # beams that are given are not merged
             self.add(&new)
         return 0
@@ -633,14 +812,26 @@ cdef int frame_labels(const double *row, Py_ssize_t n, double floor, int *labels
     return kept
 
 
+cdef void sort_labels(int *labels, int n, const int32_t[::1] same) noexcept nogil:
+    """Put labels that are the same side by side; mostly none are."""
+    cdef int i, j, label
+    for i in range(1, n):
+        label, j = labels[i], i
+        while j and same[labels[j - 1]] > same[label]:
+            labels[j] = labels[j - 1]
+            j -= 1
+        labels[j] = label
+
+
 cdef int search(
     _Search s, int *labels, const double[:, ::1] frames, const int8_t[::1] kinds, const uint8_t[::1] closes,
     const int32_t[::1] same, double beam_floor, double label_floor, int width, int first_frame
 ) except -1 nogil:
     cdef Py_ssize_t t, worked = 0
     cdef int frame, n_labels, i, b, label, kind, n
-    cdef bint breaks = False
+    cdef bint breaks = False, forced
     cdef double log_prob
+    cdef Child *child
     cdef Beam new
     cdef Beam *old
     cdef Beam *all
@@ -650,12 +841,14 @@ cdef int search(
         if n_labels < 0:
             with gil:
                 raise ValueError(f"frames must be numbers, got NaN in frame {frame}")
+        sort_labels(labels, n_labels, same)
         s.candidates.n = 0
         for i in range(n_labels):
             label = labels[i]
             log_prob = frames[t, label]
             kind = kinds[label]
-            s.stamp += 1
+            if i == 0 or new.label != same[label]:
+                s.stamp += 1
             for b in range(s.beams.n):
                 old = <Beam *> s.beams.items + b
                 new = old[0]
@@ -665,27 +858,36 @@ cdef int search(
                     pass
                 elif old.label == new.label:
                     new.last = frame + 1
-                elif kind == ENDS or kind == BEGINS or breaks:
-                    new.closes = s.part(s.prefix(old.prefix).part).n_bytes > 0
-                    new.part_first, new.part_last = old.first, old.last
-                    new.first = new.last = -1
-                    if kind != ENDS:
-                        breaks = closes[label]
-                        new.first, new.last = frame, frame + 1
-                    new.prefix = s.step(old.prefix, label, ENDS if kind == ENDS else BEGINS)
                 else:
-                    if new.first < 0:
-                        new.first = frame
-                    new.last = frame + 1
-                    new.prefix = s.step(old.prefix, label, 0)
+                    forced = breaks and kind == GOES_ON
+                    if kind == ENDS or kind == BEGINS or forced:
+                        new.closes = s.part(s.prefix(old.prefix).part).n_bytes > 0
+                        new.part_first, new.part_last = old.first, old.last
+                        new.first = new.last = -1
+                    if kind != ENDS:
+                        if new.first < 0:
+                            new.first = frame
+                        new.last = frame + 1
+                    if kind == BEGINS or forced:
+                        breaks = closes[label]
+                    if forced:
+                        new.prefix = s.step(old.prefix, label, BEGINS)
+                        new.knowledge = s.prefix(new.prefix).knowledge
+                    else:
+                        child = s.child(old.prefix, label)
+                        if child.prefix == UNKNOWN:
+                            s.resolve(child, old.prefix, label, kind)
+                        new.parent, new.prefix, new.knowledge = old.prefix, child.prefix, child.knowledge
                 s.add(&new)
         n = <int> s.candidates.n
         all = <Beam *> s.candidates.items
         for i in range(n):
-            all[i].score = all[i].log_prob + s.prefix(all[i].prefix).knowledge
+            all[i].score = all[i].log_prob + all[i].knowledge
         s.select(width, beam_floor)
+        s.make_absent()
         if s.history and s.beams.n > 1:
             without_twins(s)
+        s.settle()
         worked += n + frames.shape[1]
         if worked > SIGNAL_WORK:
             worked = 0
@@ -724,13 +926,23 @@ cdef dict finish(_Search s, int width, double beam_floor, bint closes, bint ends
     return scores
 
 
+cdef object state_of(_Search s, int state):
+    """A state as Python sees it."""
+    cdef State context
+    if s.has_kenlm:
+        context = State()
+        context.words = s.context(state)[0]
+        return context.context
+    return state if s.has_ngram else s.states[state] if s.asks else None
+
+
 cdef tuple last_word(_Search s, int prefix, int text, int word):
     """Weigh a text's last word as such, and the end after it."""
     cdef int whole = s.prefix(prefix).text, state = s.text(text).state
     cdef double score
-    if s.has_ngram:
+    if not s.asks:
         score = s.text(text).lm_score + s.ended(word, &state, True)
-        after = state
+        after = state_of(s, state)
     else:
         value, after = s.words.score(s.states[state], s.spelled(word), True)
         score = s.text(text).lm_score + value
@@ -760,7 +972,7 @@ cdef list results(_Search s, dict scores, int most):
             lm_score, state = scores[beam.prefix]
         else:
             lm_score = text.lm_score
-            state = text.state if s.has_ngram else s.states[text.state] if s.asks else None
+            state = state_of(s, text.state)
         found.append(PartBeam(
             s.whole(s.prefix(beam.prefix).text, known), s.spelled(s.prefix(beam.prefix).part), beam.label, frames,
             (beam.first, beam.last), beam.log_prob, beam.score, lm_score, state
@@ -797,6 +1009,7 @@ def pruned_search(
         raise ValueError(f"frames must have numbers from 0 to {MOST}, got {first_frame} and {frames.shape[0]} more")
     s.begin(start)
     s.take_candidates()
+    s.settle()
     labels = <int *> calloc(n_labels, sizeof(int))
     if labels == NULL:
         raise MemoryError
@@ -805,4 +1018,6 @@ def pruned_search(
             search(s, labels, frames, kinds, closing, same, beam_floor, label_floor, width, first_frame)
     finally:
         free(labels)
+    if s.has_kenlm:
+        s.scorer.check()
     return results(s, finish(s, width, beam_floor, closes or ends, ends), most)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from fastctc.reference import ngram
-from fastctc.search_inputs import PartBeam, Pieces, PreferredWords, Pruning, Tokens, WordWeights
+from fastctc.reference import kenlm, ngram
+from fastctc.search_inputs import KenLMTables, PartBeam, Pieces, PreferredWords, Pruning, Tokens, WordWeights
 
 BLANK, ENDS, BEGINS, GOES_ON = range(4)
 LN10 = math.log(10)
@@ -29,19 +29,36 @@ class _NGramWords:
 
     def __init__(self, weights: WordWeights) -> None:
         self.weights = weights
-        self.numbers = {word: number for number, word in enumerate(_strings(weights.words))}
+        self.numbers: dict[str, int] = {}
+        if weights.words is not None:
+            self.numbers = {word: number for number, word in enumerate(_strings(weights.words))}
         self.known = None if weights.known is None else set(_strings(weights.known))
 
-    def score(self, state: int, word: str, is_last_word: bool) -> tuple[float, int]:
+    def number(self, word: str) -> int:
+        """The model's number of a word."""
+        if not word:
+            return self.weights.unknown_number
+        if isinstance(self.weights.tables, KenLMTables):
+            return kenlm.number(self.weights.tables, word.encode())
+        return self.numbers.get(word, self.weights.unknown_number)
+
+    def advance(self, state: Any, number: int) -> tuple[float, Any]:
+        """Log probability of a word after a state, and the next state."""
+        if isinstance(self.weights.tables, KenLMTables):
+            value, _, after = kenlm.advance(self.weights.tables, state, number)
+            return LN10 * value, after
+        values, next_state = ngram.score(self.weights.tables, state, [number])
+        return values[0], next_state
+
+    def score(self, state: Any, word: str, is_last_word: bool) -> tuple[float, Any]:
         """What a word that has ended adds, and the state after it; the end of the text adds to it if it is there."""
         w = self.weights
-        number = self.numbers.get(word, w.unknown_number) if word else w.unknown_number
-        values, after = ngram.score(w.tables, state, [number])
-        value = values[0]
+        number = self.number(word)
+        value, after = self.advance(state, number)
         if number == w.unknown_number or (self.known and word not in self.known):
             value += w.unknown * LN10
         if is_last_word and w.end >= 0:
-            value += ngram.score(w.tables, after, [w.end])[0][0]
+            value += self.advance(after, w.end)[0]
         return w.weight * value + w.bonus, after
 
     def score_partial_token(self, part: str) -> float:
@@ -146,7 +163,7 @@ def pruned_search(
             raise ValueError(f"frames must be numbers, got NaN in frame {frame}")
         top = max(range(len(row)), key=row.__getitem__)
         found: dict[Key, tuple[PartBeam, str]] = {}  # with the word that has just ended
-        for label, log_prob in enumerate(row):
+        for label, log_prob in sorted(enumerate(row), key=lambda pair: pieces.same[pair[0]]):
             if log_prob < pruning.label_floor and label != top:
                 continue
             kind, same = pieces.kinds[label], pieces.same[label]

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Collection
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -105,6 +106,7 @@ class Alphabet:
             np.array(kinds, np.int8),
             np.array(closes, np.uint8),
             np.array(same, np.int32),
+            not self._is_bpe and not any(b.startswith(a) for a, b in pairwise(sorted(filter(None, labels)))),
         )
 
     def _kind(self, label: str) -> int:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastctc.compat import kenlm
 from fastctc.compat.pyctcdecode.alphabet import Alphabet, verify_alphabet_coverage
 from fastctc.compat.pyctcdecode.constants import (
     DEFAULT_ALPHA,
@@ -598,15 +599,20 @@ def _weights(model: AbstractLanguageModel | None) -> WordWeights | None:
 
 
 def _to_native(weights: WordWeights | None, state: Any) -> Any:
-    """A state as the search takes it: a number where the model is ours."""
-    return state.state if weights is not None and isinstance(state, KenlmState) else state
+    """A state as the search takes it: a number or a tuple where the model is ours."""
+    if weights is None:
+        return state
+    state = state.state if isinstance(state, KenlmState) else state
+    return state.context if isinstance(state, kenlm.State) else state
 
 
 def _wrapper(model: AbstractLanguageModel | None) -> Callable[[Any], Any]:
     """What makes a state of the search one that a program sees."""
     if model is None:
         return lambda _state: None
-    return KenlmState if _weights(model) is not None else lambda state: state
+    if _weights(model) is None:
+        return lambda state: state
+    return lambda state: KenlmState(kenlm.State(state) if isinstance(state, tuple) else state)
 
 
 def build_ctcdecoder(

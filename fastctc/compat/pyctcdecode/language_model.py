@@ -24,9 +24,10 @@ from fastctc.compat.pyctcdecode.constants import (
     DEFAULT_UNK_LOGP_OFFSET,
     LOG_BASE_CHANGE_FACTOR,
 )
+from fastctc.compiled.kenlm import number
 from fastctc.compiled.ngram import score
 from fastctc.lm.ngram import END, UNKNOWN, NGram
-from fastctc.search_inputs import PreferredWords, Tokens, WordWeights
+from fastctc.search_inputs import KenLMTables, NGramTables, PreferredWords, Tokens, WordWeights
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,12 @@ class KenlmState(AbstractLMState):
     def state(self) -> Any:
         """The state as the model below knows it."""
         return self._state
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KenlmState) and bool(self._state == other._state)
+
+    def __hash__(self) -> int:
+        return hash(self._state)
 
 
 class MultiLanguageModelState(AbstractLMState):
@@ -330,31 +337,40 @@ class LanguageModel(AbstractLanguageModel):
         return self.alpha * lm_score * LOG_BASE_CHANGE_FACTOR + self.beta, KenlmState(end_state)
 
     @cached_property
+    def _end_number(self) -> int:
+        """What a model of KenLM calls the end of a sentence."""
+        return number(self._kenlm_model.tables, END.encode())
+
+    @cached_property
     def _known_tokens(self) -> Tokens:
         return tokens(sorted(self._unigram_set))
 
     @property
     def weights(self) -> WordWeights | None:
         """The model as the search takes it; None where only its methods can tell."""
-        ngram = self._ngram
         asked = (type(self).score, type(self).score_partial_token, type(self).get_start_state)
-        if ngram is None or asked != (
-            LanguageModel.score,
-            LanguageModel.score_partial_token,
-            LanguageModel.get_start_state,
-        ):
+        if asked != (LanguageModel.score, LanguageModel.score_partial_token, LanguageModel.get_start_state):
             return None
-        words = ngram.vocabulary
+        tables: NGramTables | KenLMTables
+        words, unknown_number = None, 0
+        if self._ngram is not None:
+            vocabulary = self._ngram.vocabulary
+            tables, words = self._ngram.tables, Tokens(vocabulary.text, vocabulary.offsets)
+            unknown_number, end = vocabulary.number(UNKNOWN), vocabulary.number(END)
+        elif type(self._kenlm_model) in (kenlm.Model, kenlm.LanguageModel):
+            tables, end = self._kenlm_model.tables, self._end_number
+        else:
+            return None
         return WordWeights(
-            tables=ngram.tables,
-            words=Tokens(words.text, words.offsets),
+            tables=tables,
+            words=words,
             known=self._known_tokens if self._has_unigrams else None,
             weight=float(self.alpha),
             bonus=float(self.beta),
             unknown=float(self.unk_score_offset),
             usual=AVG_TOKEN_LEN,
-            unknown_number=words.number(UNKNOWN),
-            end=words.number(END) if self.score_boundary else -1,
+            unknown_number=unknown_number,
+            end=end if self.score_boundary else -1,
         )
 
     @property
