@@ -1,5 +1,7 @@
 """Probability and alignment of a given text."""
 
+from math import inf
+
 import numpy as np
 
 from bench import workloads
@@ -22,13 +24,13 @@ class Text:
         self.frames = workloads.peaky(n_frames, n_classes).astype(np.float64)
         self.labels = BestPath(workloads.alphabet(n_classes), exact=False).decode(self.frames)[0].labels
         self.blank = n_classes - 1
-        self.loss = backends.load(backend, "loss")
+        self.loss, self.viterbi = (backends.load(backend, name) for name in ("loss", "viterbi"))
 
     def time_log_probability(self, *_):
         self.loss.log_probability(self.frames, self.labels, self.blank, True)
 
     def time_forced_align(self, *_):
-        self.loss.forced_align(self.frames, self.labels, self.blank, True)
+        self.viterbi.best_alignment(self.frames, self.labels, self.blank, True, inf, inf, 1 << 28, False)
 
     def time_posteriors(self, *_):
         self.loss.posteriors(self.frames, self.labels, self.blank, True)

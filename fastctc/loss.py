@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastctc.alphabet import Alphabet
 from fastctc.compiled import loss
+from fastctc.compiled.gradient import gradients
 from fastctc.frames import Frames, as_batch, as_frames
 from fastctc.threads import share
 
@@ -251,7 +252,7 @@ def _losses(part: Sequence[tuple[Frames, Any, Doubles | None]], alphabet: Alphab
     batch = [(piece, labels_of(alphabet, text)) for piece, (_, text, _) in zip(pieces, part, strict=True)]
     if part[0][2] is None:
         return loss.log_probabilities(batch, alphabet.blank, is_log)
-    found = loss.gradients(batch, alphabet.blank, is_log)
+    found = gradients(batch, alphabet.blank, is_log)
     for piece, (_, _, slope), (total, growth) in zip(pieces, part, found, strict=True):
         if slope is not None and total > -inf:
             np.subtract(np.exp(piece) if by_logits else 0.0, growth, out=slope[: len(piece)])

@@ -1,7 +1,7 @@
 """What hypotheses tell about themselves: the band of the compiled code against the whole lattice of the reference."""
 
 from itertools import pairwise
-from math import log
+from math import inf, log
 
 import numpy as np
 import pytest
@@ -78,9 +78,11 @@ def test_the_whole_lattice_says_the_same_of_a_long_text():
     loss, frames = backends.load("compiled", "loss"), np.exp(values.astype(np.float64))
     assert found.bound == 0.0
     assert found.log_prob == pytest.approx(loss.log_probability(frames, found.labels, 32, False), rel=1e-13)
-    _, first, _ = loss.forced_align(values.astype(np.float64), found.labels, 32, True)
+    judge = backends.load("compiled", "viterbi").best_alignment
+    first = judge(values.astype(np.float64), found.labels, 32, True, inf, inf, 1 << 28, False)[1]
     assert found.timesteps == first
-    expected = loss.span_probabilities(frames, found.labels, 32, False, alphabet.words(found.labels)[:40])
+    span_probabilities = backends.load("compiled", "spans").span_probabilities
+    expected = span_probabilities(frames, found.labels, 32, False, alphabet.words(found.labels)[:40])
     np.testing.assert_allclose([word.probability for word in found.words[:40]], expected, rtol=1e-9)
 
 
@@ -104,9 +106,10 @@ def bounded(frames, labels, blank, spans):
     total, first, _, probabilities, bound, span_bound = found
     assert total - 1e-9 <= exact <= total + bound + 1e-9
     if bound == 0.0:
-        assert first == loss.forced_align(frames, labels, blank, False)[1]
+        align = backends.load("compiled", "viterbi").best_alignment
+        assert first == align(frames, labels, blank, False, inf, inf, 1 << 28, False)[1]
     if bound < np.inf:
-        expected = loss.span_probabilities(frames, labels, blank, False, spans)
+        expected = backends.load("compiled", "spans").span_probabilities(frames, labels, blank, False, spans)
         for probability, true in zip(probabilities, expected, strict=True):
             assert true == pytest.approx(probability, rel=1e-9) or abs(log(probability / true)) <= span_bound + 1e-9
     return bound, span_bound

@@ -37,7 +37,7 @@ def test_all_paths(case, data):
     probs = as_array(rows, n_classes)
     for backend in ("reference", "compiled"):
         for is_log, frames, growth in ((False, probs, slope), (True, logs(probs), slope * probs)):
-            [(log_probability, found)] = load(backend, "loss").gradients([(frames, labels)], blank, is_log)
+            [(log_probability, found)] = load(backend, "gradient").gradients([(frames, labels)], blank, is_log)
             assert log_probability == pytest.approx(log(total) if total else -inf, rel=1e-9, abs=1e-13)
             expected = growth / total if total else np.zeros_like(growth)
             np.testing.assert_allclose(np.reshape(found, expected.shape), expected, rtol=1e-8, atol=1e-12)
@@ -146,7 +146,7 @@ def test_posteriors_of_classes(n_frames, n_labels, spread):
     frames = spread * rng.normal(size=(n_frames, 6))
     frames -= np.log(np.exp(frames).sum(axis=1, keepdims=True))
     labels = tuple(k % 5 for k in range(n_labels))
-    [(total, found)] = load("compiled", "loss").gradients([(frames, labels)], 5, True)
+    [(total, found)] = load("compiled", "gradient").gradients([(frames, labels)], 5, True)
     assert total == pytest.approx(load("compiled", "loss").log_probability(frames, labels, 5, True), rel=1e-12)
     np.testing.assert_allclose(found, by_posteriors(frames, labels, 5), atol=1e-9)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-9)
@@ -158,7 +158,7 @@ def test_a_network_that_sees_blanks_only(is_log):
     probs = np.full((900, 4), 1e-5)
     probs[:, 3] = 1 - 3e-5
     labels = (0, 1, 2) * 90
-    [(total, found)] = load("compiled", "loss").gradients([(logs(probs) if is_log else probs, labels)], 3, is_log)
+    [(total, found)] = load("compiled", "gradient").gradients([(logs(probs) if is_log else probs, labels)], 3, is_log)
     assert total < -1900
     shares = found if is_log else found * probs
     np.testing.assert_allclose(shares, by_posteriors(logs(probs), labels, 3), atol=1e-9)
@@ -167,7 +167,7 @@ def test_a_network_that_sees_blanks_only(is_log):
 
 def test_log_probabilities_below_any_double():
     frames = np.array([[-2000.0, 0.0, -800.0], [0.0, -3000.0, -1e30]])
-    reference, compiled = load("reference", "loss"), load("compiled", "loss")
+    reference, compiled = load("reference", "gradient"), load("compiled", "gradient")
     for labels in ((), (0,), (1,), (0, 1), (1, 0)):
         [(a, expected)], [(b, found)] = (m.gradients([(frames, labels)], 2, True) for m in (reference, compiled))
         assert b == pytest.approx(a, rel=1e-12)

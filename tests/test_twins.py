@@ -300,15 +300,20 @@ def test_loss(case, is_log, factor):
     reference, compiled = twins("loss")
     arguments = (frames, labels, blank, is_log)
     assert compiled.log_probability(*arguments) == pytest.approx(reference.log_probability(*arguments), rel=1e-9)
-    (a, *first), (b, *second) = reference.forced_align(*arguments), compiled.forced_align(*arguments)
-    assert b == pytest.approx(a, rel=1e-9)
-    assert second == first
     expected = np.array(reference.posteriors(*arguments)).reshape(len(rows), len(labels))
     np.testing.assert_allclose(compiled.posteriors(*arguments), expected, atol=1e-9)
+    reference, compiled = twins("viterbi")
+    whole = inf, inf, 1 << 20, False  # of the lattice
+    found = (module.best_alignment(*arguments, *whole) for module in (reference, compiled))
+    (a, *first, _, _), (b, *second, _, _) = found
+    assert b == pytest.approx(a, rel=1e-9)
+    assert second == first
+    reference, compiled = twins("gradient")
     [(total, expected)] = reference.gradients([(frames, labels)], blank, is_log)
     [(found_total, found)] = compiled.gradients([(frames, labels)], blank, is_log)
     assert found_total == pytest.approx(total, rel=1e-9, abs=1e-13)
     np.testing.assert_allclose(found, np.reshape(expected, frames.shape), rtol=1e-8, atol=1e-12)
+    reference, compiled = twins("spans")
     expected = reference.span_probabilities(*arguments, spans)
     np.testing.assert_allclose(compiled.span_probabilities(*arguments, spans), expected, rtol=1e-9)
 
@@ -362,21 +367,22 @@ def test_what_compiled_modules_refuse():
     """Whatever they are called with, the process survives and the caller learns what was wrong."""
     probs = np.full((3, 4), 0.25)
     beam_search, loss = backends.load("compiled", "beam_search"), backends.load("compiled", "loss")
-    annotation = backends.load("compiled", "annotation")
+    annotation, gradient = backends.load("compiled", "annotation"), backends.load("compiled", "gradient")
+    span_probabilities = backends.load("compiled", "spans").span_probabilities
     for blank, beam_width in ((4, 2), (-1, 2), (0, 0), (0, -3), (0, 1 << 60)):
         with pytest.raises(ValueError, match="must be"):
             beam_search.beam_search(probs, blank, beam_width, 1)
     for labels, blank in (((4,), 3), ((-1,), 3), ((3,), 3), ((0,), 4), ((0,), -1)):
-        for function in (loss.log_probability, loss.forced_align, loss.posteriors):
+        for function in (loss.log_probability, loss.posteriors):
             with pytest.raises(ValueError, match="must be"):
                 function(probs, labels, blank, False)
         with pytest.raises(ValueError, match="must be"):
-            loss.gradients([(probs, labels)], blank, False)
+            gradient.gradients([(probs, labels)], blank, False)
         with pytest.raises(ValueError, match="must be"):
             annotation.annotate([(probs, None, labels, [])], blank)
     for span in ((-1, 1), (0, 2), (1, 0)):
         with pytest.raises(ValueError, match="spans must lie"):
-            loss.span_probabilities(probs, (0,), 3, False, [span])
+            span_probabilities(probs, (0,), 3, False, [span])
     with pytest.raises(ValueError, match="the same shape"):
         annotation.annotate([(probs, probs[:2], (0,), [])], 3)
     with pytest.raises(ValueError, match="at least one class"):

@@ -18,7 +18,9 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from fastctc.compiled import loss
+from fastctc.compiled.loss import log_probability
+from fastctc.compiled.spans import span_probabilities
+from fastctc.compiled.viterbi import best_alignment
 from fastctc.compiled.interrupts cimport look
 from fastctc.compiled.outside cimport Outside, Place, bound_places, leave_room, take_room
 
@@ -62,6 +64,7 @@ cdef double EXACT = 1e-12  # a smaller bound says no more than rounding does
 cdef Py_ssize_t NOWHERE = -(<Py_ssize_t> 1 << 60)  # the exponent of 0
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # labels between two looks for Ctrl-C
 cdef Py_ssize_t FEW = 1 << 16  # states of a whole lattice that is gone through where a band promises too little
+cdef Py_ssize_t MEMORY = 1 << 28  # bytes that a best path of the whole lattice may take
 cdef Py_ssize_t MANY = 1 << 24  # ... where a band has nothing; a span takes as long as four states
 cdef enum:
     STRETCH = 16        # frames with the same band
@@ -1086,9 +1089,9 @@ cdef tuple _whole(given, int blank):
     if len(probs) * (2 * len(labels) + 1 + 4 * len(spans)) > MANY:
         return -INFINITY, (), (), (0.0,) * len(spans), INFINITY, INFINITY
     exact = probs if logs is None else logs.astype("f8", copy=False)
-    total = loss.log_probability(probs, labels, blank, False)
-    _, first, last = loss.forced_align(exact, labels, blank, logs is not None)
-    return total, first, last, loss.span_probabilities(probs, labels, blank, False, spans), 0.0, 0.0
+    total = log_probability(probs, labels, blank, False)
+    _, first, last, _, _ = best_alignment(exact, labels, blank, logs is not None, INFINITY, INFINITY, MEMORY, False)
+    return total, first, last, span_probabilities(probs, labels, blank, False, spans), 0.0, 0.0
 
 
 def annotate(batch, int blank) -> list:

@@ -1,7 +1,7 @@
 """Stream: decoding while the frames arrive."""
 
 import sys
-from math import nan
+from math import inf, nan
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from fastctc.hypothesis import Hypothesis, hypotheses
 
 Labels = tuple[int, ...]
 SILENCE = 100  # frames that are kept before and after a pause, for labels that end or begin there
+MEMORY = 1 << 28  # bytes that the alignment of what is kept may take beside what it must
 
 
 class Search(Protocol):
@@ -257,8 +258,10 @@ class Stream:
         """The last frame of each label on the best path, among the frames kept; nothing if there is no path."""
         is_log = doubles.log_probs is not None
         values = doubles.probs if doubles.log_probs is None else doubles.log_probs.astype(np.float64, copy=False)
-        align = backends.load(self._backend, "loss").forced_align
-        _, _, last = align(values, doubles.behind + labels, self._alphabet.blank, is_log)
+        align = backends.load(self._backend, "viterbi").best_alignment
+        _, _, last, _, _ = align(
+            values, doubles.behind + labels, self._alphabet.blank, is_log, inf, inf, MEMORY, prove=False
+        )
         n = len(doubles.behind)
         return tuple([frame - n for frame in last[n:]])
 

@@ -4,8 +4,12 @@ A. Graves, S. Fernández, F. Gomez, J. Schmidhuber: Connectionist Temporal Class
 """
 
 from collections.abc import Sequence
+from math import inf
 
-from fastctc.reference.loss import Frames, Labels, forced_align, log_probability, span_probabilities
+from fastctc.reference.lattice import Frames, Labels
+from fastctc.reference.loss import log_probability
+from fastctc.reference.spans import span_probabilities
+from fastctc.reference.viterbi import best_alignment
 
 Annotation = tuple[float, tuple[int, ...], tuple[int, ...], tuple[float, ...], float, float]
 
@@ -23,6 +27,7 @@ def annotate(
     result = []
     for probs, logs, labels, spans in batch:
         total = log_probability(probs, labels, blank, False)
-        _, first, last = forced_align(probs if logs is None else logs, labels, blank, logs is not None)
+        frames, is_log = (probs, False) if logs is None else (logs, True)
+        _, first, last, _, _ = best_alignment(frames, labels, blank, is_log, inf, inf, 0, False)
         result.append((total, first, last, span_probabilities(probs, labels, blank, False, spans), 0.0, 0.0))
     return result

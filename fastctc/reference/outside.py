@@ -10,7 +10,7 @@ other labels than the frames, or that runs ahead.
 from collections.abc import Sequence
 from math import exp, inf, log
 
-from fastctc.reference.loss import Frames, Labels
+from fastctc.reference.lattice import Frames, Labels
 
 GROUP = 4  # labels, and frames
 SURE = 50.0  # nats by which a bound must be less than what is in the band to become a share of that
