@@ -33,7 +33,8 @@ def emulated_python(version: str, processor: str, folder: Path) -> list[str]:
         raise NotHere(f"no release of Debian has Python {version}")
     root = folder / "root"
     if not root.is_dir():
-        unpack(f"python{version}", SUITES[version], ARCHITECTURES[processor], folder)
+        packages = f"python{version}", "libstdc++6"  # NumPy needs the latter
+        unpack(packages, SUITES[version], ARCHITECTURES[processor], folder)
     command = ["/usr/bin/env", f"PYTHONHOME={root}/usr", qemu, "-L", str(root), f"{root}/usr/bin/python{version}"]
     said = run(*command, "-c", "import sys, platform; print('%d.%d' % sys.version_info[:2], platform.machine())")
     if said.split() != [version, processor]:
@@ -41,8 +42,8 @@ def emulated_python(version: str, processor: str, folder: Path) -> list[str]:
     return command
 
 
-def unpack(package: str, suite: str, architecture: str, folder: Path) -> None:
-    """A package and all that it needs, from the mirror that this system uses."""
+def unpack(packages: tuple[str, ...], suite: str, architecture: str, folder: Path) -> None:
+    """Packages and all that they need, from the mirror that this system uses."""
     if shutil.which("apt-get") is None or not KEYS.is_file():
         raise NotHere("its packages come from Debian, and this is another system")
     sources = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages")
@@ -66,7 +67,7 @@ def unpack(package: str, suite: str, architecture: str, folder: Path) -> None:
     }
     apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
     run(*apt, "update")
-    run(*apt, "install", "--yes", "--download-only", "--no-install-recommends", package)
+    run(*apt, "install", "--yes", "--download-only", "--no-install-recommends", *packages)
     root = folder / "unfinished"
     for archive in (folder / "cache/archives").glob("*.deb"):
         run("dpkg-deb", "--extract", archive, root)

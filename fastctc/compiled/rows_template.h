@@ -61,13 +61,20 @@ typedef int32_t JOIN(ints, SUFFIX) __attribute__((vector_size(LANES * sizeof(flo
         LARGER_OF(next, more, most)                                        \
         where = SELECT(indices, more, here, where);                        \
     }
-/* Adds exp(x), roughly. NaN and infinity become the one integer that is negative. */
+/* Negative where y is NaN. On x86 it has become the least integer, as infinity has; on ARM it becomes 0, and infinity the
+   greatest integer, whose bits are NaN again. */
+#ifdef __x86_64__
+#define SIGN_OF_NAN(y, bits) (bits)
+#else
+#define SIGN_OF_NAN(y, bits) (y != y)
+#endif
+/* Adds exp(x), roughly. */
 #define ADD_EXP(x, sums, signs)                                            \
     {                                                                      \
         floats y = __builtin_convertvector(x, floats) * EXP_SLOPE + EXP_ZERO; \
         NOT_BELOW_ZERO(y)                                                  \
         ints bits = __builtin_convertvector(y, ints);                      \
-        signs |= bits;                                                     \
+        signs |= SIGN_OF_NAN(y, bits);                                     \
         sums += (floats)bits;                                              \
     }
 #define IS_DOUBTFUL(top, sum) (!((top) <= HIGHEST) || !((sum) > SUM_SURELY_ABOVE && (sum) < SUM_SURELY_BELOW))
@@ -222,5 +229,6 @@ TARGET static inline Py_ssize_t JOIN(find_bad, SUFFIX)(const REAL *rows, Py_ssiz
 #undef NOT_BELOW_ZERO
 #undef KEEP_MOST
 #undef ADD_EXP
+#undef SIGN_OF_NAN
 #undef IS_DOUBTFUL
 #undef TARGET
