@@ -36,7 +36,7 @@ ALLOWED = {
     "alphabet": ENGINES,
     "backends": {"reference", "compiled", "opencl"},
     "commands": ALPHABET | {"align", "decoders", "htr", "imaging", "lm", "opencl"},
-    "compat": ALPHABET | {"align", "decoders", "lm"},
+    "compat": ALPHABET | {"align", "decoders", "frameworks", "lm"},
     "compiled": {"search_inputs"},
     "decoders": ALPHABET | {"lm"},
     "distributed": {"decoders", "htr", "hypothesis"},
