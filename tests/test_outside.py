@@ -32,6 +32,7 @@ def lattice(array, labels, blank, lost, backward):
 
     State 2 i is blank i, state 2 i - 1 label i.
     """
+    used = sorted({blank, *labels})
     states = [blank, *(c for label in labels for c in (label, blank))]
     n_states, n_frames = len(states), len(array)
 
@@ -53,7 +54,7 @@ def lattice(array, labels, blank, lost, backward):
             found[t] = here
             if t != (0 if backward else n_frames):
                 row = array[t - 1 if backward else t]
-                row = row / row.sum()
+                row = row / (row.sum() if add is sum else row[used].max() or 1.0)
                 come = after if backward else [before(s) for s in range(n_states)]
                 here = np.array([add([here[z] * row[states[z]] for z in come[s]] or [0.0]) for s in range(n_states)])
         tables.append(found)

@@ -19,7 +19,8 @@ Span = tuple[int, int]
 
 WHOLE = 1 << 22  # labels times frames of a lattice that is gone through as a whole
 REACH = 1000.0  # nats by which a state may be worse than the best of its frame, at first
-CHEAP = 1 << 31  # labels of all frames that are gone through to prove an alignment that nobody wants proven
+CHEAP = 1 << 36  # labels times frames of an alignment that is proven even if nobody wants that
+WIDENED = 1 << 31  # labels of all frames that are gone through where a wider band may be needed for that
 MOST = 1 << 34  # ... in any case
 AT_ONCE = 1 << 14  # frames whose probabilities are computed at a stretch; where there are more,
 PIECE = 1 << 9  # ... stretches are made of pieces of at least so many frames,
@@ -229,10 +230,11 @@ def align_labels(
             f"got {n_frames}: its probability is 0"
         )
     reach = inf if n_frames * n_labels <= WHOLE else REACH
+    closely = prove or n_frames * n_labels <= CHEAP
     found: tuple[float, tuple[int, ...], tuple[int, ...], float] | None = None
     while True:
         score, first, last, bound, widest = best_alignment(
-            values, labels, blank, frames.is_log, reach, MOST, memory, True
+            values, labels, blank, frames.is_log, reach, MOST, memory, closely
         )
         if score == -inf:
             if found is not None:  # to look further would be too much work: it keeps its bound
@@ -247,10 +249,10 @@ def align_labels(
             reach = 8 * reach if n_frames * n_labels > MOST // 16 else inf
             continue
         found = (score, first, last, bound)
-        if bound == 0.0:
+        if bound == 0.0 or not closely:
             return found
         wider = reach + 0.55 * bound + 20.0
-        if not isfinite(wider) or wider / reach * widest * n_frames > (MOST if prove else CHEAP):
+        if not isfinite(wider) or wider / reach * widest * n_frames > (MOST if prove else WIDENED):
             return found
         reach = wider
 

@@ -22,7 +22,7 @@ from fastctc.compiled.loss import log_probability
 from fastctc.compiled.spans import span_probabilities
 from fastctc.compiled.viterbi import best_alignment
 from fastctc.compiled.interrupts cimport look
-from fastctc.compiled.outside cimport Outside, Place, bound_places, leave_room, take_room
+from fastctc.compiled.outside cimport Outside, Place, bound_places, leave_room, note, note_sure, take_room
 
 cdef extern from "processor.h":
     const char *choose_registers() except NULL
@@ -81,7 +81,7 @@ cdef struct Stretch:
     double dropped      # logarithm of the sum that was cut off before its first frame
     double begun        # ... of the sum of what any part of the text and anything behind it has come to
     double norm         # ... of the product of the sums of the frames before, scaled
-    double raw          # ... and as they were
+    double tops         # ... of what the text's most probable classes have there
     size_t place        # of its rows
 
 # A text and its frames.
@@ -335,49 +335,21 @@ cdef double log_product(const double *factors, Py_ssize_t n) noexcept nogil:
     return result + log(product)
 
 
-cdef void note(Place *places, Py_ssize_t *n, Py_ssize_t t, Py_ssize_t start, Py_ssize_t stop, double value,
-               bint sure) noexcept nogil:
-    cdef Place *place = places + n[0]
-    if start < stop and value > -INFINITY:
-        place.frame = t
-        place.start = start
-        place.stop = stop
-        place.value = value
-        place.sure = sure
-        n[0] += 1
-
-
-cdef void note_sure(
-    Place *places, Py_ssize_t *n, Py_ssize_t t, Py_ssize_t first, const double *blanks, const double *labels,
-    Py_ssize_t low, Py_ssize_t high, double least, double value
-) noexcept nogil:
-    """The states around the greatest one that get ``least`` or more, with the one or the other before them."""
-    cdef Py_ssize_t i, top = low, start, stop
-    for i in range(low, high):
-        if max(blanks[i], labels[i]) > max(blanks[top], labels[top]):
-            top = i
-    start = top
-    stop = top + 1
-    while start > low and max(blanks[start - 1], labels[start]) >= least and (
-        max(blanks[start - 1], labels[start - 1]) >= least
-    ):
-        start -= 1
-    while stop < high and max(blanks[stop], labels[stop]) >= least and max(blanks[stop - 1], labels[stop]) >= least:
-        stop += 1
-    # Of the first of them it is not known what its label gets.
-    note(places, n, t, first + start + 1, first + stop, value, True)
-
-
 cdef void watch_sums(Room *room, const Job *job, Py_ssize_t t, Stretch *before, Stretch *s) noexcept nogil:
     """The sums of frames up to one in front of frame t, and what vanished below the least double since ``before``."""
-    cdef Py_ssize_t i, start = t - 1 - (t - 1) % STRETCH, end = min(before.low + before.width + 1, job.n + 1)
+    cdef const double *row
+    cdef double most
+    cdef Py_ssize_t i, k, start = t - 1 - (t - 1) % STRETCH, end = min(before.low + before.width + 1, job.n + 1)
     cdef double unseen = log(<double> (2 * STRETCH * before.width))
     cdef double unit = log_product(room.everything + start, t - start)
     s.norm = before.norm + unit
-    s.raw = before.raw + unit
+    s.tops = before.tops
     for i in range(start, t):
-        if room.scales[i] != 1.0:
-            s.raw -= log(room.scales[i])
+        row = job.probs + i * job.n_classes
+        most = 0.0
+        for k in range(job.n_symbols):
+            most = max(most, row[job.classes[k]])
+        s.tops += log(most)
     unseen += (max(room.exponents[start], room.exponents[t]) - 1022) * LN2
     note(
         room.sums_lost, &room.n_sums_lost, t, before.low, end, unseen - min(s.norm, before.norm) + 2.0 * STRETCH, False
@@ -405,13 +377,13 @@ cdef void watch(Room *room, const Job *job, Py_ssize_t j, Py_ssize_t low, Py_ssi
     )
     for i in range(low):
         lost = max(lost, max(old[2][i], old[3][i]))
-    note(room.paths_lost, &room.n_paths_lost, t, before.low, s.low + 1, lost - s.raw, False)
+    note(room.paths_lost, &room.n_paths_lost, t, before.low, s.low + 1, lost - s.tops, False)
     lost = -INFINITY
     for i in range(high, width):
         lost = max(lost, max(old[2][i], old[3][i]))
-    note(room.paths_lost, &room.n_paths_lost, t, s.fresh, end, lost - s.raw, False)
+    note(room.paths_lost, &room.n_paths_lost, t, s.fresh, end, lost - s.tops, False)
     path = max(greatest(old[2] + low, high - low), greatest(old[3] + low, high - low)) - 0.25 * reach
-    note_sure(room.paths_lost, &room.n_paths_lost, t, before.low, old[2], old[3], low, high, path, path - s.raw)
+    note_sure(room.paths_lost, &room.n_paths_lost, t, before.low, old[2], old[3], low, high, path, path - s.tops)
 
 
 cdef int begin(Room *room, const Job *job, double reach, Py_ssize_t j, size_t *used) except -1 nogil:
@@ -433,7 +405,7 @@ cdef int begin(Room *room, const Job *job, double reach, Py_ssize_t j, size_t *u
         s.fresh = 1
         s.highest = s.width
         s.dropped = -INFINITY
-        s.begun = s.norm = s.raw = 0.0
+        s.begun = s.norm = s.tops = 0.0
         make_room(room, 0, used)
         memset(room.rows + s.place, 0, 2 * (s.width + 2) * sizeof(double))
         for k in range(2, 4):
@@ -880,7 +852,7 @@ cdef int bound_lost(Room *room, Job *job, double path) except -1 nogil:
             value = log_add(value, total + log(o.shares))
         job.bound = value + end.norm
         # The best path is the best of all if no path that has left the band can be as good.
-        total = path + job.exponent * LN2 - end.raw
+        total = path + job.exponent * LN2 - end.tops
         bound_places(&o, room.paths_lost, room.n_paths_lost, True, False, total - 10.0)
         job.path_bound = o.end - total + 1e-6
     finally:

@@ -56,18 +56,6 @@ INLINE void bests(ROW) {
     }
 }
 
-/* The same for the way back: the best of what follows, this frame included. */
-INLINE void bests_back(ROW) {
-    const double blank = q[0];
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const double skip = labels[i + 1] + step[i + 1];
-        const double from_blank = blanks[i] > labels[i + 1] ? blanks[i] : labels[i + 1];
-        const double closer = labels[i] > blanks[i] ? labels[i] : blanks[i];
-        new_blanks[i] = from_blank + blank;
-        new_labels[i] = (closer > skip ? closer : skip) + q[symbol[i]];
-    }
-}
-
 INLINE double greatest_of(const double *values, ptrdiff_t n) {
     double most[8];
     ptrdiff_t i = 0;
@@ -83,12 +71,10 @@ INLINE double greatest_of(const double *values, ptrdiff_t n) {
 AVX2 UNUSED static void sums_avx2(ROW) { sums(GIVEN); }
 AVX2 UNUSED static void sums_back_avx2(ROW) { sums_back(GIVEN); }
 AVX2 UNUSED static void bests_avx2(ROW) { bests(GIVEN); }
-AVX2 UNUSED static void bests_back_avx2(ROW) { bests_back(GIVEN); }
 AVX2 static double greatest_avx2(const double *values, ptrdiff_t n) { return greatest_of(values, n); }
 AVX512 UNUSED static void sums_avx512(ROW) { sums(GIVEN); }
 AVX512 UNUSED static void sums_back_avx512(ROW) { sums_back(GIVEN); }
 AVX512 UNUSED static void bests_avx512(ROW) { bests(GIVEN); }
-AVX512 UNUSED static void bests_back_avx512(ROW) { bests_back(GIVEN); }
 AVX512 static double greatest_avx512(const double *values, ptrdiff_t n) { return greatest_of(values, n); }
 #define IN_WIDEST(name, plain, ...)                                          \
     (registers == WITH_AVX512 ? name##_avx512(__VA_ARGS__)                   \
@@ -100,7 +86,6 @@ AVX512 static double greatest_avx512(const double *values, ptrdiff_t n) { return
 INLINE void sum_row(ROW) { IN_WIDEST(sums, sums, GIVEN); }
 INLINE void sum_row_back(ROW) { IN_WIDEST(sums_back, sums_back, GIVEN); }
 INLINE void max_row(ROW) { IN_WIDEST(bests, bests, GIVEN); }
-INLINE void max_row_back(ROW) { IN_WIDEST(bests_back, bests_back, GIVEN); }
 INLINE double greatest(const double *values, ptrdiff_t n) { return IN_WIDEST(greatest, greatest_of, values, n); }
 
 #endif

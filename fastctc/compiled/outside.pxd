@@ -10,9 +10,9 @@ cdef struct Place:
 
 # A text and its frames, in one of three kinds of numbers.
 cdef struct Outside:
-    const double *probs         # probabilities, or their logarithms
+    const double *probs         # probabilities, or their logarithms, in one of two precisions
     const float *floats
-    bint is_log
+    bint is_log                 # for best paths only
     Py_ssize_t n_frames
     Py_ssize_t n_classes
     Py_ssize_t n
@@ -32,4 +32,11 @@ cdef void leave_room(Outside *o) noexcept nogil
 cdef int bound_places(
     Outside *o, const Place *places, Py_ssize_t n_places, bint best, bint backward, double least
 ) except -1 nogil
+cdef void note(
+    Place *places, Py_ssize_t *n, Py_ssize_t t, Py_ssize_t start, Py_ssize_t stop, double value, bint sure
+) noexcept nogil
+cdef void note_sure(
+    Place *places, Py_ssize_t *n, Py_ssize_t t, Py_ssize_t first, const double *blanks, const double *labels,
+    Py_ssize_t low, Py_ssize_t high, double least, double value
+) noexcept nogil
 cdef double nats(int32_t value) noexcept nogil

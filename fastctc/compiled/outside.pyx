@@ -76,30 +76,33 @@ cdef void leave_room(Outside *o) noexcept nogil:
     o.held = NULL
 
 
-cdef inline int32_t factor_of(double sum_, double everything) noexcept nogil:
-    cdef double value = log(sum_ / everything) if sum_ > 0.0 else LEAST_FACTOR
+cdef inline int32_t units_of(double value) noexcept nogil:
     return <int32_t> ceil(max(value, LEAST_FACTOR) * UNITS)
 
 
+cdef inline int32_t quotient(double part, double whole) noexcept nogil:
+    return units_of(log(part / whole) if part > 0.0 else LEAST_FACTOR)
+
+
+cdef inline double number(const Outside *o, Py_ssize_t place) noexcept nogil:
+    return o.floats[place] if o.floats is not NULL else o.probs[place]
+
+
 cdef bint frame_factor(const Outside *o, Py_ssize_t t, bint best, Factor *factor) noexcept nogil:
-    """What a frame multiplies bounds with; 0 if that is 1 for all groups."""
+    """What a frame multiplies bounds with; 0 if that is no less than 1 for any group."""
     cdef Py_ssize_t k, start = t * o.n_classes
     cdef double p[4]
-    cdef double x, blank, everything = 0.0
+    cdef double x, blank = number(o, start + o.classes[0]), everything = 0.0
     cdef int first = 0, second = 0
     cdef int32_t with_none, with_first, with_second, with_both
-    p[0] = p[1] = p[2] = p[3] = 0.0
-    for k in range(o.n_classes):
-        x = o.floats[start + k] if o.floats is not NULL else o.probs[start + k]
-        everything += exp(x) if o.is_log else x
-    k = start + o.classes[0]
-    blank = o.floats[k] if o.floats is not NULL else o.probs[k]
-    blank = exp(blank) if o.is_log else blank
-    if blank >= 0.99 * everything > 0.0:
-        return False
+    p[0] = p[1] = p[2] = p[3] = -INFINITY if o.is_log else 0.0
+    if not best:
+        for k in range(o.n_classes):
+            everything += number(o, start + k)
+        if blank >= 0.99 * everything:
+            return False
     for k in range(1, o.n_symbols):
-        x = o.floats[start + o.classes[k]] if o.floats is not NULL else o.probs[start + o.classes[k]]
-        x = exp(x) if o.is_log else x
+        x = number(o, start + o.classes[k])
         if x > p[3]:
             if x > p[1]:
                 p[3] = p[2]
@@ -118,14 +121,20 @@ cdef bint frame_factor(const Outside *o, Py_ssize_t t, bint best, Factor *factor
             else:
                 p[3] = x
     if best:
-        with_both = with_first = factor_of(max(blank, p[0]), everything)
-        with_second = factor_of(max(blank, p[1]), everything)
-        with_none = factor_of(max(blank, p[2]), everything)
+        if blank >= p[0]:
+            return False
+        with_both = with_first = 0
+        if o.is_log:
+            with_second = units_of(max(blank, p[1]) - p[0])
+            with_none = units_of(max(blank, p[2]) - p[0])
+        else:
+            with_second = quotient(max(blank, p[1]), p[0])
+            with_none = quotient(max(blank, p[2]), p[0])
     else:
-        with_both = factor_of(blank + p[0] + p[1], everything)
-        with_first = factor_of(blank + p[0] + p[2], everything)
-        with_second = factor_of(blank + p[1] + p[2], everything)
-        with_none = factor_of(blank + p[2] + p[3], everything)
+        with_both = quotient(blank + p[0] + p[1], everything)
+        with_first = quotient(blank + p[0] + p[2], everything)
+        with_second = quotient(blank + p[1] + p[2], everything)
+        with_none = quotient(blank + p[2] + p[3], everything)
     factor.first = first
     factor.second = second
     factor.base = with_none
@@ -133,6 +142,42 @@ cdef bint frame_factor(const Outside *o, Py_ssize_t t, bint best, Factor *factor
     factor.with_second = with_second - with_none
     factor.with_both = with_both - with_first - with_second + with_none
     return True
+
+
+cdef void note(
+    Place *places, Py_ssize_t *n, Py_ssize_t t, Py_ssize_t start, Py_ssize_t stop, double value, bint sure
+) noexcept nogil:
+    cdef Place *place = places + n[0]
+    if start < stop and value > -INFINITY:
+        place.frame = t
+        place.start = start
+        place.stop = stop
+        place.value = value
+        place.sure = sure
+        n[0] += 1
+
+
+cdef void note_sure(
+    Place *places, Py_ssize_t *n, Py_ssize_t t, Py_ssize_t first, const double *blanks, const double *labels,
+    Py_ssize_t low, Py_ssize_t high, double least, double value
+) noexcept nogil:
+    """The states around the greatest one that get ``least`` or more, with the one or the other before them."""
+    cdef Py_ssize_t i, top = low, start, stop
+    for i in range(low, high):
+        if max(blanks[i], labels[i]) > max(blanks[top], labels[top]):
+            top = i
+    start = top
+    stop = top + 1
+    while start > low and max(blanks[start - 1], labels[start]) >= least and (
+        max(blanks[start - 1], labels[start - 1]) >= least
+    ):
+        start -= 1
+    while stop < high and max(blanks[stop], labels[stop]) >= least and max(blanks[stop - 1], labels[stop]) >= least:
+        stop += 1
+    # Of the first of them it is not known what its label gets; the very first has none.
+    if first + start > 0 or blanks[start] < least:
+        start += 1
+    note(places, n, t, first + start, first + stop, value, True)
 
 
 cdef int bound_places(
@@ -204,7 +249,7 @@ cdef int bound_places(
             z = x
             x = y
             y = z
-            work += high - low
+        work += high - low + 64
         blocks += 1
         if blocks % SHRINK == 0:
             while low < high and x[low] <= floor_:

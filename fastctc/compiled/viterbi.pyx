@@ -5,25 +5,23 @@ states within ``reach`` nats of the frame's best: the band grows by itself where
 Rows are kept in a room of limited size, and one row whenever it is full (a check-point), from which the way back fills
 the room again.
 
-The way back also computes the best end of a path from every state of the band. A path that was cut off gains at most
-the best class of each frame until it comes back into the band; what that comes to is the bound.
+What is cut off is bounded by groups of labels (see outside.pyx), up to where the band holds better scores for all
+states of a group: no path that comes back there can be the best.
 """
 
 from libc.math cimport INFINITY, log
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastctc.compiled.interrupts cimport look
+from fastctc.compiled.outside cimport Outside, Place, bound_places, leave_room, note, note_sure, take_room
 
 cdef extern from "processor.h":
     const char *choose_registers() except NULL
 
 cdef extern from "band_rows.h":
     void max_row(
-        const double *, const double *, double *, double *, const double *, const int32_t *, const double *, Py_ssize_t
-    ) noexcept nogil
-    void max_row_back(
         const double *, const double *, double *, double *, const double *, const int32_t *, const double *, Py_ssize_t
     ) noexcept nogil
     double greatest(const double *, Py_ssize_t) noexcept nogil
@@ -41,7 +39,6 @@ cdef struct Stretch:
     Py_ssize_t low
     Py_ssize_t width
     Py_ssize_t fresh    # states from here on have just come into the band
-    double dropped      # the best score that was cut off before its first frame
     size_t place        # of its rows
     double *kept        # its first row, where it begins a part whose rows were in the room together
 
@@ -65,13 +62,14 @@ cdef struct Lattice:
     size_t most             # numbers that the room may hold
     double *aside
     Py_ssize_t n_aside
-    double *back
+    Place *lost             # what left the band, and where the band is as good as all
+    Py_ssize_t n_lost
     Py_ssize_t *first
     Py_ssize_t *last
     Py_ssize_t widest
     Py_ssize_t worked       # since the last look for Ctrl-C
     double done             # labels of all frames so far
-    double bound
+    double tops             # sum of the frames' greatest scores so far
 
 
 cdef inline double load(const Lattice *g, Py_ssize_t t) noexcept nogil:
@@ -145,7 +143,7 @@ cdef int begin(Lattice *g, double reach, Py_ssize_t j) except -1 nogil:
     cdef Py_ssize_t n = g.n, low, high, width, needed = n - (g.n_frames - j * STRETCH)
     cdef double *blanks
     cdef double *labels
-    cdef double most, dropped = -INFINITY
+    cdef double most, least, below = -INFINITY, above = -INFINITY
     cdef size_t size
     if j == 0:
         if needed > 0:
@@ -153,7 +151,6 @@ cdef int begin(Lattice *g, double reach, Py_ssize_t j) except -1 nogil:
         s.low = 0
         s.width = min(n + 1, 1 + STRETCH)
         s.fresh = 1
-        s.dropped = -INFINITY
         make_room(g, 0)
         begin_row(g, s)
         return 1
@@ -168,15 +165,19 @@ cdef int begin(Lattice *g, double reach, Py_ssize_t j) except -1 nogil:
         return 0
     high = width
     while blanks[low] < most - reach and labels[low] < most - reach:
-        dropped = max(dropped, max(blanks[low], labels[low]))
+        below = max(below, max(blanks[low], labels[low]))
         low += 1
     while blanks[high - 1] < most - reach and labels[high - 1] < most - reach:
         high -= 1
-        dropped = max(dropped, max(blanks[high], labels[high]))
+        above = max(above, max(blanks[high], labels[high]))
     s.low = before.low + low
     s.fresh = before.low + high
     s.width = min(s.fresh + STRETCH, n + 1) - s.low
-    s.dropped = dropped
+    if reach < INFINITY:
+        note(g.lost, &g.n_lost, j * STRETCH, before.low, s.low + 1, below - g.tops, False)
+        note(g.lost, &g.n_lost, j * STRETCH, s.fresh, min(before.low + width, n) + 1, above - g.tops, False)
+        least = most - 0.25 * reach
+        note_sure(g.lost, &g.n_lost, j * STRETCH, before.low, blanks, labels, low, high, least, least - g.tops)
     g.widest = max(g.widest, s.width)
     size = 2 * (s.width + 2)
     if s.width + 2 > g.n_aside:
@@ -198,18 +199,21 @@ cdef void begin_row(Lattice *g, Stretch *s) noexcept nogil:
     row_of(g, s, 0, 0)[0] = 0.0
 
 
-cdef void sweep(Lattice *g, Py_ssize_t j) noexcept nogil:
+cdef double sweep(Lattice *g, Py_ssize_t j) noexcept nogil:
+    """The rows of a stretch; returns the sum of its frames' greatest scores."""
+    cdef double tops = 0.0
     cdef Stretch *s = &g.stretches[j]
     cdef Py_ssize_t t, start = j * STRETCH, stop = min(g.n_frames, start + STRETCH), k
     for t in range(start, stop):
         k = t - start
-        load(g, t)
+        tops += load(g, t)
         (row_of(g, s, k + 1, 0) - 1)[0] = -INFINITY
         (row_of(g, s, k + 1, 1) - 1)[0] = -INFINITY
         max_row(
             row_of(g, s, k, 0), row_of(g, s, k, 1), row_of(g, s, k + 1, 0), row_of(g, s, k + 1, 1), g.q,
             g.symbol + s.low, g.bar + s.low, s.width
         )
+    return tops
 
 
 cdef double forward(Lattice *g, double reach, double work) except? 1.0 nogil:
@@ -217,13 +221,14 @@ cdef double forward(Lattice *g, double reach, double work) except? 1.0 nogil:
     cdef Py_ssize_t j, k
     cdef Stretch *s = NULL
     g.used = 0
+    g.tops = 0.0
     for j in range(g.n_stretches):
         if not begin(g, reach, j):
             return -INFINITY
         g.done += STRETCH * g.stretches[j].width
         if g.done > work:
             return -INFINITY
-        sweep(g, j)
+        g.tops += sweep(g, j)
         notice(g, STRETCH * g.stretches[j].width)
     s = &g.stretches[g.n_stretches - 1]
     if s.low + s.width != g.n + 1:
@@ -254,31 +259,21 @@ cdef int refill(Lattice *g, Py_ssize_t first, Py_ssize_t last) except -1 nogil:
     return 0
 
 
-cdef int go_back(Lattice *g, bint prove) except -1 nogil:
-    cdef Py_ssize_t n = g.n, t, j, k, first, last, at = n, room = g.widest + 2, low, width, count, i
-    cdef Stretch *s = &g.stretches[g.n_stretches - 1]
+cdef int go_back(Lattice *g) except -1 nogil:
+    """The places of the labels, from the last one to the first."""
+    cdef Py_ssize_t n = g.n, t, j, k, first, last = g.n_stretches - 1, at = n, i
+    cdef Stretch *s = &g.stretches[last]
     cdef const double *blanks
     cdef const double *labels
-    cdef double *ends = NULL        # best ends of paths that are in a blank or a label in a frame
-    cdef double *spare = NULL
-    cdef double best, most, below = -INFINITY, above = -INFINITY, lost = -INFINITY
+    cdef double best
     cdef bint in_blank
     cdef int way
-    k = g.n_frames - (g.n_stretches - 1) * STRETCH
+    k = g.n_frames - last * STRETCH
     blanks = row_of(g, s, k, 0)
     labels = row_of(g, s, k, 1)
     in_blank = n == 0 or blanks[n - s.low] > labels[n - s.low]
     if not in_blank:
         g.last[n] = g.n_frames - 1
-    if prove:
-        resize(&g.back, <size_t> (4 * room))
-        ends = g.back + 1
-        spare = ends + 2 * room
-        fill_row(g.back, 4 * room)
-        ends[n - s.low] = 0.0  # as if a blank followed that is free
-    low = s.low
-    width = s.width
-    last = g.n_stretches - 1
     while last >= 0:
         first = last
         while first > 0 and g.stretches[first].kept is NULL:
@@ -287,18 +282,6 @@ cdef int go_back(Lattice *g, bint prove) except -1 nogil:
             refill(g, first, last)
         for j in range(last, first - 1, -1):
             s = &g.stretches[j]
-            if prove and (low != s.low or width != s.width):
-                fill_row(spare - 1, 2 * room)
-                i = low - s.low
-                count = min(s.width - i, width)
-                if count > 0:
-                    memcpy(spare + i, ends, count * sizeof(double))
-                    memcpy(spare + room + i, ends + room, count * sizeof(double))
-                ends, spare = spare, ends
-                low = s.low
-                width = s.width
-            if s.low <= max(0, n - (g.n_frames - j * STRETCH)):
-                below = -INFINITY  # from there the end is out of reach
             for t in range(min(g.n_frames, (j + 1) * STRETCH) - 1, j * STRETCH - 1, -1):
                 k = t - j * STRETCH
                 blanks = row_of(g, s, k, 0)
@@ -322,26 +305,41 @@ cdef int go_back(Lattice *g, bint prove) except -1 nogil:
                         in_blank = way == 1
                         if way == 2:
                             g.last[at] = t - 1
-                if prove:
-                    most = load(g, t)
-                    max_row_back(
-                        ends, ends + room, spare, spare + room, g.q, g.symbol + s.low, g.bar + s.low, s.width
-                    )
-                    ends, spare = spare, ends
-                    ends[room + s.width] = -INFINITY
-                    above += most
-                    below += most
-                    if s.low > n - (g.n_frames - j * STRETCH):
-                        below = max(below, ends[room])
-            if prove:
-                i = s.fresh - s.low
-                if i < s.width:
-                    above = max(above, max(greatest(ends + i, s.width - i), greatest(ends + room + i, s.width - i)))
-                lost = max(lost, s.dropped + max(above, below))
-                notice(g, STRETCH * s.width)
         last = first - 1
-    g.bound = lost
     return 0
+
+
+cdef double bound_lost(Lattice *g, double score, bint prove) except? -1.0 nogil:
+    """By how much a path may be better that has left the band.
+
+    That is as if it had the best class of each frame from there on; or less, where it is to be proven.
+    """
+    cdef Outside o
+    cdef double result = -INFINITY
+    cdef Py_ssize_t i
+    if not prove:
+        for i in range(g.n_lost):
+            if not g.lost[i].sure:
+                result = max(result, g.lost[i].value)
+        return max(0.0, result - (score - g.tops))
+    memset(&o, 0, sizeof(Outside))
+    o.probs = g.doubles
+    o.floats = g.floats
+    o.is_log = g.is_log
+    o.n_frames = g.n_frames
+    o.n_classes = g.n_classes
+    o.n = g.n
+    o.classes = g.classes
+    o.n_symbols = g.n_symbols
+    o.symbol = g.symbol
+    try:
+        take_room(&o)
+        bound_places(&o, g.lost, g.n_lost, True, False, score - g.tops - 1.0)
+        result = o.end - (score - g.tops)
+    finally:
+        leave_room(&o)
+    # Scores are rounded: what is better by no more than that is no better path.
+    return max(0.0, result + 1e-9 * g.n_frames)
 
 
 cdef class _Text:
@@ -425,7 +423,7 @@ cdef class _Text:
         free(self.lattice.stretches)
         free(self.lattice.rows)
         free(self.lattice.aside)
-        free(self.lattice.back)
+        free(self.lattice.lost)
         free(self.positions)
 
 
@@ -434,23 +432,27 @@ def best_alignment(
 ) -> tuple:
     cdef _Text text = _Text(frames, labels, blank, is_log, memory)
     cdef Lattice *g = &text.lattice
-    cdef double score
+    cdef double score, bound = INFINITY
     cdef Py_ssize_t i
     if not reach > 0.0:
         raise ValueError(f"reach must be positive, got {reach}")
     if g.n_frames == 0:
         return (-INFINITY if g.n else 0.0), (), (), 0.0, 0
     g.widest = min(g.n + 1, 1 + STRETCH)
+    g.lost = <Place *> malloc(3 * g.n_stretches * sizeof(Place))
+    if g.lost is NULL:
+        raise MemoryError()
     with nogil:
         score = forward(g, reach, work)
         if score > -INFINITY:
-            go_back(g, prove)
+            go_back(g)
+            bound = bound_lost(g, score, prove)
     if score == -INFINITY:
         return score, (), (), INFINITY if reach < INFINITY or g.done > work else 0.0, g.widest
     return (
         score,
         tuple([g.first[i] for i in range(1, g.n + 1)]),
         tuple([g.last[i] for i in range(1, g.n + 1)]),
-        max(0.0, g.bound - score) if prove else INFINITY,
+        bound,
         g.widest,
     )

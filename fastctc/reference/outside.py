@@ -27,8 +27,9 @@ def bound_outside(
     ``lost`` is what left it: no state there gets more than that before the frame. A bound is one on what was lost at
     any of these places by itself; all of it together comes to as many times that at most. In each state of the places
     ``sure`` the band holds as much, or more: what is far less counts as a share of it from there on. All is of frames
-    that are divided by their sums. With ``best`` the bounds are those of the best path, not of all; ``backward`` goes
-    from the last frame to the first, and a place is in front of the frames that were gone through then.
+    that are divided by their sums. With ``best`` the bounds are those of the best path, not of all, and frames are
+    divided by the greatest number that the blank or a label has there; ``backward`` goes from the last frame to the
+    first, and a place is in front of the frames that were gone through then.
 
     Returns the bound of the last group at the end (backward, of the first at the beginning), the greatest of each group
     at any time, and the sum of all shares.
@@ -67,7 +68,9 @@ def bound_outside(
                 held, value = held | symbols[beside], max(value, bounds[beside])
             most[g] = max(most[g], value)
             for row in probs[start : start + GROUP]:
-                value += _factor(row, held, blank, best)
+                whole = float(max(row[label] for label in (blank, *labels)) if best else sum(row))
+                if whole > 0:  # or else nothing is left, here and in the band
+                    value += _factor(row, held, blank, best) - log(whole)
             came.append(value)
         bounds = came
     return bounds[0 if backward else -1], most, shares
@@ -77,4 +80,4 @@ def _factor(row: Sequence[float], held: set[int], blank: int, best: bool) -> flo
     """Logarithm of the most that a state can get of its neighbours' sum, or of their greatest."""
     greatest = sorted((float(row[label]) for label in held), reverse=True)
     top = max([float(row[blank]), *greatest[:1]]) if best else float(row[blank]) + sum(greatest[:2])
-    return log(top / float(sum(row))) if top > 0 else -inf
+    return log(top) if top > 0 else -inf

@@ -19,8 +19,8 @@ def best_alignment(
 
     Here all states are looked at, so that nothing is missing. The compiled twin leaves out, every few frames, states
     that are worse by more than ``reach`` nats than the best (inf: none), and gives up (-inf) after ``work`` labels of
-    all frames. It takes about ``memory`` bytes at most beside what it must, and with ``prove`` bounds what may be
-    missing.
+    all frames. It takes about ``memory`` bytes at most beside what it must, and with ``prove`` bounds closely what
+    may be missing.
     """
     del reach, work, memory, prove
     return (*_best_path(frames, labels, blank, is_log), 0.0, len(labels) + 1)
