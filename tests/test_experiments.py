@@ -24,6 +24,7 @@ from fastctc.htr.experiments import (
 )
 from fastctc.htr.preparation import as_input
 from fastctc.htr.reader import Reader
+from fastctc.reference import experiments as definition
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +51,10 @@ def test_relevance_equals_brute_force(tiny, padding_mode, prior):
     config = replace(config, padding=padding_mode)
     ink = ink[:, :16].copy()
     found = pixel_relevance.run(config, weights, ink, "ab", prior=prior)
-    expected = pixel_relevance.brute_force(lambda image: score(config, weights, image, "ab"), ink, prior)
+    chances = pixel_relevance.grey_prior(ink, prior)
+    expected = definition.relevance(
+        lambda image: score(config, weights, image, "ab"), ink, pixel_relevance.GREYS, chances
+    )
     np.testing.assert_allclose(found.relevance, expected, atol=2e-4)
     assert found.log_prob == pytest.approx(score(config, weights, ink, "ab"), abs=1e-5)
 
@@ -228,14 +232,14 @@ def test_position_probe_equals_its_definition():
     features[:, :, 0] += np.linspace(-2, 2, 7)
     found = trained_padding.position_probe(features)
     assert 0.3 < found < 1
-    assert found == pytest.approx(trained_padding.plain_probe(features), abs=1e-9)
+    assert found == pytest.approx(definition.position_probe(features), abs=1e-9)
     assert trained_padding.position_probe(rng.normal(size=(60, 7, 5))) < 0.2
 
 
 def test_deviation_equals_its_definition():
     columns = np.zeros((8, 3), np.float32)
     columns[0, 1], columns[-1, 2], columns[-2, 0] = 1, 0.5, 1e-6
-    assert trained_padding.deviation(columns) == trained_padding.plain_deviation(columns) == 0.25
+    assert trained_padding.deviation(columns) == definition.deviation(columns) == 0.25
 
 
 @pytest.mark.parametrize(("pools", "kind"), [(0, "max"), (1, "max"), (2, "average"), (2, "blur")])
@@ -248,7 +252,8 @@ def test_pooling_scores_equal_plain_numpy(pools, kind):
     y, x = np.mgrid[:64, :64]
     for v, u in ((0, 0), (31, 5), (40, 41), (63, 63)):
         image = ((abs(x - u) <= pooling.HALF) & (abs(y - v) <= pooling.HALF)).astype(float)
-        assert scores[v, u] == pytest.approx(pooling.plain_score(model.get_weights(), image, pools, kind), abs=1e-5)
+        expected = definition.pooling_score(model.get_weights(), image, pools, kind, pooling.GAIN)
+        assert scores[v, u] == pytest.approx(expected, abs=1e-5)
     _, within = pooling.variation(scores, pools)
     assert within < pooling.EXACT
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plain_ngram import KneserNey, add_k
 
 from fastctc import NGram, backends
 from fastctc.lm.vocabulary import Vocabulary
+from fastctc.reference.estimation import KneserNey, add_k
 from fastctc.storage import StorageError
 
 texts = st.lists(st.text("abc d", min_size=1, max_size=30), min_size=1, max_size=4).filter(

@@ -6,7 +6,6 @@ without the pixel), p being the exact probability of the text. "Without the pixe
 and p is the mean over the values it could have, weighted by how often they occur.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,20 +217,6 @@ def gradients(config: Config, weights: dict[str, Any], ink: Ink, text: str, step
 
     along = [slope(image * np.float32((k + 0.5) / steps)) for k in range(steps)]
     return slope(image), np.mean(along, axis=0) * image[0, :, :, 0]
-
-
-def brute_force(score: Callable[[Ink], float], ink: Ink, prior: str = "histogram") -> Doubles:
-    """The definition: one pixel after the other, one image after the other."""
-    chances = grey_prior(ink, prior)
-    base, result = score(ink), np.zeros(ink.shape)
-    for y, x in np.ndindex(ink.shape):
-        changed = ink.copy()
-        p = 0.0
-        for grey, chance in zip(GREYS, chances, strict=True):
-            changed[y, x] = 255 - grey
-            p += chance * np.exp(score(changed))
-        result[y, x] = log_odds(base) - log_odds(np.log(p))
-    return result
 
 
 def plot(result: Relevance) -> Any:

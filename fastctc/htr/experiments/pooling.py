@@ -5,7 +5,6 @@ poolings by two between them, the mean over all pixels, and the question "is it 
 away from the border repeats exactly every 2^n pixels: that can be computed, not only seen.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastctc.htr import model as network
-from fastctc.htr import network as plain
 from fastctc.htr.experiments.result import Report, Result, Table, mean_and_spread, quiet, unlearnt
 
 SIZE = 64
@@ -72,18 +70,6 @@ def score_map(predict: Any) -> Doubles:
             row[u, (abs(x - u) <= HALF) & (abs(y - v) <= HALF), 0] = 1
         result[v] = np.asarray(predict(row))[:, 0]
     return result
-
-
-def plain_score(weights: Sequence[npt.NDArray[np.float32]], image: Doubles, pools: int, kind: str) -> float:
-    """The definition of :func:`build`'s score in NumPy: one image (SIZE, SIZE), kernels and biases in turn."""
-    x = image[None, :, :, None].astype(np.float32)
-    for i, (kernel, bias) in enumerate(zip(weights[::2], weights[1::2], strict=True)):
-        x = plain.convolution(x, kernel, "zero") + bias
-        if i < 2:
-            x = np.maximum(x, 0)
-        if i < pools:
-            x = plain.pooled(x, (2, 2), kind)
-    return float(1 / (1 + np.exp(-GAIN * x.mean(dtype=np.float64))))
 
 
 def variation(scores: Doubles, pools: int) -> tuple[float, float]:

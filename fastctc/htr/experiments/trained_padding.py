@@ -100,32 +100,6 @@ def position_probe(features: Any) -> float:
     return float(1 - np.mean((guess - place[test]) ** 2) / np.var(place[test]))
 
 
-def plain_deviation(columns: Any) -> float:
-    """The definition of :func:`deviation`: column by column, feature by feature."""
-    middle = columns[len(columns) // 2]
-    largest = max(1.0, *(abs(float(value)) for value in middle))
-    unlike = [any(abs(float(a) - float(b)) > 1e-5 * largest for a, b in zip(c, middle, strict=True)) for c in columns]
-    return sum(unlike) / len(unlike)
-
-
-def plain_probe(features: Any) -> float:
-    """The definition of :func:`position_probe`: least squares with the penalty as rows of its own, guess by guess."""
-    images, columns, width = features.shape
-    half, ridge = images // 2, np.sqrt(10.0)
-    places = np.linspace(-1, 1, columns)
-    seen = [(row, place) for image in features[:half] for place, row in zip(places, image, strict=True)]
-    values = np.array([row for row, _ in seen], np.float64)
-    mean, spread = values.mean(0), values.std(0) + 1e-6
-    rows = np.vstack([np.column_stack([(values - mean) / spread, np.ones(len(values))]), ridge * np.eye(width + 1)])
-    weights = np.linalg.lstsq(rows, np.array([place for _, place in seen] + [0.0] * (width + 1)), rcond=None)[0]
-    wrong = total = 0.0
-    for image in features[half:]:
-        for place, row in zip(places, image, strict=True):
-            guess = ((row - mean) / spread) @ weights[:-1] + weights[-1]
-            wrong, total = wrong + (guess - place) ** 2, total + place**2  # the places' mean is 0
-    return float(1 - wrong / total)
-
-
 def plot(result: TrainedPadding) -> Any:
     """Mean and spread over the seeds, all paddings side by side."""
     from fastctc.htr.plotting import STYLES, figure
