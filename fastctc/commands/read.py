@@ -17,6 +17,7 @@ MANY = 8  # words, from which on their mean confidence tells something,
 NOISE = 0.15  # ... and below which nothing of what was read is to be believed
 SETTINGS = (
     "level",
+    "network",
     "backend",
     "lm_weight",
     "tries",
@@ -35,6 +36,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights", metavar="FILE", help="a network that fastctc train made (default: the one that comes along)"
+    )
+    parser.add_argument(
+        "--network", metavar="FILE", help="any CTC network for lines as .onnx file, or rapidocr, if that is installed"
     )
     parser.add_argument(
         "--backend", choices=("numpy", "keras"), default="numpy", help="who computes it (default: numpy)"
@@ -179,10 +183,10 @@ def _reader(options: Namespace) -> Any:
     from fastctc.htr.reader import Reader
     from fastctc.lexicon import Lexicon
 
-    plain = {"weights": options.weights, "backend": options.backend, "tries": options.tries}
+    plain = {name: getattr(options, name) for name in ("weights", "network", "backend", "tries")}
     if not options.words and not options.lm:
         return Reader(**plain)
-    alphabet = Reader(weights=options.weights).word_alphabet
+    alphabet = Reader(weights=options.weights, network=options.network).word_alphabet
     lexicon = Lexicon.from_file(options.words, alphabet, unknown="skip") if options.words else None
     ngram = None
     if options.lm:

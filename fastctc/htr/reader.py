@@ -19,6 +19,7 @@ from fastctc.htr import confidence
 from fastctc.htr.agreement import agreed, together
 from fastctc.htr.checkpoint import load_network
 from fastctc.htr.config import Config
+from fastctc.htr.onnx_network import OnnxNetwork
 from fastctc.htr.preparation import INK, Prepared, as_input, grey, prepared
 from fastctc.hypothesis import Hypothesis, Segment
 from fastctc.imaging.segmentation import Box, PageLayout, segment_page
@@ -117,6 +118,9 @@ class Reader:
     temperature : float, optional
         By which confidence is calibrated for reading without lexicon and language model; by default what the weights'
         card says.
+    network : path, optional
+        In place of ``weights``, any CTC recogniser of lines as an .onnx file, or "rapidocr", the one of that package if
+        it is installed; see :mod:`fastctc.htr.onnx_network`. With a model of characters only what that knows is read.
     tries : int, default 1
         1 to 5 views of every image, slanted this way and that: what they agree on is read, with fewer errors. Five
         take five times the time of one. ``log_prob`` is the mean of theirs. Candidates are what a decoder returns for
@@ -145,6 +149,7 @@ class Reader:
     lm_weight: float | None = None
     temperature: float | None = None
     tries: int = 1
+    network: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if self.backend not in ("numpy", "keras"):
@@ -157,7 +162,9 @@ class Reader:
             raise ValueError("lm_weight is that of a character model: it goes with ngram, and without lexicon")
         if self.temperature is not None and not self.temperature > 0:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
-        self._network, self._decoder  # noqa: B018 - what is wrong is wrong now, not at the first image
+        if self.network is not None and (self.weights is not None or self.backend != "numpy"):
+            raise ValueError("network is an ONNX file of its own: weights and backend go without it")
+        self._shape, self._decoder  # noqa: B018 - what is wrong is wrong now, not at the first image
 
     @cached_property
     def _network(self) -> tuple[Config, dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -165,24 +172,47 @@ class Reader:
 
     @property
     def config(self) -> Config:
-        """The shape of the network."""
+        """The shape of the network that ``weights`` belong to."""
         return self._network[0]
+
+    @cached_property
+    def _onnx(self) -> OnnxNetwork | None:
+        return OnnxNetwork(self.network) if self.network is not None else None
+
+    @property
+    def _shape(self) -> Config | OnnxNetwork:
+        """Height of the images, columns of a frame, and alphabet of the network that reads."""
+        return self._onnx or self.config
+
+    @cached_property
+    def _classes(self) -> list[int] | None:
+        """Which of a foreign network's classes are read: those that the model of characters knows; None: all."""
+        if self._onnx is None or self.ngram is None or self.ngram.unit != "character":
+            return None
+        whole = self._onnx.alphabet
+        known = set(self.ngram.vocabulary)
+        return [k for k in range(whole.n_classes) if k == whole.blank or whole.symbols[k] in known]
 
     @property
     def card(self) -> dict[str, Any]:
         """Where the weights come from and how well they read."""
-        return self._network[2]
+        return self._network[2] if self.network is None else {}
 
-    @property
+    @cached_property
     def alphabet(self) -> Alphabet:
         """What can be read."""
-        return self.config.alphabet
+        whole = self._shape.alphabet
+        if self._classes is None:
+            return whole
+        symbols = [whole.symbols[k] for k in self._classes if k != whole.blank]
+        return Alphabet(symbols, self._classes.index(whole.blank))
 
     @property
     def word_alphabet(self) -> Alphabet:
         """The same classes, words being of letters and apostrophes only: for lexicons, whose words have no commas."""
-        characters = self.config.characters
-        return Alphabet(characters, word_characters=[c for c in characters if c.isalpha() or c == "'"])
+        whole = self._shape.alphabet
+        letters = [c for c in whole.characters if c.isalpha() or c == "'"]
+        return Alphabet(whole.characters, whole.blank, word_characters=letters)
 
     @cached_property
     def _keras_model(self) -> Any:
@@ -242,7 +272,7 @@ class Reader:
 
     def log_probs(self, images: Sequence[Any]) -> list[npt.NDArray[np.float32]]:
         """What the network says: for each image log probabilities (frames, classes), the blank last."""
-        return self._computed([prepared(image, self.config.height) for image in images])
+        return self._computed([prepared(image, self._shape.height) for image in images])
 
     def read_lines(self, images: Sequence[Any]) -> list[Line]:
         """Read images of lines: arrays of grey or colour, of any size, dark on light or light on dark, or paths.
@@ -297,11 +327,20 @@ class Reader:
 
     def _views(self, shades: list[npt.NDArray[np.uint8]]) -> tuple[list[Prepared], list[list[npt.NDArray[np.float32]]]]:
         """The images as they are, and what the network says of each, view by view."""
-        upright, views = [prepared(image, self.config.height) for image in shades], []
+        upright, views = [prepared(image, self._shape.height) for image in shades], []
         for slant in SLANTS[: self.tries]:
-            seen = [prepared(_sheared(image, slant), self.config.height) for image in shades] if slant else upright
+            seen = [prepared(_sheared(image, slant), self._shape.height) for image in shades] if slant else upright
             views.append(self._calibrated(self._computed(seen)))
         return upright, views
+
+    def _read_classes(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The rows of the classes that are read, made distributions again."""
+        if self._classes is None:
+            return rows
+        rows = np.ascontiguousarray(rows[:, self._classes])
+        with np.errstate(divide="ignore"):
+            rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True))
+        return rows
 
     def _calibrated(self, rows: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
         """Log probabilities at the temperature at which confidence is what it says."""
@@ -320,7 +359,7 @@ class Reader:
         best = hypotheses[0]
         if not best.text.strip() or best.log_prob == -inf:  # impossible texts, of completed words, stand nowhere
             return Line(best.text.strip(), box, (), best.log_prob, _probability(best.log_prob), tuple(hypotheses))
-        stride = self.config.stride
+        stride = self._shape.stride
         alignments = [forced_align(rows, text=best.text, alphabet=self.alphabet) for rows in views]
         aligned = together([alignment.words for alignment in alignments])
         found = [(segment.first * stride, (segment.last + 1) * stride) for segment in aligned]
@@ -361,6 +400,8 @@ class Reader:
         What comes out for an image does not depend on what it is read with: it is continued with paper to a width of
         its own.
         """
+        if self._onnx is not None:
+            return [self._read_classes(rows) for rows in self._onnx.log_probs([image.ink for image in images])]
         config, weights, _ = self._network
         result: list[Any] = [None] * len(images)
         for numbers in _batches(images, config):
