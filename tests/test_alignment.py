@@ -130,6 +130,36 @@ def test_another_text():
     assert np.mean([word.probability < 0.1 for word in found.words]) > 0.8
 
 
+def test_another_text_of_a_long_recording(monkeypatch):
+    """Where a wide search would be needed, it is said what is wrong; half of the text is enough of it."""
+    text, frames, _ = speaker(500, seed=4)
+    other, _, _ = speaker(480, seed=5)
+    with pytest.raises(ValueError, match=r"does not seem to be what the frames show: .* 9.% of what they lose in any"):
+        forced_align(frames, other, LETTERS)
+    half = text[: len(text) // 2] + other[: len(text) // 2 - 2000]
+    found = forced_align(frames, half, LETTERS)
+    assert not found.proven
+    quarter = len(text) // 4
+    assert found.characters[:quarter] == forced_align(frames, text, LETTERS).characters[:quarter]
+    monkeypatch.setattr(alignment, "MOST", 1 << 26)
+    with pytest.raises(ValueError, match=r"labels are within 1000 nats of the best in a frame, and no such path"):
+        forced_align(frames, other, LETTERS)
+
+
+def test_threads_and_progress():
+    text, frames, _ = speaker(300)
+    shares = []
+    found = forced_align(frames, text, LETTERS, threads=3, progress=shares.append)
+    assert found == forced_align(frames, text, LETTERS)
+    assert len(shares) > 4
+    assert shares[0] > 0.0
+    assert max(shares) == 1.0
+    with pytest.raises(ValueError, match="threads must be 1 or more, got 0"):
+        forced_align(frames, text, LETTERS, threads=0)
+    with pytest.raises(ZeroDivisionError):
+        forced_align(frames, text, LETTERS, progress=lambda _: 1 // 0)
+
+
 def test_more_work_than_is_wanted_is_not_done():
     text, frames, _ = speaker(20)
     labels = LETTERS.encode(text)

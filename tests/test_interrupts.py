@@ -49,6 +49,10 @@ WORK = {
     "exact numbers of long lines": (
         "work = lambda x: BestPath(alphabet).decode_batch([x[0][:12_000]] * 40, threads=2)"
     ),
+    "alignment of a long recording": (
+        "text = ''.join(rng.choice(list('abcdefgh '), 50_000))\n"
+        "    work = lambda x: forced_align_batch(x * 9, [text] * 18, alphabet, threads=2, prove=True)"
+    ),
     "losses": ("texts = ['ab' * 45_000] * 16\n    work = lambda x: ctc_loss(x * 8, texts, alphabet, threads=2)"),
 }
 INTERRUPT = """

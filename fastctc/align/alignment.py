@@ -1,12 +1,13 @@
 """Forced alignment: the most probable path that reads as a given text, and the frames of its parts."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, pairwise
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastctc.align.fit import UNFIT, unfitness
 from fastctc.alphabet import Alphabet
 from fastctc.compiled.annotation import annotate
 from fastctc.compiled.viterbi import best_alignment
@@ -16,6 +17,7 @@ from fastctc.loss import Text, labels_of, missing
 from fastctc.threads import share
 
 Span = tuple[int, int]
+Stretch = tuple[int, int, int, int, list[int]]  # frames start to stop - 1, labels low to high - 1, numbers of spans
 
 WHOLE = 1 << 22  # labels times frames of a lattice that is gone through as a whole
 REACH = 1000.0  # nats by which a state may be worse than the best of its frame, at first
@@ -25,6 +27,7 @@ MOST = 1 << 34  # ... in any case
 AT_ONCE = 1 << 14  # frames whose probabilities are computed at a stretch; where there are more,
 PIECE = 1 << 9  # ... stretches are made of pieces of at least so many frames,
 PIECES = 8  # ... so many of them, and one more before and behind, for what may stand there
+SEARCH = 0.3  # of the work, which the search is
 ENDS = ".!?…。！？"
 
 
@@ -68,6 +71,8 @@ def forced_align(
     frame_seconds: float | None = None,
     memory: int = 256 << 20,
     prove: bool = False,
+    threads: int | None = None,
+    progress: Callable[[float], object] | None = None,
 ) -> Alignment:
     """Align a given text: the most probable path that reads as the text, and the frames of its characters and words.
 
@@ -85,7 +90,11 @@ def forced_align(
     memory : int, default 256 MiB
         Bytes that the search may take for scores, beside the frames and the result.
     prove : bool, default False
-        Whether to search as widely as a proof takes that no path is better. What is cheap is proven anyway.
+        Whether to search as widely as a proof takes that no path is better. What is cheap is proven anyway: some hours.
+    threads : int, default 1
+        Number of threads that share the probabilities of a long recording.
+    progress : callable, optional
+        Called now and then, from any of the threads, with the share of the work that is done; at last with 1.
 
     Returns
     -------
@@ -96,8 +105,8 @@ def forced_align(
     Raises
     ------
     ValueError
-        As :func:`log_probability`; for a text whose probability is 0; for one that does not fit the frames, so that
-        to align it would take very long; for a duration that is not positive.
+        As :func:`log_probability`; for a text whose probability is 0; for one that is not what the frames show, if it
+        takes a wide search to tell; for a duration that is not positive, and threads below 1.
 
     Notes
     -----
@@ -123,7 +132,7 @@ def forced_align(
         raise missing(text=text, alphabet=alphabet)
     _check(frame_seconds, memory)
     frames = as_frames(alphabet.n_classes, log_probs, probs, logits, scores).checked()
-    return _align(frames, labels_of(alphabet, text), alphabet, frame_seconds, memory, prove)
+    return _align(frames, labels_of(alphabet, text), alphabet, frame_seconds, memory, prove, threads, progress)
 
 
 def forced_align_batch(
@@ -206,13 +215,23 @@ def _align(
     frame_seconds: float | None,
     memory: int,
     prove: bool,
+    threads: int | None = None,
+    progress: Callable[[float], object] | None = None,
 ) -> Alignment:
     score, first, last, bound = align_labels(frames, labels, alphabet.blank, memory, prove)
+    if bound > 0.0 and (share_lost := unfitness(frames, labels, alphabet.blank, first, last)) > UNFIT:
+        raise ValueError(
+            "the text does not seem to be what the frames show: in its order its labels lose "
+            f"{share_lost:.0%} of what they lose in any order"
+        )
+    if progress is not None:
+        progress(SEARCH)
     score += frames.log_normalizer
     words = alphabet.words(labels)
     spans = [(i, i + 1) for i in range(len(labels))] + words
     spans += _sentences(alphabet, labels, words)
-    probabilities = _probabilities(frames, labels, alphabet.blank, spans, words, first, last)
+    stretches = list(_stretches(len(frames.values), words, first, last, spans))
+    probabilities = _probabilities(frames, labels, alphabet.blank, spans, stretches, threads, progress)
     found = segments(alphabet, labels, spans, first, last, probabilities)
     n, m = len(labels), len(labels) + len(words)
     return Alignment(alphabet.decode(labels), score, found[:n], found[n:m], found[m:], bound, frame_seconds)
@@ -246,6 +265,11 @@ def align_labels(
                     f"the text does not seem to be what the frames show: no path within {reach:.0f} nats of the best "
                     f"beginnings reads so, and the whole lattice has {n_frames} x {2 * n_labels - 1} states"
                 )
+            if widest * n_frames > MOST:  # a wider one would be given up as this was
+                raise ValueError(
+                    f"the text does not seem to be what the frames show: {widest} of its {n_labels - 1} labels are "
+                    f"within {reach:.0f} nats of the best in a frame, and no such path reads as the whole of it"
+                )
             reach = 8 * reach if n_frames * n_labels > MOST // 16 else inf
             continue
         found = (score, first, last, bound)
@@ -276,19 +300,16 @@ def _probabilities(
     labels: tuple[int, ...],
     blank: int,
     spans: list[Span],
-    words: list[Span],
-    first: tuple[int, ...],
-    last: tuple[int, ...],
+    stretches: list[Stretch],
+    threads: int | None,
+    progress: Callable[[float], object] | None,
 ) -> tuple[float, ...]:
     """Posterior of each span; of long recordings, within a stretch that begins and ends in pauses between words."""
     result = [1.0] * len(spans)
-    order = sorted(range(len(spans)), key=lambda number: spans[number][0])
-    place = 0
-    for start, stop, low, high, end in _stretches(len(frames.values), words, first, last, len(labels)):
-        numbers = []
-        while place < len(order) and spans[order[place]][0] < end:
-            numbers.append(order[place])
-            place += 1
+    done = count(1)
+
+    def work(stretch: Stretch) -> None:
+        start, stop, low, high, numbers = stretch
         # A long sentence may go on behind: what counts then is its part in here.
         inner = [(spans[k][0] - low, min(spans[k][1], high) - low) for k in numbers]
         values = frames.values[start:stop]
@@ -297,13 +318,19 @@ def _probabilities(
         [note] = annotate([(probs, logs, labels[low:high], inner)], blank)
         for number, probability in zip(numbers, note[3], strict=True):
             result[number] = probability
+        if progress is not None:
+            progress(SEARCH + (1.0 - SEARCH) * next(done) / len(stretches))
+
+    share(stretches, lambda: work, threads)
     return tuple(result)
 
 
 def _stretches(
-    n_frames: int, words: list[Span], first: tuple[int, ...], last: tuple[int, ...], n_labels: int
-) -> Iterator[tuple[int, int, int, int, int]]:
-    """Frames and labels of each stretch, and up to which label it gives probabilities."""
+    n_frames: int, words: list[Span], first: tuple[int, ...], last: tuple[int, ...], spans: list[Span]
+) -> Iterator[Stretch]:
+    """Frames and labels of each stretch, and the spans that begin in it."""
+    n_labels, place = len(first), 0
+    order = sorted(range(len(spans)), key=lambda number: spans[number][0])
     cuts = [(0, 0)]
     if n_frames > AT_ONCE:
         for begin, _ in words[1:]:
@@ -315,4 +342,7 @@ def _stretches(
         following = min(piece + PIECES, len(cuts) - 1)
         start, low = cuts[max(0, piece - 1)]
         stop, high = cuts[min(following + 1, len(cuts) - 1)]
-        yield start, stop, low, high, cuts[following][1]
+        begun = place
+        while place < len(order) and (following == len(cuts) - 1 or spans[order[place]][0] < cuts[following][1]):
+            place += 1
+        yield start, stop, low, high, order[begun:place]

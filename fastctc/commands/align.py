@@ -7,6 +7,7 @@ from typing import Any
 
 from fastctc.align import FORMATS, Alignment, as_format, forced_align
 from fastctc.commands import inputs
+from fastctc.commands.progress import Percent
 from fastctc.commands.refusals import refuse
 
 PARTS = ("characters", "words", "sentences")
@@ -41,6 +42,7 @@ def run(options: Namespace) -> int:
             alphabet=alphabet,
             frame_seconds=options.frame_seconds,
             prove=options.prove,
+            progress=Percent(name),
             **frames,
         )
 

@@ -8,6 +8,25 @@ from contextlib import contextmanager
 EVERY = 0.2  # seconds between two looks
 
 
+class Percent:
+    """A line on standard error, if that is a terminal, about one piece of work that takes long."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.shown = time.monotonic()
+        self.visible = False
+
+    def __call__(self, share: float) -> None:
+        now = time.monotonic()
+        if share >= 1.0 and self.visible:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self.visible = False
+        elif share < 1.0 and now - self.shown > EVERY and sys.stderr.isatty():
+            self.shown = now
+            self.visible = True
+            print(f"\r\033[K{self.name}: {share:.0%}", end="", file=sys.stderr, flush=True)
+
+
 class Progress:
     """A line on standard error, if that is a terminal: done of total, rate, time left."""
 
