@@ -283,7 +283,14 @@ WIDTHS, CUTS = st.integers(1, 9), st.sampled_from([0.0, 0.01, 0.1, np.nan])
 @pytest.mark.parametrize("backend", ["reference", "compiled"])
 def test_both_backends_have_the_names(backend):
     for module, names in {
-        "cut_search": ["cut_search", "crf_cut_search", "best_path_means", "crf_best_path_means", "quality_string"],
+        "cut_search": [
+            "cut_search",
+            "crf_cut_search",
+            "best_path_text",
+            "best_path_means",
+            "crf_best_path_means",
+            "quality_string",
+        ],
         "duplex_search": ["duplex_search", "crf_duplex_search"],
     }.items():
         assert all(callable(getattr(backends.load(backend, module), name)) for name in names)
@@ -297,6 +304,10 @@ def test_cut_search_twins(probs, width, cut, collapse):
     a, b = one.best_path_means(probs, collapse), two.best_path_means(probs, collapse)
     assert a[:2] == b[:2]
     np.testing.assert_array_equal(a[2], b[2])
+    alphabet = "Nabcdéf日"[: probs.shape[1]]
+    for qualities in (False, True):
+        arguments = probs, alphabet, collapse, qualities, 1.3, 2.0
+        assert one.best_path_text(*arguments) == two.best_path_text(*arguments)
     assert one.quality_string(a[2], 1.3, 2.0) == two.quality_string(b[2], 1.3, 2.0)
 
 

@@ -9,6 +9,7 @@ first which was found first, also where the original has no order, among more th
 """
 
 from collections.abc import Sequence
+from ctypes import c_float
 from operator import index
 from typing import Any
 
@@ -69,7 +70,10 @@ def viterbi_search(
     _refuse_no_sequence(alphabet)
     qstring, scale, bias = _flag("qstring", qstring), _number("qscale", qscale), _number("qbias", qbias)
     _refuse_other_size(probs, alphabet)
-    labels, frames, means = cut_search.best_path_means(probs, _flag("collapse_repeats", collapse_repeats))
+    collapse = _flag("collapse_repeats", collapse_repeats)
+    if isinstance(alphabet, str):
+        return cut_search.best_path_text(probs, alphabet, collapse, qstring, scale, bias)
+    labels, frames, means = cut_search.best_path_means(probs, collapse)
     text = _text(alphabet, labels)
     return (text + cut_search.quality_string(means, scale, bias) if qstring else text), frames
 
@@ -267,10 +271,11 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, str | bytes) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
-        raise TypeError(f"argument '{name}': must be real number, not {type(value).__name__}")
-    with np.errstate(over="ignore"):
-        return float(np.float32(value))
+    """Rounded as the original does."""
+    try:
+        return c_float(value).value
+    except TypeError as error:
+        raise TypeError(f"argument '{name}': {error}") from None
 
 
 def _size(value: Any) -> int:
@@ -286,7 +291,7 @@ def _size(value: Any) -> int:
 
 
 def _refuse_no_sequence(alphabet: Any) -> None:
-    if not isinstance(alphabet, Sequence):
+    if not isinstance(alphabet, str | list | tuple | Sequence):  # the first of these are found at once
         name = type(alphabet).__name__
         raise TypeError(f"argument 'alphabet': '{name}' object cannot be converted to 'Sequence'")
 
@@ -347,5 +352,5 @@ def _log(cut: float) -> float:
 
 def _text(alphabet: Alphabet, labels: Sequence[int]) -> str:
     if isinstance(alphabet, str):
-        return "".join([alphabet[label] for label in labels])
+        return "".join(map(alphabet.__getitem__, labels))
     return "".join([str(alphabet[label]) for label in labels])

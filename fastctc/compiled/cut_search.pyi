@@ -14,6 +14,14 @@ def cut_search(
 def crf_cut_search(
     probs: npt.NDArray[np.float32], state: int, start: float, beam_width: int, cut: float
 ) -> tuple[tuple[int, ...], tuple[int, ...]]: ...
+def best_path_text(
+    probs: npt.NDArray[np.float32],
+    alphabet: str,
+    collapse_repeats: bool,
+    with_qualities: bool,
+    scale: float,
+    bias: float,
+) -> tuple[str, list[int]]: ...
 def best_path_means(
     probs: npt.NDArray[np.float32], collapse_repeats: bool
 ) -> tuple[list[int], list[int], list[float]]: ...

@@ -3,12 +3,17 @@
 Candidates are compared by their probability, and equal ones by when their node came into the tree. A node that no beam
 has become does not exist here, but when it would have been made is known: with the first frame in which the text before
 it was extended at all, if no class is ever cut, and else written down.
+
+A frame is first tried with candidates as integers, which put the bits of a probability above what it belongs to. Beams
+that stay are nearly in order, and so are those extended by one class: these lists are merged, no further than the beam
+is wide. Where two of the best are equal, or a number is none, the frame is done over by comparing candidates in full.
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
-from libc.math cimport INFINITY, floor, isfinite, log10
-from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.string cimport memset
+from cpython.unicode cimport PyUnicode_FromKindAndData
+from libc.math cimport INFINITY, floor, isfinite, log10, logf
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from fastctc.compiled.interrupts cimport look
 from fastctc.compiled.tuples cimport as_tuple
@@ -25,6 +30,7 @@ NOT_COMPARABLE = "Failed to compare values (NaNs in input?)"
 NOTHING_LEFT = "Ran out of search space (beam_cut_threshold too high)"
 NO_SUCH_STATE = "state {} must be below the number of states, {}"
 
+cdef Py_ssize_t KEEP = 1 << 17  # probabilities; a shorter pass keeps the GIL, since to get it back may take longer
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # candidates between two looks for Ctrl-C
 
 # A text that was a beam. What its children's making depends on: the first frame in which it was extended, and in which
@@ -33,22 +39,32 @@ cdef struct Node:
     int parent
     int label           # a class; 0 of the empty text
     int born            # frame in which it was made first,
-    int born_place      # and the place of the text before it among the beams then
+    int born_place      # and the place of the text before it among the beams then; -1: to be looked up
     int64_t state       # of the network's transitions, behind this text
-    int frame           # the last one in which it was a beam,
+    int frame           # the last one in which it was a beam, and some class was not cut,
     int place           # and where
     int opened
     int opened_place
     int doubled
     int doubled_place
-    uint64_t made       # children that were made, a bit for each label modulo 64, where classes are cut
+    int since           # the first frame of those in which it has been a beam without a break
+    int spans           # earlier such frames, -1: none
 
-# In the hash table of children.
+# In the hash table of children that were beams.
 cdef struct Child:
     int64_t key         # parent's number * classes + label; -1: an empty slot
-    int node            # -1: made, but never a beam
-    int born
-    int born_place
+    int node
+
+# Frames in which a text was a beam.
+cdef struct Span:
+    int first
+    int last
+    int previous
+
+# A frame in which a class of a state was not cut.
+cdef struct Pass:
+    int frame
+    int previous        # of the same class, -1: none
 
 cdef struct Beam:
     int node
@@ -88,8 +104,27 @@ cdef struct Search:
     Candidate *merged   # scratch of the sort
     Py_ssize_t n_found
     Py_ssize_t room
+    Span *spans         # where classes are cut, all that it takes to say when a node would have been made
+    Py_ssize_t n_spans
+    Py_ssize_t span_room
+    Pass *passes
+    Py_ssize_t n_passes
+    Py_ssize_t pass_room
+    int *last_pass      # of each class of each state
+    int *recorded       # the last frame whose passes of a state are there
+    int *history        # the beams' nodes of each frame,
+    Py_ssize_t n_history
+    Py_ssize_t history_room
+    Py_ssize_t *history_at  # and where a frame's begin,
+    int history_frame   # the last one of which they are there
     int32_t *classes    # of a frame, that count
     float *values
+    uint64_t *keys      # candidates in order, of which one or two more than survive,
+    uint64_t *merged_keys
+    uint64_t *list      # those of one class,
+    Py_ssize_t key_room  # and the room of each
+    int shift           # bits of a label in a key
+    bint plain          # whether all probabilities and the cut are finite, and the cut is not below 0
     Py_ssize_t work
     int wrong           # 1: not comparable; 2: nothing left; 3: no such state,
     int64_t state       # this one
@@ -132,42 +167,58 @@ cdef inline Child *child_of(Search *s, int node, int label) noexcept nogil:
             i = slot_of(s, key)
         s.children[i].key = key
         s.children[i].node = -1
-        s.children[i].born = -1
         s.n_children += 1
     return &s.children[i]
 
 
-cdef inline bint is_made(const Search *s, const Beam *beam, int label) noexcept nogil:
-    """Whether the repetition of a beam's label is in the tree."""
-    cdef const Node *node = &s.nodes[beam.node]
-    if s.never_cut:
-        return node.doubled >= 0
-    return s.children[slot_of(s, <int64_t> beam.node * s.n_classes + label)].key != -1
+cdef int first_made(const Search *s, const Node *node, int label) noexcept nogil:
+    """The first frame in which a text was a beam and could be extended by a label, where classes are cut."""
+    cdef int i = s.last_pass[node.state * s.n_classes + label], found = -1, span = node.spans
+    while i >= 0 and s.passes[i].frame >= node.since:
+        found = s.passes[i].frame
+        i = s.passes[i].previous
+    while span >= 0:
+        while i >= 0 and s.passes[i].frame > s.spans[span].last:
+            i = s.passes[i].previous
+        while i >= 0 and s.passes[i].frame >= s.spans[span].first:
+            found = s.passes[i].frame
+            i = s.passes[i].previous
+        span = s.spans[span].previous
+    return found
 
 
-cdef void birth(const Search *s, const Candidate *a, int *frame, int *place, int *label) noexcept nogil:
+cdef int place_in(const Search *s, int frame, int node) noexcept nogil:
+    """Where a node was among the beams of a frame."""
+    cdef const int *nodes = s.history + s.history_at[frame]
+    cdef int place = 0
+    while nodes[place] != node:
+        place += 1
+    return place
+
+
+cdef void birth(Search *s, const Candidate *a, int *frame, int *place, int *label) noexcept nogil:
     """When the node of a candidate was made: what orders candidates of equal probability."""
     cdef const Beam *beam = &s.beams[a.beam]
-    cdef const Node *node = &s.nodes[beam.node]
-    cdef const Child *child
+    cdef Node *node = &s.nodes[beam.node]
     label[0] = a.label
     if a.label == 0:
         label[0] = node.label
+        if node.born >= 0 and node.born_place < 0:
+            node.born_place = place_in(s, node.born, node.parent)
         frame[0] = node.born
         place[0] = node.born_place
-    elif not s.never_cut:
-        child = &s.children[slot_of(s, <int64_t> beam.node * s.n_classes + a.label)]
-        frame[0] = child.born
-        place[0] = child.born_place
     elif s.collapse and a.label == beam.label:
         frame[0] = node.doubled
         place[0] = node.doubled_place
-    else:
+    elif s.never_cut:
         frame[0] = node.opened
         place[0] = node.opened_place
+    else:
+        frame[0] = first_made(s, node, a.label)
+        place[0] = place_in(s, frame[0], beam.node)
 
 
-cdef bint born_before(const Search *s, const Candidate *a, const Candidate *b) noexcept nogil:
+cdef bint born_before(Search *s, const Candidate *a, const Candidate *b) noexcept nogil:
     cdef int frame_a, place_a, label_a, frame_b, place_b, label_b
     birth(s, a, &frame_a, &place_a, &label_a)
     birth(s, b, &frame_b, &place_b, &label_b)
@@ -178,11 +229,11 @@ cdef bint born_before(const Search *s, const Candidate *a, const Candidate *b) n
     return label_a < label_b
 
 
-cdef inline bint better(const Search *s, const Candidate *a, const Candidate *b) noexcept nogil:
+cdef inline bint better(Search *s, const Candidate *a, const Candidate *b) noexcept nogil:
     return a.total > b.total or (a.total == b.total and born_before(s, a, b))
 
 
-cdef void sort(const Search *s, Candidate *items, Py_ssize_t n) noexcept nogil:
+cdef void sort(Search *s, Candidate *items, Py_ssize_t n) noexcept nogil:
     """Best first. Runs of 24 by insertion, since beams that stay are nearly in order; then merged."""
     cdef Py_ssize_t start = 0, stop, i, j, k, middle, run = 24
     cdef Candidate item
@@ -269,35 +320,81 @@ cdef int make_beams(Search *s, Py_ssize_t n) noexcept nogil:
     return 0
 
 
-cdef int note_children(Search *s, int i, int t, uint64_t bits, Py_ssize_t n) noexcept nogil:
-    """Write down which children a beam gets in this frame; where classes are cut."""
-    cdef Beam *beam = &s.beams[i]
-    cdef Node *node = &s.nodes[beam.node]
-    cdef uint64_t wanted = bits
-    cdef Child *child
-    cdef Py_ssize_t k
-    cdef int label
-    cdef bint doubles = not s.collapse or beam.gap_sum > 0.0
-    if s.n_classes <= 64:
-        if not doubles:
-            wanted &= ~(<uint64_t> 1 << beam.label)
-        wanted &= ~node.made
-        if wanted == 0:
-            return 0
-    for k in range(n):
-        label = s.classes[k]
-        if label == beam.label and not doubles:
-            continue
-        if s.n_classes <= 64 and not wanted >> label & 1:
-            continue
-        child = child_of(s, beam.node, label)
-        if child is NULL:
+cdef int remember(Search *s, int t) noexcept nogil:
+    """Write down which nodes are the beams of a frame in which some class is not cut."""
+    cdef Py_ssize_t i, room
+    cdef int *grown
+    if s.history_frame == t:
+        return 0
+    if s.n_history + s.n_beams > s.history_room:
+        room = 2 * (s.n_history + s.n_beams)
+        grown = <int *> PyMem_RawRealloc(s.history, room * sizeof(int))
+        if grown is NULL:
             return -1
-        if child.born < 0:
-            child.born = t
-            child.born_place = i
-    node.made |= wanted
+        s.history = grown
+        s.history_room = room
+    s.history_frame = t
+    s.history_at[t] = s.n_history
+    for i in range(s.n_beams):
+        s.history[s.n_history + i] = s.beams[i].node
+    s.n_history += s.n_beams
     return 0
+
+
+cdef int record(Search *s, int64_t state, int t, Py_ssize_t n) noexcept nogil:
+    """Write down which classes of a state are not cut in a frame."""
+    cdef Py_ssize_t i, room
+    cdef Pass *grown
+    cdef int *last
+    if s.recorded[state] == t:
+        return 0
+    s.recorded[state] = t
+    if s.n_passes + n > s.pass_room:
+        room = 2 * (s.n_passes + n)
+        if room > 0x7FFFFFFF:
+            return -1
+        grown = <Pass *> PyMem_RawRealloc(s.passes, room * sizeof(Pass))
+        if grown is NULL:
+            return -1
+        s.passes = grown
+        s.pass_room = room
+    for i in range(n):
+        last = &s.last_pass[state * s.n_classes + s.classes[i]]
+        s.passes[s.n_passes].frame = t
+        s.passes[s.n_passes].previous = last[0]
+        last[0] = <int> s.n_passes
+        s.n_passes += 1
+    return 0
+
+
+cdef int come_back(Search *s, Node *node, int t) noexcept nogil:
+    """A text that was a beam before is one again from the frame after this."""
+    cdef Py_ssize_t room
+    cdef Span *grown
+    if s.n_spans == s.span_room:
+        room = 2 * s.span_room + 16
+        if room > 0x7FFFFFFF:
+            return -1
+        grown = <Span *> PyMem_RawRealloc(s.spans, room * sizeof(Span))
+        if grown is NULL:
+            return -1
+        s.spans = grown
+        s.span_room = room
+    s.spans[s.n_spans].first = node.since
+    s.spans[s.n_spans].last = node.frame
+    s.spans[s.n_spans].previous = node.spans
+    node.spans = <int> s.n_spans
+    s.n_spans += 1
+    node.since = t + 1
+    return 0
+
+
+cdef inline void double_up(Search *s, Beam *beam, int t, int place) noexcept nogil:
+    """Note when the last label of a beam can be repeated first."""
+    cdef Node *node = &s.nodes[beam.node]
+    if node.doubled < 0 and beam.gap_sum > 0.0:
+        node.doubled = t
+        node.doubled_place = place
 
 
 cdef void extend(Search *s, int i, Py_ssize_t n, float *lowest) noexcept nogil:
@@ -312,7 +409,7 @@ cdef void extend(Search *s, int i, Py_ssize_t n, float *lowest) noexcept nogil:
             break
         label = s.classes[k]
         if s.collapse and label == beam.label:
-            if not beam.gap_sum > 0.0 and not is_made(s, beam, label):
+            if not beam.gap_sum > 0.0 and not s.nodes[beam.node].doubled >= 0:
                 continue
             value = beam.gap_sum * s.values[k]
             if value < lowest[0]:
@@ -334,6 +431,204 @@ cdef void extend(Search *s, int i, Py_ssize_t n, float *lowest) noexcept nogil:
         s.n_found += 1
 
 
+cdef int make_keys(Search *s, Py_ssize_t room) noexcept nogil:
+    cdef uint64_t *keys
+    if room <= s.key_room:
+        return 0
+    room = max(room, 2 * s.key_room)
+    keys = <uint64_t *> PyMem_RawRealloc(s.keys, room * sizeof(uint64_t))
+    if keys is NULL:
+        return -1
+    s.keys = keys
+    keys = <uint64_t *> PyMem_RawRealloc(s.merged_keys, room * sizeof(uint64_t))
+    if keys is NULL:
+        return -1
+    s.merged_keys = keys
+    keys = <uint64_t *> PyMem_RawRealloc(s.list, room * sizeof(uint64_t))
+    if keys is NULL:
+        return -1
+    s.list = keys
+    s.key_room = room
+    return 0
+
+
+cdef inline uint64_t key_of(float total, uint32_t what) noexcept nogil:
+    """Numbers that are not negative have the order of their bits."""
+    cdef uint32_t bits
+    total += 0.0  # no -0.0
+    memcpy(&bits, &total, sizeof(bits))
+    return <uint64_t> bits << 32 | what
+
+
+cdef inline float total_of(uint64_t key) noexcept nogil:
+    cdef uint32_t bits = <uint32_t> (key >> 32)
+    cdef float total
+    memcpy(&total, &bits, sizeof(total))
+    return total
+
+
+cdef inline Py_ssize_t put(uint64_t *keys, Py_ssize_t n, uint64_t key) noexcept nogil:
+    """Into its place among n keys, the greatest first; most are the smallest."""
+    cdef Py_ssize_t j = n
+    while j > 0 and keys[j - 1] < key:
+        keys[j] = keys[j - 1]
+        j -= 1
+    keys[j] = key
+    return n + 1
+
+
+cdef Py_ssize_t merge(Search *s, Py_ssize_t n, Py_ssize_t n_list, Py_ssize_t limit) noexcept nogil:
+    """The first of the keys and of the list, as the keys from now on."""
+    cdef uint64_t *source = s.keys
+    cdef uint64_t *list = s.list
+    cdef uint64_t *target = s.merged_keys
+    cdef Py_ssize_t i = 0, j = 0, k, total = min(n + n_list, limit)
+    cdef uint64_t a, b
+    cdef bint first
+    source[n] = list[n_list] = 0  # below all keys
+    for k in range(total):
+        a = source[i]
+        b = list[j]
+        first = a > b
+        target[k] = a if first else b
+        i += first
+        j += not first
+    s.keys, s.merged_keys = target, source
+    return total
+
+
+cdef bint blanks_only(Search *s, float blank) noexcept nogil:
+    """A frame in which nothing but the blank counts, unless the beams' order may change."""
+    cdef Beam *beams = s.beams
+    cdef float top = beams[0].total * blank, last = INFINITY, value
+    cdef Py_ssize_t i
+    for i in range(s.n_beams):
+        value = beams[i].total * blank
+        if not value < last:
+            return False
+        last = value
+    for i in range(s.n_beams):
+        beams[i].label_sum = 0.0
+        beams[i].gap_sum = beams[i].total = beams[i].total * blank / top
+    return True
+
+
+cdef int quick_step(Search *s, const float *row, int t) noexcept nogil:
+    """Take in a frame, if candidates have an order: 1. Otherwise 0, and nothing has changed; -1 without memory."""
+    cdef Py_ssize_t n = s.n_beams, n_keys = 0, n_list, limit, count = 0, i, j, k
+    cdef Beam *beams = s.beams
+    cdef Beam *beam
+    cdef Node *node
+    cdef float cut = s.cut, blank = row[0], greatest = 0.0, lowest = 0.0, label_sum, gap, value, before, p
+    cdef bint blank_stays = blank > cut, stays
+    cdef int label, some = 0
+    cdef uint64_t key
+    cdef uint32_t what
+    if not s.never_cut:
+        for i in range(1, s.n_classes):
+            some |= row[i] >= cut
+        if not some and blank_stays and blanks_only(s, blank):
+            return 1
+    limit = min(s.width + 1, n * s.n_classes)
+    if n >= <Py_ssize_t> 1 << (32 - s.shift):
+        return 0
+    if make_keys(s, max(limit, n) + 2):
+        return -1
+    for i in range(n):
+        beam = &beams[i]
+        beam.first = -1
+        greatest = beam.total if beam.total > greatest else greatest
+        node = &s.nodes[beam.node]
+        node.frame = t
+        node.place = <int> i
+        if s.never_cut:
+            if node.opened < 0:
+                node.opened = t
+                node.opened_place = <int> i
+            double_up(s, beam, t, <int> i)
+    for i in range(n):
+        beam = &beams[i]
+        label = beam.label
+        stays = blank_stays
+        gap = beam.total * blank if blank_stays else 0.0
+        label_sum = 0.0
+        if label and not row[label] < cut:
+            p = row[label]
+            if s.collapse:
+                label_sum = beam.label_sum * p
+                stays = True
+                double_up(s, beam, t, <int> i)
+            node = &s.nodes[s.nodes[beam.node].parent]
+            if node.frame == t:
+                j = node.place
+                before = beams[j].gap_sum if s.collapse and beams[j].label == label else beams[j].total
+                label_sum += before * p
+                stays = True
+                beam.next = beams[j].first
+                beams[j].first = <int> i
+        if stays:
+            s.stay_label[i] = label_sum
+            s.stay_gap[i] = gap
+            key = key_of(label_sum + gap, <uint32_t> i << s.shift)
+            if key == 0:
+                return 0
+            n_keys = put(s.keys, n_keys, key)
+    if n_keys >= s.width:
+        lowest = total_of(s.keys[s.width - 1])
+    if s.never_cut:
+        count = count_classes(s, row, greatest, lowest)
+    elif some:
+        count = count_classes(s, row, greatest, -INFINITY)
+        if remember(s, t) or record(s, 0, t, count):
+            return -1
+    for k in range(count):
+        p = s.values[k]
+        label = s.classes[k]
+        if greatest * p < lowest:
+            break
+        n_list = 0
+        for i in range(n):
+            beam = &beams[i]
+            value = beam.total * p
+            if value < lowest:
+                if value < lowest * <float> 0.9999:
+                    break  # totals are in order, but for roundings
+                continue
+            if s.collapse and label == beam.label:
+                if not beam.gap_sum > 0.0 and not s.nodes[beam.node].doubled >= 0:
+                    continue
+                value = beam.gap_sum * p
+                if value < lowest:
+                    continue
+            j = beam.first
+            while j >= 0 and beams[j].label != label:
+                j = beams[j].next
+            if j < 0:
+                what = <uint32_t> i << s.shift | <uint32_t> label
+                n_list = put(s.list, n_list, key_of(value, what))
+        if n_list:
+            n_keys = merge(s, n_keys, n_list, limit)
+            if n_keys >= s.width:
+                lowest = total_of(s.keys[s.width - 1])
+    if n_keys == 0:
+        return 0
+    some = 0
+    for k in range(1, n_keys):
+        some |= s.keys[k] >> 32 == s.keys[k - 1] >> 32
+    if some:
+        return 0
+    n_keys = min(n_keys, s.width)
+    if make_room(s, n_keys):
+        return -1
+    for k in range(n_keys):
+        what = <uint32_t> s.keys[k]
+        s.found[k].total = total_of(s.keys[k])
+        s.found[k].beam = <int> (what >> s.shift)
+        s.found[k].label = <int> (what & ((<uint32_t> 1 << s.shift) - 1))
+    s.work += n * (count + 1)
+    return -1 if commit(s, n_keys, t) else 1
+
+
 cdef int step(Search *s, const float *frame, int t) except -1 nogil:
     """Take in one frame: (states, classes)."""
     cdef Py_ssize_t n = s.n_beams, n_classes = s.n_classes, count = 0, i, j, c
@@ -344,12 +639,22 @@ cdef int step(Search *s, const float *frame, int t) except -1 nogil:
     cdef Candidate *found
     cdef float cut = s.cut, lowest = -INFINITY, gap, label_sum, greatest = 0.0, before
     cdef bint stays, careful = not isfinite(beams[0].total)
-    cdef uint64_t bits = 0
+    cdef int done
     cdef int label
     s.n_found = 0
     if s.width < 1:
         s.wrong = 2
         return 0
+    if s.plain and not careful:
+        done = quick_step(s, frame, t)
+        if done < 0:
+            with gil:
+                raise MemoryError()
+        if done:
+            if s.work > SIGNAL_WORK:
+                s.work = 0
+                look()
+            return 0
     if s.has_states:
         for i in range(n):
             if s.nodes[beams[i].node].state >= s.n_states:
@@ -370,9 +675,7 @@ cdef int step(Search *s, const float *frame, int t) except -1 nogil:
             if node.opened < 0:
                 node.opened = t
                 node.opened_place = <int> i
-            if node.doubled < 0 and beam.gap_sum > 0.0:
-                node.doubled = t
-                node.doubled_place = <int> i
+            double_up(s, beam, t, <int> i)
     if not careful:
         for c in range(s.n_states * n_classes):
             if not -INFINITY < frame[c] < INFINITY:
@@ -391,6 +694,7 @@ cdef int step(Search *s, const float *frame, int t) except -1 nogil:
             if s.collapse and not row[label] < cut:
                 label_sum = beam.label_sum * row[label]
                 stays = True
+                double_up(s, beam, t, <int> i)
             if s.nodes[node.parent].frame == t:
                 j = s.nodes[node.parent].place
                 if s.has_states:
@@ -422,10 +726,10 @@ cdef int step(Search *s, const float *frame, int t) except -1 nogil:
             if s.has_states:
                 row = frame + s.nodes[beams[i].node].state * n_classes
                 greatest = beams[i].total
-            count = count_classes(s, row, greatest, lowest if s.never_cut else -INFINITY, &bits)
+            count = count_classes(s, row, greatest, lowest if s.never_cut else -INFINITY)
         if count == 0:
             continue
-        if not s.never_cut and note_children(s, <int> i, t, bits, count):
+        if not s.never_cut and (remember(s, t) or record(s, s.nodes[beams[i].node].state, t, count)):
             with gil:
                 raise MemoryError()
         extend(s, <int> i, count, &lowest)
@@ -439,7 +743,7 @@ cdef int step(Search *s, const float *frame, int t) except -1 nogil:
                 s.wrong = 1
                 return 0
     sort(s, s.found, s.n_found)
-    if commit(s, min(s.n_found, s.width)):
+    if commit(s, min(s.n_found, s.width), t):
         with gil:
             raise MemoryError()
     if s.work > SIGNAL_WORK:
@@ -448,12 +752,11 @@ cdef int step(Search *s, const float *frame, int t) except -1 nogil:
     return 0
 
 
-cdef Py_ssize_t count_classes(Search *s, const float *row, float greatest, float lowest, uint64_t *bits) noexcept nogil:
+cdef Py_ssize_t count_classes(Search *s, const float *row, float greatest, float lowest) noexcept nogil:
     """The classes that count, most probable first, but for those by which no beam can reach the lowest."""
     cdef Py_ssize_t n = 0, c, i, j
     cdef float cut = s.cut, value
     cdef int32_t label
-    bits[0] = 0
     for c in range(1, s.n_classes):
         s.classes[n] = <int32_t> c
         s.values[n] = row[c]
@@ -461,7 +764,6 @@ cdef Py_ssize_t count_classes(Search *s, const float *row, float greatest, float
     for i in range(n):
         label = s.classes[i]
         value = s.values[i]
-        bits[0] |= <uint64_t> 1 << (label & 63)
         j = i
         while j > 0 and s.values[j - 1] < value:
             s.classes[j] = s.classes[j - 1]
@@ -472,7 +774,7 @@ cdef Py_ssize_t count_classes(Search *s, const float *row, float greatest, float
     return n
 
 
-cdef int commit(Search *s, Py_ssize_t n) noexcept nogil:
+cdef int commit(Search *s, Py_ssize_t n, int t) noexcept nogil:
     """Candidates become beams."""
     cdef Py_ssize_t i, places
     cdef Candidate *candidate
@@ -482,7 +784,7 @@ cdef int commit(Search *s, Py_ssize_t n) noexcept nogil:
     cdef Node *grown
     cdef Child *child
     cdef float top = s.found[0].total
-    cdef int number, frame, place, label
+    cdef int number, label
     if make_beams(s, n):
         return -1
     if s.n_nodes + n > s.node_room:
@@ -509,20 +811,23 @@ cdef int commit(Search *s, Py_ssize_t n) noexcept nogil:
                 return -1
             number = child.node
             if number < 0:
-                birth(s, candidate, &frame, &place, &label)
                 number = <int> s.n_nodes
                 s.n_nodes += 1
                 child.node = number
                 node = &s.nodes[number]
                 memset(node, 0xFF, sizeof(Node))
-                node.made = 0
                 node.parent = old.node
-                node.label = label
-                node.born = frame
-                node.born_place = place
+                node.label = candidate.label
+                if s.never_cut or (s.collapse and candidate.label == old.label):
+                    birth(s, candidate, &node.born, &node.born_place, &label)
+                else:
+                    node.born = first_made(s, &s.nodes[old.node], candidate.label)
+                node.since = t + 1
                 node.state = 0
                 if s.has_states:
-                    node.state = (s.nodes[old.node].state * (s.n_classes - 1)) % s.n_states + label - 1
+                    node.state = (s.nodes[old.node].state * (s.n_classes - 1)) % s.n_states + candidate.label - 1
+            elif not s.never_cut and come_back(s, &s.nodes[number], t):
+                return -1
             new.node = number
             new.label = candidate.label
             new.label_sum = candidate.total / top
@@ -531,6 +836,14 @@ cdef int commit(Search *s, Py_ssize_t n) noexcept nogil:
     s.beams, s.next_beams = s.next_beams, s.beams
     s.n_beams = n
     return 0
+
+
+cdef bint is_finite(const float *probs, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int bad = 0
+    for i in range(n):
+        bad |= not -INFINITY < probs[i] < INFINITY
+    return not bad
 
 
 cdef bint is_never_cut(const float *probs, Py_ssize_t n_rows, Py_ssize_t n_classes, float cut) noexcept nogil:
@@ -547,7 +860,7 @@ cdef bint is_never_cut(const float *probs, Py_ssize_t n_rows, Py_ssize_t n_class
 
 cdef tuple search(const float *probs, Py_ssize_t n_frames, Search *s, int state, float start):
     """The text of the best beam, its labels' frames; probs (frames, states, classes)."""
-    cdef Py_ssize_t t, depth = 0
+    cdef Py_ssize_t t, n_rows, depth = 0
     cdef Node *node
     cdef int number
     cdef int32_t *labels = NULL
@@ -557,7 +870,14 @@ cdef tuple search(const float *probs, Py_ssize_t n_frames, Search *s, int state,
     s.stay_label = s.stay_gap = s.values = NULL
     s.found = s.merged = NULL
     s.classes = NULL
-    s.room = s.beam_room = s.n_children = s.work = s.wrong = 0
+    s.keys = s.merged_keys = s.list = NULL
+    s.spans = NULL
+    s.passes = NULL
+    s.last_pass = s.recorded = s.history = NULL
+    s.history_at = NULL
+    s.n_spans = s.span_room = s.n_passes = s.pass_room = s.n_history = s.history_room = 0
+    s.history_frame = -1
+    s.room = s.beam_room = s.key_room = s.n_children = s.work = s.wrong = 0
     s.bits = 0
     s.node_room = 256
     try:
@@ -566,11 +886,21 @@ cdef tuple search(const float *probs, Py_ssize_t n_frames, Search *s, int state,
         s.values = <float *> PyMem_RawMalloc((s.n_classes + 1) * sizeof(float))
         if s.nodes is NULL or s.classes is NULL or s.values is NULL or make_table(s, 10) or make_beams(s, 1):
             raise MemoryError()
+        s.never_cut = is_never_cut(probs, n_frames * s.n_states, s.n_classes, s.cut)
+        if not s.never_cut:
+            n_rows = max(s.n_states, 1)
+            s.last_pass = <int *> PyMem_RawMalloc(n_rows * s.n_classes * sizeof(int))
+            s.recorded = <int *> PyMem_RawMalloc(n_rows * sizeof(int))
+            s.history_at = <Py_ssize_t *> PyMem_RawMalloc((n_frames + 1) * sizeof(Py_ssize_t))
+            if s.last_pass is NULL or s.recorded is NULL or s.history_at is NULL:
+                raise MemoryError()
+            memset(s.last_pass, 0xFF, n_rows * s.n_classes * sizeof(int))
+            memset(s.recorded, 0xFF, n_rows * sizeof(int))
         with nogil:
             node = &s.nodes[0]
             memset(node, 0xFF, sizeof(Node))
-            node.made = 0
             node.label = 0
+            node.since = 0
             node.state = state
             s.n_nodes = 1
             s.n_beams = 1
@@ -579,7 +909,13 @@ cdef tuple search(const float *probs, Py_ssize_t n_frames, Search *s, int state,
             s.beams[0].label_sum = 0.0
             s.beams[0].gap_sum = start
             s.beams[0].total = start
-            s.never_cut = is_never_cut(probs, n_frames * s.n_states, s.n_classes, s.cut)
+            s.plain = (
+                not s.has_states and 0.0 <= s.cut < INFINITY and s.width > 0
+                and is_finite(probs, n_frames * s.n_classes)
+            )
+            s.shift = 1
+            while s.n_classes >> s.shift:
+                s.shift += 1
             for t in range(n_frames):
                 step(s, probs, <int> t)
                 if s.wrong:
@@ -615,6 +951,15 @@ cdef tuple search(const float *probs, Py_ssize_t n_frames, Search *s, int state,
         PyMem_RawFree(s.merged)
         PyMem_RawFree(s.classes)
         PyMem_RawFree(s.values)
+        PyMem_RawFree(s.spans)
+        PyMem_RawFree(s.passes)
+        PyMem_RawFree(s.last_pass)
+        PyMem_RawFree(s.recorded)
+        PyMem_RawFree(s.history)
+        PyMem_RawFree(s.history_at)
+        PyMem_RawFree(s.keys)
+        PyMem_RawFree(s.merged_keys)
+        PyMem_RawFree(s.list)
         PyMem_RawFree(labels)
 
 
@@ -649,22 +994,74 @@ def crf_cut_search(const float[:, :, ::1] probs, int state, float start, beam_wi
     return search(&probs[0, 0, 0] if probs.shape[0] and s.n_states else NULL, probs.shape[0], &s, state, start)
 
 
+cdef int32_t *find_winners(const float[:, ::1] probs) except NULL:
+    """The class of each frame, to be freed."""
+    cdef int32_t *winners
+    refuse_shape(probs.shape[0], probs.shape[1])
+    winners = <int32_t *> PyMem_RawMalloc((probs.shape[0] + 1) * sizeof(int32_t))
+    if winners is NULL:
+        raise MemoryError()
+    if probs.shape[0] * probs.shape[1] < KEEP:
+        if probs.shape[0]:
+            first_greatest(&probs[0, 0], probs.shape[0], probs.shape[1], winners)
+    else:
+        with nogil:
+            first_greatest(&probs[0, 0], probs.shape[0], probs.shape[1], winners)
+    return winners
+
+
+def best_path_text(
+    const float[:, ::1] probs, str alphabet, bint collapse_repeats, bint with_qualities, float scale, float bias
+) -> tuple:
+    cdef Py_ssize_t n = probs.shape[0], t, found = 0, i
+    cdef int32_t best, previous = 0
+    cdef int count = 0
+    cdef float total = 0.0
+    cdef list frames = []
+    cdef int32_t *winners = find_winners(probs)
+    cdef Py_UCS4 *text = NULL
+    cdef Py_UCS4 *qualities
+    try:
+        if len(alphabet) != probs.shape[1]:
+            raise ValueError(f"alphabet must have {probs.shape[1]} characters, got {len(alphabet)}")
+        text = <Py_UCS4 *> PyMem_RawMalloc((2 * n + 1) * sizeof(Py_UCS4))
+        if text is NULL:
+            raise MemoryError()
+        qualities = text + n
+        for t in range(n):
+            best = winners[t]
+            if best:
+                if not (collapse_repeats and best == previous):
+                    if with_qualities and count:
+                        qualities[found - 1] = quality(total / <float> count, scale, bias)
+                    frames.append(t)
+                    text[found] = alphabet[best]
+                    found += 1
+                    total = 0.0
+                    count = 0
+                total += probs[t, best]
+                count += 1
+            previous = best
+        if with_qualities:
+            if count:
+                qualities[found - 1] = quality(total / <float> count, scale, bias)
+            for i in range(found):
+                text[found + i] = qualities[i]
+            found *= 2
+        return PyUnicode_FromKindAndData(4, text, found), frames
+    finally:
+        PyMem_RawFree(winners)
+        PyMem_RawFree(text)
+
+
 def best_path_means(const float[:, ::1] probs, bint collapse_repeats) -> tuple:
     cdef Py_ssize_t n = probs.shape[0], t
     cdef int32_t best, previous = 0
     cdef float total = 0.0
     cdef int count = 0
     cdef list labels = [], frames = [], means = []
-    cdef int32_t *winners
-    refuse_shape(n, probs.shape[1])
-    if n == 0:
-        return labels, frames, means
-    winners = <int32_t *> PyMem_RawMalloc(n * sizeof(int32_t))
-    if winners is NULL:
-        raise MemoryError()
+    cdef int32_t *winners = find_winners(probs)
     try:
-        with nogil:
-            first_greatest(&probs[0, 0], n, probs.shape[1], winners)
         for t in range(n):
             best = winners[t]
             if best:
@@ -702,19 +1099,25 @@ def crf_best_path_means(const float[:, :, ::1] probs, Py_ssize_t state) -> tuple
     return labels, frames, means
 
 
+cdef Py_UCS4 quality(float mean, float scale, float bias) except? 0:
+    cdef float error = <float> 1.0 - mean, logarithm, value
+    cdef double number, rough, rest
+    if error < <float> 1e-4:
+        error = <float> 1e-4
+    # A quick logarithm will do, unless the number is so near the middle of two that roundings decide.
+    rough = -4.3429448190325175 * logf(error) * scale + bias + 0.5
+    if 1.0 < rough < 10000.0:
+        rest = rough - <int> rough
+        if 0.01 < rest < 0.99:
+            return <Py_UCS4> (33 + <int> rough)
+    logarithm = <float> log10(error)
+    value = <float> -10.0 * logarithm * scale + bias
+    number = min(floor(<double> value + 0.5), 4294967295.0) if value > 0.0 else 0.0
+    number += 33.0
+    if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:
+        raise ValueError(f"qualities must be numbers of characters, got {int(number)}")
+    return <Py_UCS4> <int> number
+
+
 def quality_string(means, float scale, float bias) -> str:
-    cdef float error, logarithm, quality
-    cdef double number
-    cdef list result = []
-    for mean in means:
-        error = <float> 1.0 - <float> mean
-        if error < <float> 1e-4:
-            error = <float> 1e-4
-        logarithm = <float> log10(error)
-        quality = <float> -10.0 * logarithm * scale + bias
-        number = min(floor(<double> quality + 0.5), 4294967295.0) if quality > 0.0 else 0.0
-        number += 33.0
-        if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:
-            raise ValueError(f"qualities must be numbers of characters, got {int(number)}")
-        result.append(chr(<int> number))
-    return "".join(result)
+    return "".join([chr(quality(mean, scale, bias)) for mean in means])

@@ -95,6 +95,22 @@ def _add(sums: dict[_Node, list[Any]], node: _Node, which: int, value: Any) -> N
     both[which] = both[which] + value
 
 
+def best_path_text(
+    probs: NDArray[np.float32],
+    alphabet: str,
+    collapse_repeats: bool,
+    with_qualities: bool,
+    scale: float,
+    bias: float,
+) -> tuple[str, list[int]]:
+    """The best path as a text, with a character for each class, and a quality string if wanted; the first frames."""
+    if len(alphabet) != probs.shape[1]:
+        raise ValueError(f"alphabet must have {probs.shape[1]} characters, got {len(alphabet)}")
+    labels, frames, means = best_path_means(probs, collapse_repeats)
+    text = "".join([alphabet[label] for label in labels])
+    return text + (quality_string(means, scale, bias) if with_qualities else ""), frames
+
+
 def best_path_means(probs: NDArray[np.float32], collapse_repeats: bool) -> tuple[list[int], list[int], list[float]]:
     """Labels of the best path, the first frame of each, and the mean probability of its frames.
 
