@@ -854,6 +854,32 @@ def test_documents_say_what_was_read(font_file, kind):
         assert by_kind[kind] == words
 
 
+def test_a_page_to_look_at(font_file):
+    from html.parser import HTMLParser
+
+    from fastctc.htr import html_view
+
+    image, _ = page(font_file, n_lines=2)
+    lines = Reader().read_page(image).lines
+    text = html_view.write('a<b>&".png', lines, image, 0.7)
+    found = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            found.append((tag, dict(attributes)))
+
+    Parser().feed(text)
+    words = [word for line in lines for word in line.words]
+    frames = [about for tag, about in found if tag == "a"]
+    assert [about["title"] for about in frames] == [f"{word.text} ({word.confidence:.2f})" for word in words]
+    assert [about["class"] == "doubtful" for about in frames] == [word.confidence < 0.7 for word in words]
+    assert 'alt="a&lt;b&gt;&amp;&quot;.png"' in text
+    sources = [about["src"] for tag, about in found if "src" in about]
+    assert [source[:23] for source in sources] == ["data:image/jpeg;base64,"]  # nothing is asked of the network
+    assert not any("href" in about for tag, about in found if tag == "link")
+    assert "0 lines, 0 words" in html_view.write("empty.png", (), image)
+
+
 def test_our_own_page_xml_can_be_trained_on(font_file, tmp_path):
     image, _ = page(font_file, n_lines=3)
     images.save(tmp_path / "p.png", image)

@@ -24,7 +24,14 @@ SETTINGS = (
     "format",
     "min_confidence",
 )  # what results depend on, beside files
-SUFFIXES = {"text": ".txt", "json": ".json", "hocr": ".hocr", "alto": ".alto.xml", "page": ".page.xml"}
+SUFFIXES = {
+    "text": ".txt",
+    "json": ".json",
+    "hocr": ".hocr",
+    "alto": ".alto.xml",
+    "page": ".page.xml",
+    "html": ".html",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -57,7 +64,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=1,
         help="so many views of every image, slanted this way and that: what they agree on is read",
     )
-    parser.add_argument("--format", choices=tuple(SUFFIXES), default="text", help="default: text")
+    parser.add_argument(
+        "--format",
+        choices=tuple(SUFFIXES),
+        default="text",
+        help="html: the text beside the image, to look at (default: text)",
+    )
     parser.add_argument(
         "--min-confidence", type=float, default=0.0, metavar="P", help="mark words that are less sure, 0 to 1"
     )
@@ -74,8 +86,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    from fastctc.htr import documents
-
     if options.lm_weight is not None and (not options.lm or options.words):
         options.parser.error("--lm-weight is that of a character model: it goes with --lm, and without --words")
     if not 0 <= options.min_confidence <= 1:
@@ -98,9 +108,7 @@ def run(options: Namespace) -> int:
                     for number, picture in enumerate(images.read_all(file), 1):
                         name = file.name if number == 1 else f"{file.name}[{number}]"
                         lines, seen = _read(reader, options.level, picture)
-                        document = documents.write(
-                            options.format, name, lines, seen.shape[:2], options.level, options.min_confidence
-                        )
+                        document = _document(options, name, lines, seen)
                         warning = _warning(lines)
                         with progress.paused():
                             if warning:
@@ -165,6 +173,14 @@ class _Results:
 
     def close(self) -> None:
         self.summary.close()
+
+
+def _document(options: Namespace, name: str, lines: list[Any], seen: Any) -> str:
+    from fastctc.htr import documents, html_view
+
+    if options.format == "html":
+        return html_view.write(name, lines, seen, options.min_confidence)
+    return documents.write(options.format, name, lines, seen.shape[:2], options.level, options.min_confidence)
 
 
 def _warning(lines: list[Any]) -> str:
