@@ -1,7 +1,7 @@
 """Alphabet: which class of a network means which character."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -29,12 +29,15 @@ class Alphabet(Value):
     word_begin : str, optional
         For pieces: the mark that opens a word, as ``"▁"`` in ``"▁the"``. In texts it reads as a blank space, and the
         first one is dropped.
+    special : iterable of str, optional
+        Characters that stand for no text, as ``"<s>"`` or ``"<unk>"``: no decoder puts them out, and their share of a
+        frame's probability goes to the others.
 
     Raises
     ------
     ValueError
-        For an empty alphabet, an empty or duplicate character, a blank that is no class, word characters that are
-        not in the alphabet.
+        For an empty alphabet, an empty or duplicate character, a blank that is no class, word characters or special
+        ones that are not in the alphabet.
 
     Examples
     --------
@@ -49,6 +52,7 @@ class Alphabet(Value):
     blank: int = -1
     word_characters: Iterable[str] | None = None
     word_begin: str | None = None
+    special: Iterable[str] = ()
 
     def __post_init__(self) -> None:
         characters = tuple(self.characters)
@@ -69,6 +73,10 @@ class Alphabet(Value):
             where = ", ".join(map(str, places[:10]))
             raise ValueError(f"characters must be unique, got {twice!r} at positions [{where}{more}]")
         n_classes = len(characters) + 1
+        if isinstance(self.blank, str):
+            raise TypeError(
+                f"blank must be the number of a class, got {self.blank!r}: Alphabet.from_vocabulary takes tokens"
+            )
         if not -n_classes <= self.blank < n_classes:
             raise ValueError(f"blank must be a class, -{n_classes} to {n_classes - 1}, got {self.blank}")
         object.__setattr__(self, "characters", characters)
@@ -78,6 +86,10 @@ class Alphabet(Value):
             if unknown := words - set(characters):
                 raise ValueError(f"word_characters must be characters of the alphabet, got also {sorted(unknown)}")
             object.__setattr__(self, "word_characters", words)
+        special = frozenset(self.special)
+        if unknown := special - set(characters):
+            raise ValueError(f"special must be characters of the alphabet, got also {sorted(unknown)}")
+        object.__setattr__(self, "special", special)
 
     @cached_property
     def n_classes(self) -> int:
@@ -94,22 +106,27 @@ class Alphabet(Value):
         """Of alphabets of single characters, the character of each class; anything for the blank."""
         if self._longest > 1 or self.word_begin is not None:
             return None
-        return "".join(symbol or "\0" for symbol in self.symbols)
+        return "".join(symbol if len(symbol) == 1 else "\0" for symbol in self.symbols)
+
+    @cached_property
+    def special_classes(self) -> tuple[int, ...]:
+        """Classes that no decoder puts out."""
+        return tuple(label for label, symbol in enumerate(self.symbols) if symbol and symbol in self.special)
 
     @cached_property
     def _classes(self) -> dict[str, int]:
-        return {symbol: label for label, symbol in enumerate(self.symbols) if symbol}
+        return {s: label for label, s in enumerate(self.symbols) if s and s not in self.special}
 
     @cached_property
     def _longest(self) -> int:
-        return max(map(len, self.characters))
+        return max((len(c) for c in self.characters if c not in self.special), default=1)
 
     @cached_property
     def is_word(self) -> tuple[bool, ...]:
         """For each class, whether its character is part of words."""
         if self.word_characters is not None:
             return tuple(symbol in self.word_characters for symbol in self.symbols)
-        return tuple(bool(symbol) and not symbol.isspace() for symbol in self.symbols)
+        return tuple(bool(s) and not s.isspace() and s not in self.special for s in self.symbols)
 
     @cached_property
     def begins_word(self) -> tuple[bool, ...]:
@@ -191,11 +208,63 @@ class Alphabet(Value):
         return found
 
     @classmethod
-    def load(cls, path: str | PathLike[str], blank: int = -1, **fields: str) -> "Alphabet":
+    def from_vocabulary(
+        cls,
+        vocabulary: str | PathLike[str] | Mapping[str, int] | Sequence[str],
+        *,
+        blank: int | str | None = None,
+        delimiter: str | None = None,
+        special: Iterable[str] | None = None,
+    ) -> "Alphabet":
+        """Make an alphabet of a network's vocabulary, in which the blank and special tokens are listed too.
+
+        Parameters
+        ----------
+        vocabulary : path, mapping of str to int, or sequence of str
+            A file: Hugging Face's ``vocab.json`` or ``tokenizer.json``, sentencepiece's ``.vocab``, lines of a token
+            and its number (icefall, NeMo), or lines of tokens. Or the tokens with their numbers, or in their order.
+        blank : int or str, optional
+            Its class or token. By default the token that is called so (``<pad>``, ``[PAD]``, ``<blk>``, ``<blank>``,
+            ...), and the class behind all tokens if there is none.
+        delimiter : str, optional
+            What tells words apart: a token that stands for the blank space ("|"), what begins a word ("▁the"), or "##",
+            which goes on with one. By default whatever of these is there.
+        special : iterable of str, optional
+            Tokens that no decoder puts out; by default all like ``<s>`` and ``[CLS]``, and those declared so.
+
+        Raises
+        ------
+        OSError, ValueError
+            If the file cannot be read, or what it holds is no vocabulary.
+
+        Examples
+        --------
+        >>> alphabet = Alphabet.from_vocabulary({"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, "|": 4, "a": 5, "b": 6})
+        >>> alphabet.blank, alphabet.decode([5, 4, 6]), sorted(alphabet.special)
+        (0, 'a b', ['</s>', '<s>', '<unk>'])
+        """
+        from fastctc import vocabularies
+
+        wanted = None if special is None else set(special)
+        if not isinstance(vocabulary, str | PathLike):
+            tokens = vocabularies.in_order(vocabulary)
+            found = vocabularies.meaning(tokens, set(), blank, delimiter, wanted)
+            return cls(found.characters, found.blank, None, found.word_begin, found.special)
+        try:
+            tokens, declared = vocabularies.read(vocabulary)
+            found = vocabularies.meaning(tokens, declared, blank, delimiter, wanted)
+            return cls(found.characters, found.blank, None, found.word_begin, found.special)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{vocabulary}: must be a vocabulary: {error}") from None
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], blank: int | str | None = None, **fields: str) -> "Alphabet":
         """Read an alphabet from a UTF-8 file.
 
         A file of one line holds the characters one after the other, a file of several lines holds one character a
-        line; ``.json`` holds a list of characters, or an object that maps characters to consecutive numbers.
+        line; ``.json`` holds a list of characters, or an object that maps characters to consecutive numbers. The blank
+        is not among them; it is the last class by default. A file in which tokens are numbered, or the blank or special
+        tokens are named, is a vocabulary: see :meth:`from_vocabulary`.
 
         Raises
         ------
@@ -207,6 +276,10 @@ class Alphabet(Value):
             content = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: an alphabet must be UTF-8 text, got {error}") from None
+        from fastctc.vocabularies import is_vocabulary
+
+        if not fields and (isinstance(blank, str) or is_vocabulary(path, content)):
+            return cls.from_vocabulary(path, blank=blank)
         characters: Sequence[str]
         if path.suffix == ".json":
             import json  # here, because few programs need it and `import fastctc` is to be quick
@@ -225,6 +298,6 @@ class Alphabet(Value):
             lines = content.removesuffix("\n").split("\n")
             characters = lines[0] if len(lines) == 1 else lines
         try:
-            return cls(characters, blank, **fields)
+            return cls(characters, -1 if blank is None else blank, **fields)  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None

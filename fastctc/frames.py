@@ -48,6 +48,18 @@ class Frames(NamedTuple):
         which = f"sequence {self.number} of the batch: " if self.number >= 0 else ""
         raise ValueError(which + _what_is_wrong(self.values[bad], bad))
 
+    def without(self, classes: Sequence[int], blank: int) -> "Frames":
+        """The same, with the probability of some classes given to the others; to the blank where nothing is left."""
+        self.checked()
+        values = self.values.copy() if self.is_log else self.log_probs()
+        values[:, list(classes)] = -np.inf
+        highest = values.max(axis=1)
+        values[highest == -np.inf, blank] = 0.0
+        highest[highest == -np.inf] = 0.0
+        rest = highest + np.log(np.exp(values - highest[:, None]).sum(axis=1))
+        normalizers = None if self.log_normalizers is None else self.log_normalizers + rest
+        return Frames(np.ascontiguousarray(values - rest[:, None]), True, self.number, normalizers)
+
     def doubles(self) -> NDArray[np.float64]:
         return self.values.astype(np.float64, copy=False)
 

@@ -33,7 +33,7 @@ ALLOWED = {
     "__init__": ALPHABET | {"align", "decoders", "lm"},
     "__main__": {"commands"},
     "align": ALPHABET,
-    "alphabet": ENGINES,
+    "alphabet": ENGINES | {"vocabularies"},
     "backends": {"reference", "compiled", "opencl"},
     "commands": ALPHABET | {"align", "decoders", "htr", "imaging", "lm", "opencl"},
     "compat": ALPHABET | {"align", "decoders", "frameworks", "lm"},
@@ -55,6 +55,7 @@ ALLOWED = {
     "storage": set(),
     "threads": {"compiled"},
     "value": set(),
+    "vocabularies": set(),
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 

@@ -1,6 +1,7 @@
 """Matrices from files, and what is done with each: what the commands that read them share."""
 
 import os
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import deque
@@ -31,7 +32,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="the characters without the blank: text, all in one line or one a line, or JSON",
     )
     characters.add_argument("--chars", metavar="STR", help="the characters without the blank")
-    parser.add_argument("--blank", type=int, default=-1, metavar="N", help="class of the blank (default: the last)")
+    parser.add_argument(
+        "--blank", type=_class, metavar="N", help="class of the blank (default: the last, or as a vocabulary says)"
+    )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--probs", action="store_true", help="the numbers are probabilities, not their logarithms")
     kind.add_argument("--logits", action="store_true", help="the numbers are scores before the softmax")
@@ -42,7 +45,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 def alphabet(options: Namespace) -> Alphabet:
     if options.alphabet is not None:
         return Alphabet.load(options.alphabet, options.blank)
-    return Alphabet(options.chars, options.blank)
+    return Alphabet(options.chars, -1 if options.blank is None else options.blank)
+
+
+def _class(value: str) -> int | str:
+    """A class by its number, or by its token in a vocabulary."""
+    return int(value) if re.fullmatch(r"-?\d+", value) else value
 
 
 def each_matrix(

@@ -4,13 +4,14 @@ from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, isfinite, nan
+from typing import cast
 
 import numpy as np
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder, check_beams
-from fastctc.decoders.hot_words import HotWords, frozen_bonuses, hot_tree, words_of
+from fastctc.decoders.hot_words import Bonuses, HotWords, frozen_bonuses, hot_tree, words_of
 from fastctc.decoders.stream import BeamStream, Stream
 from fastctc.decoders.word_tracker import LMState, WordTracker
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
@@ -19,6 +20,8 @@ from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import BEGIN, END, UNKNOWN, NGram
 from fastctc.lm.word_model import WordModel
 from fastctc.search_inputs import CharacterModel, Fusion, LexiconModel
+
+MARKS = BEGIN, END, UNKNOWN
 
 Beam = tuple[tuple[int, ...], float]  # labels, score
 
@@ -55,9 +58,11 @@ class BeamSearch(Decoder):
         For each word, where there is a lexicon or a model of words.
     unknown_log_prob : float, optional
         Log probability of words that are not in the lexicon. By default there must be none.
-    hot_words : mapping of str to float, or its items, optional
+    hot_words : mapping of str to float, its items, or iterable of str, optional
         Words and phrases to be preferred, and by how much: what is added to the score for each. Their beginnings are
         preferred as long as they may become one of them. They are allowed, whatever the lexicon says.
+    hot_word_weight : float, default 5
+        What each of the hot words adds that come without a number of their own.
     n_best : int, default 1
         How many hypotheses to return; fewer come back where fewer texts are possible.
     rescore : bool, default False
@@ -105,6 +110,7 @@ class BeamSearch(Decoder):
     word_bonus: float = 0.0
     unknown_log_prob: float | None = None
     hot_words: HotWords = None
+    hot_word_weight: float = 5.0
     n_best: int = 1
     rescore: bool = False
     exact: bool = True
@@ -128,7 +134,7 @@ class BeamSearch(Decoder):
             self.character_lm.unit != "character" or self.lm is None or self.lm.unit == "character"
         ):
             raise ValueError("character_lm must be a model of characters, beside one of words as lm")
-        object.__setattr__(self, "hot_words", frozen_bonuses(self.alphabet, self.hot_words))
+        object.__setattr__(self, "hot_words", frozen_bonuses(self.alphabet, self.hot_words, self.hot_word_weight))
         if self.rescore and self.hot_words:
             raise ValueError("rescore goes without hot_words")
         if self.rescore and not self.exact:
@@ -142,6 +148,11 @@ class BeamSearch(Decoder):
         return Stream(self.alphabet, BeamStream(self, beams), self.exact, self.backend)
 
     @property
+    def _bonuses(self) -> Bonuses:
+        """The hot words, each with what it adds."""
+        return cast(Bonuses, self.hot_words or ())
+
+    @property
     def _has_words(self) -> bool:
         return self.lexicon is not None or bool(self.hot_words) or (self.lm is not None and self.lm.unit == "word")
 
@@ -152,11 +163,12 @@ class BeamSearch(Decoder):
             return None
         alphabet, unknown = self.alphabet, self.unknown_log_prob
         lexicon = self.lexicon
-        hot = words_of(alphabet, dict(self.hot_words or ()))
+        hot = words_of(alphabet, dict(self._bonuses))
         if lexicon is None or any(word not in lexicon for word in hot):
             words = [] if lexicon is None else lexicon.all_words()
             if lexicon is None and self.lm is not None:
                 words = self._spellable(self.lm)
+                self._check_spelling(self.lm, words)
             lexicon = Lexicon.from_words(list(dict.fromkeys([*words, *hot])), alphabet)
         if self.lexicon is None and self.lm is None:
             unknown = 0.0  # hot words alone: all others are allowed too
@@ -166,15 +178,28 @@ class BeamSearch(Decoder):
     def _spellable(self, lm: NGram) -> list[str]:
         """Words of a model that the alphabet can spell."""
         alphabet = self.alphabet
-        if alphabet.word_begin is None and all(len(c) == 1 for c in alphabet.characters):
+        if alphabet.word_begin is None and all(len(c) == 1 for c in alphabet.characters if c not in alphabet.special):
             allowed = {c for c, is_word in zip(alphabet.symbols, alphabet.is_word, strict=True) if is_word}
             return [word for word in lm.vocabulary if word and allowed.issuperset(word)]
         words = []
         for word in lm.vocabulary:
             with suppress(ValueError):
-                if word not in (BEGIN, END, UNKNOWN) and alphabet.encode(word):
+                if word not in MARKS and alphabet.encode(word):
                     words.append(word)
         return words
+
+    def _check_spelling(self, lm: NGram, words: list[str]) -> None:
+        """Refuse a model of which the alphabet can spell nothing."""
+        asked = [word for word in lm.vocabulary if word and word not in MARKS]
+        if words or not asked:
+            return
+        reason = ""
+        known = set("".join(self.alphabet.characters))
+        for name, change in (("upper", str.upper), ("lower", str.lower)):
+            fit = sum(known.issuperset(change(word)) for word in asked)
+            if fit:
+                reason = f": the alphabet is in {name} case, and {fit} words would fit if the model were too"
+        raise ValueError(f"lm must have words that the alphabet can spell, but of its {len(asked)} none can be{reason}")
 
     @cached_property
     def _lexicon_model(self) -> LexiconModel | None:
@@ -194,7 +219,7 @@ class BeamSearch(Decoder):
             tables=None if model is None else model.tables,
             sums=None if model is None else model.sums,
             start=0 if model is None else model.start,
-            hot=hot_tree(self.alphabet, self.hot_words),
+            hot=hot_tree(self.alphabet, self._bonuses),
             fusion=fusion,
         )
 

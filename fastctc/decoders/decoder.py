@@ -50,6 +50,8 @@ class Decoder(Value, ABC):
             For a wrong rank or number of classes, NaN, +inf, a value above log 1, a frame that is no distribution.
         """
         frames = as_frames(self.alphabet.n_classes, log_probs, probs, logits, scores)
+        if self.alphabet.special:
+            frames = frames.without(self.alphabet.special_classes, self.alphabet.blank)
         found = self._decode([frames], Workspace())[0]
         return found if scores is None else unnormalized(found, frames.log_normalizer)
 
@@ -87,6 +89,8 @@ class Decoder(Value, ABC):
             As :meth:`decode`, with the number of the sequence; for lengths out of range and threads below 1.
         """
         batch = as_batch(self.alphabet.n_classes, log_probs, probs, logits, lengths, scores)
+        if self.alphabet.special:
+            batch = [frames.without(self.alphabet.special_classes, self.alphabet.blank) for frames in batch]
         self._prepare()
 
         def begin() -> Callable[[list[Frames]], list[list[Hypothesis]]]:

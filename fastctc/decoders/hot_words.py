@@ -13,10 +13,10 @@ from fastctc.search_inputs import HotWordTree
 HOTTEST = 100  # that a hot word may add to a score
 
 Bonuses = tuple[tuple[str, float], ...]  # phrases in their order, and what each adds to the score
-HotWords = Mapping[str, float] | Bonuses | None
+HotWords = Mapping[str, float] | Bonuses | Iterable[str] | None
 
 
-def frozen_bonuses(alphabet: Alphabet, hot_words: HotWords) -> Bonuses:
+def frozen_bonuses(alphabet: Alphabet, hot_words: HotWords, weight: float) -> Bonuses:
     """The hot words as a value: what becomes of the caller's mapping later does not matter.
 
     Raises
@@ -24,6 +24,10 @@ def frozen_bonuses(alphabet: Alphabet, hot_words: HotWords) -> Bonuses:
     ValueError
         For a bonus that is not finite or too large, an empty phrase, characters that are not in the alphabet.
     """
+    if isinstance(hot_words, str):
+        raise ValueError(f"hot_words must be a list of words, or words with what they add, got {hot_words!r}")
+    if hot_words is not None and not isinstance(hot_words, Mapping):
+        hot_words = dict([(item, weight) if isinstance(item, str) else item for item in hot_words])
     bonuses = tuple(sorted(dict(hot_words or ()).items()))
     for phrase, bonus in bonuses:
         if not isfinite(bonus) or abs(bonus) > HOTTEST:
@@ -41,7 +45,7 @@ def words_of(alphabet: Alphabet, phrases: Iterable[str]) -> list[str]:
     return [alphabet.decode(labels[a:b]) for labels in encoded for a, b in alphabet.words(labels)]
 
 
-def hot_tree(alphabet: Alphabet, hot_words: HotWords) -> Any:
+def hot_tree(alphabet: Alphabet, hot_words: Bonuses | None) -> Any:
     """The prefix tree of the hot words and phrases, see fastctc.search_inputs.HotWordTree."""
     if not hot_words:
         return None

@@ -152,6 +152,8 @@ class Stream:
         """
         self._refuse_finished()
         frames = as_frames(self._alphabet.n_classes, log_probs, probs, logits, scores).checked()
+        if self._alphabet.special:
+            frames = frames.without(self._alphabet.special_classes, self._alphabet.blank)
         if self._n_frames and frames.is_log != self._is_log:
             raise ValueError("the pieces of a stream must all be probabilities, or none of them")
         self._is_log = frames.is_log

@@ -3,13 +3,14 @@
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, nan
+from typing import cast
 
 import numpy as np
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder, check_beams
-from fastctc.decoders.hot_words import HotWords, frozen_bonuses, hot_tree, words_of
+from fastctc.decoders.hot_words import Bonuses, HotWords, frozen_bonuses, hot_tree, words_of
 from fastctc.decoders.stream import BeamStream, Stream
 from fastctc.decoders.word_tracker import LMState, WordTracker
 from fastctc.frames import Doubles, Frames, Workspace, as_doubles
@@ -49,9 +50,11 @@ class WordBeamSearch(Decoder):
         What to do about a word that is unfinished at the end. "unique": complete it if only one word begins so, as
         published; "best": complete it by the most probable word that begins so; "forced": the same, but texts that end
         in a whole word go first, so that all results consist of the lexicon's words.
-    hot_words : mapping of str to float, or its items, optional
+    hot_words : mapping of str to float, its items, or iterable of str, optional
         Words of the lexicon, and phrases of them, to be preferred, and by how much: what is added to the score for
         each. Their beginnings are preferred as long as they may become one of them.
+    hot_word_weight : float, default 5
+        What each of the hot words adds that come without a number of their own.
     n_best : int, default 1
         How many hypotheses to return.
     rescore : bool, default False
@@ -93,6 +96,7 @@ class WordBeamSearch(Decoder):
     mode: str | None = None
     completion: str = "unique"
     hot_words: HotWords = None
+    hot_word_weight: float = 5.0
     n_best: int = 1
     rescore: bool = False
     exact: bool = True
@@ -117,10 +121,10 @@ class WordBeamSearch(Decoder):
             bad = self.alphabet.symbols[self.lexicon.labels[int(np.argmin(is_word[self.lexicon.labels]))]]
             raise ValueError(f"the lexicon's words must be made of the alphabet's word characters, but one has {bad!r}")
 
-        object.__setattr__(self, "hot_words", frozen_bonuses(self.alphabet, self.hot_words))
+        object.__setattr__(self, "hot_words", frozen_bonuses(self.alphabet, self.hot_words, self.hot_word_weight))
         if self.rescore and (self.hot_words or not self.exact):
             raise ValueError("rescore needs the true probabilities, exact must be True; and goes without hot_words")
-        for word in words_of(self.alphabet, dict(self.hot_words or ())):
+        for word in words_of(self.alphabet, dict(self._bonuses)):
             if word not in self.lexicon:
                 raise ValueError(f"hot_words must consist of words of the lexicon, but {word!r} is none")
 
@@ -135,6 +139,11 @@ class WordBeamSearch(Decoder):
         )
         compares = self.completion != "unique"  # completions, by their frames
         return Stream(self.alphabet, BeamStream(self, beams, compares), self.exact or compares, self.backend)
+
+    @property
+    def _bonuses(self) -> Bonuses:
+        """The hot words, each with what it adds."""
+        return cast(Bonuses, self.hot_words or ())
 
     @cached_property
     def _word_model(self) -> WordModel | None:
@@ -152,7 +161,7 @@ class WordBeamSearch(Decoder):
             tables=None if model is None else model.tables,
             sums=None if model is None else model.sums,
             start=0 if model is None else model.start,
-            hot=hot_tree(self.alphabet, self.hot_words),
+            hot=hot_tree(self.alphabet, self._bonuses),
         )
 
     @property
