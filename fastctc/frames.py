@@ -231,15 +231,16 @@ def _check_probs(values: Floats) -> None:
 
 def _log_softmax(name: str, values: Floats) -> tuple[Floats, NDArray[np.float64]]:
     """Logarithms of each frame's softmax, and what was taken from the frame's numbers to come to them."""
-    wrong = np.isnan(values) | np.isposinf(values)
-    if wrong.any():
-        frame, label = (int(i) for i in np.argwhere(wrong)[0])
-        raise ValueError(f"{name} must be finite or -inf, got {values[frame, label]} in frame {frame}, class {label}")
-    scores = values.astype(np.float64)
-    top = scores.max(axis=1, keepdims=True)
-    if np.isneginf(top).any():
+    top = values.max(axis=1, keepdims=True)
+    if not np.isfinite(top).all():
+        wrong = np.isnan(values) | np.isposinf(values)
+        if wrong.any():
+            frame, label = (int(i) for i in np.argwhere(wrong)[0])
+            raise ValueError(
+                f"{name} must be finite or -inf, got {values[frame, label]} in frame {frame}, class {label}"
+            )
         raise ValueError(f"{name} of a frame must not all be -inf, got so in frame {int(np.argmin(top))}")
-    scores -= top
+    scores = np.subtract(values, top, dtype=np.float64)
     rest = np.log(np.exp(scores).sum(axis=1, keepdims=True))
     scores -= rest
     return scores, (top + rest).ravel()

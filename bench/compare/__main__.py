@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.compare import accuracy, decoding, loss, morphology, process, report
+from bench.compare import accuracy, decoding, frameworks, loss, morphology, process, report
 from fastctc import storage
 from fastctc.htr import fonts
 
@@ -25,6 +25,8 @@ SECTIONS = {
     "beam_search": decoding.beam_search,
     "accuracy": accuracy.accuracy,
     "loss": loss.loss,
+    "gradient": frameworks.gradient,
+    "drop_ins": frameworks.drop_ins,
     "language_model": loss.language_model,
     "morphology": morphology.morphology,
     "process": process.process,

@@ -19,6 +19,8 @@ TITLES = {
     "beam_search": "Beam search without a language model",
     "accuracy": "Is the faster decoder also the better one?",
     "loss": "CTC loss",
+    "gradient": "CTC loss and its gradient",
+    "drop_ins": "Drop-ins beside what they stand for",
     "language_model": "Language models",
     "morphology": "Dilation",
     "process": "Whole processes",
@@ -48,8 +50,8 @@ IN_SHORT = [  # section and work of each line of the README's table
     ("morphology", "dilation 7x7, 512x512 uint8"),
 ]
 BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
-PACKAGES = ("fastctc", "fast-ctc-decode", "pyctcdecode", "kenlm", "flashlight-text", "tensorflow-cpu", "keras", "torch",
-            "opencv-python-headless", "scikit-image", "scipy", "numpy")  # fmt: skip
+PACKAGES = ("fastctc", "fast-ctc-decode", "pyctcdecode", "kenlm", "flashlight-text", "tensorflow-cpu", "keras",
+            "torch", "jax", "optax", "opencv-python-headless", "scikit-image", "scipy", "numpy")  # fmt: skip
 
 
 def machine() -> dict[str, Any]:

@@ -25,7 +25,7 @@ cdef struct Slope:
     int *exponents          # stretch x n_blocks
     double *kept            # stretches x (2 room + n_blocks)
     int *kept_exponents     # stretches x n_blocks
-    double *met             # 2 room: bare sums of the lattice that runs backwards
+    double *met             # 2 room: bare sums of the lattice that runs backwards; 4 room: those of both, scaled
     double *shares          # of the symbols in a frame
     double *gradient        # frames x classes
     double total            # log probability
@@ -53,6 +53,55 @@ cdef void go_back(const Slope *p, Sums *s, Py_ssize_t number, double nothing) no
         s.new_labels[i] = nothing
 
 
+cdef inline void scale(
+    const double *sums, const int *exponents, Py_ssize_t room, Py_ssize_t low, Py_ssize_t high, int shift,
+    double *scaled
+) noexcept nogil:
+    """Bring blocks of blanks and labels to one exponent."""
+    cdef Py_ssize_t b, k
+    cdef double factor
+    for b in range(low, high + 1):
+        factor = power_of_two(exponents[b] - shift)
+        for k in range(b * BLOCK, (b + 1) * BLOCK):
+            scaled[k] = sums[k] * factor
+            scaled[room + k] = sums[room + k] * factor
+
+
+cdef inline int greatest(const int *exponents, Py_ssize_t low, Py_ssize_t high) noexcept nogil:
+    cdef int result = exponents[low]
+    cdef Py_ssize_t b
+    for b in range(low + 1, high + 1):
+        result = max(result, exponents[b])
+    return result
+
+
+cdef bint meet_at_once(const Slope *p, Py_ssize_t t, int exponent) noexcept nogil:
+    """What all states of a frame have in common with the text, for each symbol. False if sums differ too much.
+
+    Those from the beginning are brought to their greatest exponent. Where those from the end are below 2**900 then,
+    what vanishes of the products is below 2**-120.
+    """
+    cdef const Lattice *g = p.back
+    cdef Py_ssize_t n = g.n_labels, left = g.n_frames - 1 - t, i, room = p.room
+    cdef Py_ssize_t low = max(0, n - left) // BLOCK, high = min(n, t + 1) // BLOCK
+    cdef Py_ssize_t back_low = max(0, n - t) // BLOCK, back_high = min(n, left + 1) // BLOCK
+    cdef const int *exponents = p.exponents + t % p.stretch * p.n_blocks
+    cdef int shift = greatest(exponents, low, high)
+    cdef double *a = p.met + 2 * room
+    cdef double *b = a + 2 * room
+    cdef double total = 0.0
+    if shift + greatest(g.exponents, back_low, back_high) - exponent > 900:
+        return False
+    scale(p.bare + t % p.stretch * 2 * room, exponents, room, low, high, shift, a)
+    scale(p.met, g.exponents, room, back_low, back_high, exponent - shift, b)
+    for i in range(max(0, n - left), min(n, t) + 1):
+        total += a[i] * b[n - i]
+    p.shares[0] += total
+    for i in range(max(1, n - left), min(n, t + 1) + 1):
+        p.shares[g.symbol[n + 1 - i]] += a[room + i] * b[room + n + 1 - i]
+    return True
+
+
 cdef inline bint meet_run(
     const double *a, const double *b, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t last, int shift, double *products
 ) noexcept nogil:
@@ -68,20 +117,15 @@ cdef inline bint meet_run(
     return most == 0.0 or shift < 1900
 
 
-cdef bint meet(const Slope *p, Py_ssize_t t, const Sums *s, double total, int exponent) noexcept nogil:
-    """A frame of the gradient. False if its posteriors do not sum to 1, since something has vanished."""
+cdef bint meet_in_runs(const Slope *p, Py_ssize_t t, int exponent) noexcept nogil:
+    """The same, each block with each; False if they differ even more."""
     cdef const Lattice *g = p.back
-    cdef Py_ssize_t n = g.n_labels, left = g.n_frames - 1 - t, i, stop, k, side, last, high = min(n, t)
+    cdef Py_ssize_t n = g.n_labels, left = g.n_frames - 1 - t, i, stop, k, side, last, high
     cdef const double *a = p.bare + t % p.stretch * 2 * p.room
     cdef const double *b = p.met
     cdef const int *exponents = p.exponents + t % p.stretch * p.n_blocks
-    cdef double *row = p.gradient + t * g.width
-    cdef double *shares = p.shares
     cdef double products[BLOCK]
-    cdef double all_shares = 0.0
     cdef bint sound = True
-    for k in range(g.n_symbols):
-        shares[k] = 0.0
     for side in range(2):  # blanks meet at n - i, labels at n + 1 - i
         last = n + side
         i = max(side, n - left)
@@ -94,16 +138,35 @@ cdef bint meet(const Slope *p, Py_ssize_t t, const Sums *s, double total, int ex
             )
             if side == 0:
                 for k in range(stop - i):
-                    shares[0] += products[k]
+                    p.shares[0] += products[k]
             else:
                 for k in range(stop - i):
-                    shares[g.symbol[last - i - k]] += products[k]
+                    p.shares[g.symbol[last - i - k]] += products[k]
             i = stop
-    for k in range(g.n_symbols):
-        shares[k] /= total
-        all_shares += shares[k] * s.q[k]
-        row[g.classes[k]] = shares[k] * s.q[k] if g.is_log else shares[k]
-    return sound and -1e-9 < all_shares - 1.0 < 1e-9
+    return sound
+
+
+cdef bint meet(const Slope *p, Py_ssize_t t, const Sums *s, double total, int exponent) noexcept nogil:
+    """A frame of the gradient. False if its posteriors do not sum to 1, since something has vanished."""
+    cdef const Lattice *g = p.back
+    cdef Py_ssize_t k
+    cdef double *row = p.gradient + t * g.width
+    cdef double *shares = p.shares
+    cdef double all_shares, factor = 1.0 / total
+    cdef bint at_once, sound
+    for at_once in range(1, -1, -1):
+        for k in range(g.n_symbols):
+            shares[k] = 0.0
+        sound = meet_at_once(p, t, exponent) if at_once else meet_in_runs(p, t, exponent)
+        all_shares = 0.0
+        for k in range(g.n_symbols):
+            shares[k] *= factor
+            all_shares += shares[k] * s.q[k]
+        if sound and -1e-9 < all_shares - 1.0 < 1e-9:
+            for k in range(g.n_symbols):
+                row[g.classes[k]] = shares[k] * s.q[k] if g.is_log else shares[k]
+            return True
+    return False
 
 
 cdef void meet_log(const Slope *p, Py_ssize_t t, const Sums *s) noexcept nogil:
@@ -235,13 +298,13 @@ cdef class _Ascent:
             p.stretch = <Py_ssize_t> sqrt(n_frames)
         n_stretches = 0 if p.stretch == n_frames else (n_frames - 1) // p.stretch + 1
         p.bare = <double *> malloc(
-            ((p.stretch + 1) * 2 * p.room + n_stretches * (2 * p.room + p.n_blocks) + p.ahead.width) * sizeof(double)
+            ((p.stretch + 3) * 2 * p.room + n_stretches * (2 * p.room + p.n_blocks) + p.ahead.width) * sizeof(double)
         )
         p.exponents = <int *> malloc((p.stretch + n_stretches) * p.n_blocks * sizeof(int))
         if p.bare is NULL or p.exponents is NULL:
             raise MemoryError()
         p.met = p.bare + p.stretch * 2 * p.room
-        p.shares = p.met + 2 * p.room
+        p.shares = p.met + 6 * p.room
         p.kept = p.shares + p.ahead.width
         p.kept_exponents = p.exponents + p.stretch * p.n_blocks
 
