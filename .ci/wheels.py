@@ -109,11 +109,11 @@ def build(python: Path, processor: str, out: Path, work: Path) -> Path:
     return Path(shutil.move(wheel, out / wheel.name))
 
 
-def lay_out(place: Path) -> Path:
+def lay_out(source: Path, place: Path) -> Path:
     """The tests and what they read, but not the package: that comes from the wheel."""
     place.mkdir()
     for name in MATERIAL:
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, place / name)
+        (shutil.copytree if (source / name).is_dir() else shutil.copy)(source / name, place / name)
     return place
 
 
@@ -121,7 +121,7 @@ def test(wheel: Path, python: str, numpy: str, work: Path) -> str:
     """Install it where there is no compiler, decode the examples, run the tests; pytest's last line."""
     work.mkdir()
     installed = environment(work / "env", python, wheel, numpy, *TEST_PACKAGES)
-    place = lay_out(work / "test")
+    place = lay_out(work.parent / "source", work / "test")
     bare = {"PATH": str(installed.parent), "HOME": str(work), "PYTHONDONTWRITEBYTECODE": "1"}
     decode_examples(installed.parent / "fastctc", cwd=place, env=bare)
     version = run(installed, "-c", "import numpy; print(numpy.__version__)", env=bare).strip()
@@ -133,7 +133,7 @@ def test(wheel: Path, python: str, numpy: str, work: Path) -> str:
 def test_elsewhere(wheel: Path, version: str, processor: str, work: Path) -> str:
     """The same on an emulated processor, with the tests of the core; pytest's last line."""
     python = emulated_python(version, processor, ROOT / ".venv-wheels" / "emulated" / f"{processor}-{version}")
-    site, place = work / "site", lay_out(work / "test")
+    site, place = work / "site", lay_out(work / "source", work / "test")
     platforms = [f"--platform=manylinux_{glibc}_{processor}" for glibc in ("2_17", "2_27", "2_28")]
     run(sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--target", site, *platforms,
         f"--python-version={version}", "--only-binary=:all:", wheel, *TEST_PACKAGES)  # fmt: skip
