@@ -54,6 +54,11 @@ def picture(path):
     return images.read(path / "x.png")
 
 
+def line(_):
+    pytest.importorskip("PIL")
+    return preparation.prepared(np.eye(90), 64)
+
+
 # The name, a limit that is too low, what asks for more, how much that is.
 CASES = [
     ("fastctc.lm.tables.HIGHEST_ORDER", 1, lambda _: NGram.train(["a b"], 2, unit="word"), "2"),
@@ -75,7 +80,7 @@ CASES = [
         "2",
     ),
     ("fastctc.htr.config.MOST_NUMBERS", 1000, lambda _: Config("ab"), "takes"),
-    ("fastctc.htr.preparation.WIDEST", 30, lambda _: preparation.prepared(np.eye(90), 64), "columns"),
+    ("fastctc.htr.preparation.WIDEST", 30, line, "columns"),
     ("fastctc.decoders.decoder.WIDEST", 3, lambda _: BeamSearch(ALPHABET, 4), "4"),
     ("fastctc.decoders.hot_words.HOTTEST", 1, lambda _: BeamSearch(ALPHABET, hot_words={"ab": 2.0}), "2.0"),
     ("fastctc.decoders.prefix_search.MOST", 3, lambda _: PrefixSearch(ALPHABET, n_best=4), "4"),
