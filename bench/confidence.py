@@ -30,10 +30,10 @@ def readers(reader, lines):
     """What reads, by the name that the card has for it."""
     lm = NGram.train(lines, ORDER, sentences=True, vocabulary=reader.config.characters)
     lexicon = Lexicon.from_text("\n".join(lines), reader.word_alphabet)
-    for views, tries in VIEWS.items():
-        yield f"image, {views}", replace(reader, tries=tries)
-        yield f"characters, {views}", replace(reader, tries=tries, ngram=lm)
-        yield f"words, {views}", replace(reader, tries=tries, lexicon=lexicon)
+    for views, n_views in VIEWS.items():
+        yield f"image, {views}", replace(reader, n_views=n_views)
+        yield f"characters, {views}", replace(reader, n_views=n_views, ngram=lm)
+        yield f"words, {views}", replace(reader, n_views=n_views, lexicon=lexicon)
 
 
 def words_of(reader, pictures, texts):

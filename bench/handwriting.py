@@ -25,11 +25,11 @@ import numpy as np
 
 from fastctc import BeamSearch, BestPath, Lexicon, NGram, WordBeamSearch, cer, storage, tune, wer
 from fastctc.htr import data, fonts, synthesis
-from fastctc.htr.agreement import agreed
 from fastctc.htr.checkpoint import load_network, save_network
 from fastctc.htr.confidence import matches
 from fastctc.htr.preparation import grey
 from fastctc.htr.reader import Reader, shipped_weights
+from fastctc.htr.views import combine_views
 from fastctc.imaging import images
 
 ORDER = 6
@@ -59,7 +59,7 @@ def errors(decoder, views, texts):
     start = time.perf_counter()
     found = [decoder.decode_batch(rows) for rows in views]
     read = [
-        agreed(decoder.alphabet, rows, beams)[0].text.strip()
+        combine_views(decoder.alphabet, rows, beams)[0].text.strip()
         for rows, beams in zip(zip(*views, strict=True), zip(*found, strict=True), strict=True)
     ]
     seconds = time.perf_counter() - start
@@ -149,7 +149,7 @@ def read_prose(path):
 def chosen_on(reader, items):
     """Frames and texts of the validation lines on which something is chosen, of one view."""
     some = items[:: -(-len(items) // MOST)]
-    [rows], texts = frames_of(replace(reader, tries=1), some)
+    [rows], texts = frames_of(replace(reader, n_views=1), some)
     return rows, texts
 
 
@@ -170,7 +170,7 @@ def of_fonts(reader, folder, lines, quick):
     """Name and results of words in fonts that training leaves out; what is rendered, the models have not read."""
     cut = len(lines) * 9 // 10
     words = [] if quick else spellable(reader, " ".join(lines[:cut]).split())
-    [known], truth, _ = rendered(replace(reader, tries=1), folder, lines[cut:], 300, 98)
+    [known], truth, _ = rendered(replace(reader, n_views=1), folder, lines[cut:], 300, 98)
     ways = decoders(reader, words, known, truth, quick)
     views, truth, families = rendered(reader, folder, lines[cut:], 1000, 99)
     return f"1000 rendered words in unseen fonts ({', '.join(families)})", table(ways, views, truth)
@@ -214,7 +214,7 @@ def main():
     parser.add_argument("--card", metavar="FILE", help="JSON with what only people know: data, licences, settings")
     parser.add_argument("--write", action="store_true", help="put card and temperature into the shipped weights")
     options = parser.parse_args()
-    reader = Reader(weights=options.weights, temperature=1.0, tries=1 if options.quick else 5)
+    reader = Reader(weights=options.weights, temperature=1.0, n_views=1 if options.quick else 5)
     lines = synthesis.read_texts(options.text)
     results, rows, texts = {}, [], []
     for folder in options.data:

@@ -35,10 +35,10 @@ class Page:
     """The example page."""
 
     params = ([1, 3],)
-    param_names = ("tries",)
+    param_names = ("n_views",)
 
-    def setup(self, tries):
-        self.reader, self.image = ready("numpy", "page.jpg", tries=tries)
+    def setup(self, n_views):
+        self.reader, self.image = ready("numpy", "page.jpg", n_views=n_views)
 
     def time_read(self, *_):
         self.reader.read_page(self.image)

@@ -34,7 +34,7 @@ def main():
             for how, options_of in (
                 ("best path", {"decoder": BestPath(alphabet)}),
                 ("model of characters", {"ngram": lm}),
-                ("model of characters, 5 views", {"ngram": lm, "tries": 5}),
+                ("model of characters, 5 views", {"ngram": lm, "n_views": 5}),
             ):
                 reader = Reader(**network, **options_of)
                 start = time.perf_counter()

@@ -70,7 +70,7 @@ class Frames(NamedTuple):
             return np.log(self.values)
 
 
-class Doubles(NamedTuple):
+class Probabilities(NamedTuple):
     """One sequence as probabilities in double precision."""
 
     probs: NDArray[np.float64]
@@ -83,14 +83,14 @@ class Workspace:
 
     _array: NDArray[np.float64] | None = None
 
-    def array(self, n_frames: int, n_classes: int) -> NDArray[np.float64]:
+    def reserve(self, n_frames: int, n_classes: int) -> NDArray[np.float64]:
         """An array of this shape. What it held before is lost."""
         if self._array is None or len(self._array) < n_frames or self._array.shape[1] != n_classes:
             self._array = np.empty((n_frames, n_classes))
         return self._array[:n_frames]
 
 
-def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
+def as_probabilities(batch: list[Frames], workspace: Workspace) -> list[Probabilities]:
     """Check the frames of a batch and convert them, all at one stretch: threads wait for each other less often.
 
     The result lies in the workspace, until it is used again.
@@ -103,15 +103,15 @@ def as_doubles(batch: list[Frames], workspace: Workspace) -> list[Doubles]:
     if len(batch) == 1:
         one = batch[0]
         if not is_log:
-            return [Doubles(one.doubles(), None)]
-        return [Doubles(np.exp(one.values, dtype=np.float64), one.values)]
+            return [Probabilities(one.doubles(), None)]
+        return [Probabilities(np.exp(one.values, dtype=np.float64), one.values)]
     stops = np.cumsum([len(frames.values) for frames in batch]).tolist()
-    probs = workspace.array(stops[-1], batch[0].values.shape[1])
+    probs = workspace.reserve(stops[-1], batch[0].values.shape[1])
     np.concatenate([frames.values for frames in batch], out=probs)
     if is_log:
         np.exp(probs, out=probs)
     return [
-        Doubles(probs[stop - len(frames.values) : stop], frames.values if is_log else None)
+        Probabilities(probs[stop - len(frames.values) : stop], frames.values if is_log else None)
         for frames, stop in zip(batch, stops, strict=True)
     ]
 

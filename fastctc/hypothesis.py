@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fastctc import backends
 from fastctc.alphabet import Alphabet
-from fastctc.frames import Doubles
+from fastctc.frames import Probabilities
 
 
 class Segment(NamedTuple):
@@ -46,7 +46,7 @@ class Hypothesis(NamedTuple):
 
 
 # What a search returns, before the exact algorithms have looked at it: the frames, the labels, the score.
-Finding = tuple[Doubles, tuple[int, ...], float]
+SearchResult = tuple[Probabilities, tuple[int, ...], float]
 
 
 # Where each word of some labels begins and ends.
@@ -54,14 +54,14 @@ Spans = list[tuple[int, int]]
 
 
 def hypotheses(
-    alphabet: Alphabet, findings: list[Finding], backend: str, places: list[Spans] | None = None
+    alphabet: Alphabet, results: list[SearchResult], backend: str, places: list[Spans] | None = None
 ) -> list[Hypothesis]:
     """Everything that the frames tell about the labels found; the words are where the alphabet or ``places`` say.
 
     Frames behind a label are those of a stream: that label and its row are not part of what was found.
     """
     if places is None:
-        places = [alphabet.words(labels) for _, labels, _ in findings]
+        places = [alphabet.words(labels) for _, labels, _ in results]
     notes = backends.load(backend, "annotation").annotate(
         [
             (
@@ -70,12 +70,12 @@ def hypotheses(
                 f.behind + labels,
                 [(start + 1, stop + 1) for start, stop in spans] if f.behind else spans,
             )
-            for (f, labels, _), spans in zip(findings, places, strict=True)
+            for (f, labels, _), spans in zip(results, places, strict=True)
         ],
         alphabet.blank,
     )
     result = []
-    for (f, labels, score), spans, note in zip(findings, places, notes, strict=True):
+    for (f, labels, score), spans, note in zip(results, places, notes, strict=True):
         log_prob, first, last, probabilities, bound, word_bound = note
         if f.behind:
             first, last = tuple([t - 1 for t in first[1:]]), tuple([t - 1 for t in last[1:]])

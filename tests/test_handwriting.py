@@ -685,7 +685,7 @@ def test_views_agree_on_the_text_with_the_best_mean(lines):
     """Every candidate of any view is judged by the mean of its log probabilities in all; places are upright ones."""
     from fastctc.htr.reader import SLANTS, _sheared
 
-    reader = Reader(tries=3)
+    reader = Reader(n_views=3)
     for image, line, upright in zip(lines, reader.read_lines(lines), Reader().read_lines(lines), strict=True):
         views = [reader._calibrated(reader.log_probs([_sheared(image, slant)]))[0] for slant in SLANTS[:3]]
         texts = {one.text for view in views for one in reader._decoder.decode(view)}
@@ -709,13 +709,13 @@ def test_views_agree_on_the_text_with_the_best_mean(lines):
 def test_views_agree_with_a_language_model():
     """What the model gave stays part of the score, and a text that one view excludes is out."""
     from fastctc import Alphabet, BeamSearch, NGram
-    from fastctc.htr.agreement import agreed
+    from fastctc.htr.views import combine_views
 
     alphabet = Alphabet("ab")
     views = [np.log([[0.5, 0.4, 0.1]]), np.log([[0.3, 0.6, 0.1]])]
     lm = NGram.train("aaab", 1)
     decoder = BeamSearch(alphabet, lm=lm, lm_weight=1.0, n_best=3)
-    found = agreed(alphabet, views, [decoder.decode(rows) for rows in views])
+    found = combine_views(alphabet, views, [decoder.decode(rows) for rows in views])
     for one in found:
         p = [0.1, 0.1] if not one.text else [0.5, 0.3] if one.text == "a" else [0.4, 0.6]
         assert one.log_prob == pytest.approx(np.mean(np.log(p)))
@@ -723,7 +723,7 @@ def test_views_agree_with_a_language_model():
     with np.errstate(divide="ignore"):
         blind = np.log([[1.0, 0.0, 0.0]])
     plain = BeamSearch(alphabet, n_best=3)
-    found = agreed(alphabet, [views[1], blind], [plain.decode(views[1]), plain.decode(blind)])
+    found = combine_views(alphabet, [views[1], blind], [plain.decode(views[1]), plain.decode(blind)])
     assert [one.log_prob > -np.inf for one in found] == [True, False, False]
     assert found[0].text == "a"
 
@@ -770,9 +770,9 @@ def test_words_say_what_their_confidence_was_fitted_for(lines):
     lexicon = Lexicon.from_words(["the", "house"], Reader().word_alphabet)
     for options, name in (
         ({}, "image, one view"),
-        ({"tries": 3}, "image, several views"),
+        ({"n_views": 3}, "image, several views"),
         ({"ngram": ngram}, "characters, one view"),
-        ({"lexicon": lexicon, "tries": 2}, "words, several views"),
+        ({"lexicon": lexicon, "n_views": 2}, "words, several views"),
         ({"decoder": BestPath(Reader().alphabet)}, ""),
     ):
         [line, *_] = Reader(**options).read_lines(lines)
@@ -793,8 +793,8 @@ def test_a_text_that_no_frames_can_hold_breaks_nothing():
     lexicon = Lexicon.from_words(["incomprehensibilities"], Reader().word_alphabet)
     image = np.full((40, 12), 255, np.uint8)
     image[10:30, 5] = 0
-    for tries in (1, 3):
-        [line] = Reader(decoder=WordBeamSearch(lexicon, 5), tries=tries).read_lines([image])
+    for n_views in (1, 3):
+        [line] = Reader(decoder=WordBeamSearch(lexicon, 5), n_views=n_views).read_lines([image])
         assert line.text in ("", "incomprehensibilities")
 
 
@@ -822,8 +822,8 @@ def test_a_lexicon_and_a_language_model(lines):
 def test_reader_refuses():
     with pytest.raises(ValueError, match="backend"):
         Reader(backend="cuda")
-    with pytest.raises(ValueError, match="tries"):
-        Reader(tries=6)
+    with pytest.raises(ValueError, match="n_views"):
+        Reader(n_views=6)
     with pytest.raises(OSError, match="nowhere"):
         Reader(weights="nowhere")
 

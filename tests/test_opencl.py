@@ -17,7 +17,7 @@ from fastctc.imaging import morphology
 pytest.importorskip("pyopencl")
 from fastctc.opencl import Device, DeviceError, Pipeline, devices, kernel_source
 from fastctc.opencl.best_path import BestPath as OnDevice
-from fastctc.opencl.covers import KIND_COST, covers
+from fastctc.opencl.decompose import KIND_COST, decompose
 from fastctc.opencl.drivers import drivers
 
 pytestmark = pytest.mark.slow
@@ -207,7 +207,7 @@ def test_graphics_kernels():
 def test_parts_cover_the_mask(size, share):
     """All of it, nothing else, and at no higher cost than its runs, or points."""
     mask = np.random.default_rng(6).random(size) < share
-    parts, kinds = covers(mask)
+    parts, kinds = decompose(mask)
     made = np.zeros(size, bool)
     for row, column, kind in parts:
         level, apart = kinds[kind]

@@ -20,7 +20,7 @@ SETTINGS = (
     "network",
     "backend",
     "lm_weight",
-    "tries",
+    "n_views",
     "format",
     "min_confidence",
 )  # what results depend on, beside files
@@ -58,7 +58,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--lm-weight", type=float, metavar="W", help="weight of a character model (default: 0.7)")
     parser.add_argument(
-        "--tries",
+        "--views",
+        dest="n_views",
         type=int,
         choices=range(1, 6),
         default=1,
@@ -199,7 +200,7 @@ def _reader(options: Namespace) -> Any:
     from fastctc.htr.reader import Reader
     from fastctc.lexicon import Lexicon
 
-    plain = {name: getattr(options, name) for name in ("weights", "network", "backend", "tries")}
+    plain = {name: getattr(options, name) for name in ("weights", "network", "backend", "n_views")}
     if not options.words and not options.lm:
         return Reader(**plain)
     alphabet = Reader(weights=options.weights, network=options.network).word_alphabet

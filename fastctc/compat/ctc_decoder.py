@@ -17,7 +17,7 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.compiled.beam_search import Beams
 from fastctc.decoders import BeamSearch, BestPath, PrefixSearch, TokenPassing
-from fastctc.frames import Workspace, as_doubles, as_frames
+from fastctc.frames import Workspace, as_frames, as_probabilities
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import NGram
 from fastctc.lm.vocabulary import Vocabulary
@@ -118,7 +118,7 @@ def beam_search(mat: Matrix, chars: str, beam_width: int = 25, lm: LanguageModel
         found = BeamSearch(alphabet, beam_width, exact=False).decode(probs=mat)
         return found[0].text if found else ""
     decoder = BeamSearch(alphabet, beam_width, lm=lm._model, lm_weight=LM_WEIGHT)
-    probs = as_doubles([as_frames(alphabet.n_classes, None, mat, None)], Workspace())[0].probs
+    probs = as_probabilities([as_frames(alphabet.n_classes, None, mat, None)], Workspace())[0].probs
     beams = Beams(alphabet.n_classes, alphabet.blank, decoder._character_model)
     beams.extend(probs[:-1], beam_width)
     beams.extend(probs[-1:], beam_width * alphabet.n_classes)

@@ -14,7 +14,7 @@ from fastctc.decoders.decoder import Decoder, check_beams
 from fastctc.decoders.hot_words import Bonuses, HotWords, frozen_bonuses, hot_tree, words_of
 from fastctc.decoders.stream import BeamStream, Stream
 from fastctc.decoders.word_tracker import LMState, WordTracker
-from fastctc.frames import Doubles, Frames, Workspace, as_doubles
+from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import BEGIN, END, UNKNOWN, NGram
@@ -252,7 +252,7 @@ class BeamSearch(Decoder):
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
-        frames = as_doubles(batch, workspace)
+        frames = as_probabilities(batch, workspace)
         probs = [f.probs for f in frames]
         found = search(
             probs, self.alphabet.blank, self.beam_width, self._n_beams, self._character_model, self._lexicon_model
@@ -263,8 +263,8 @@ class BeamSearch(Decoder):
     def _n_beams(self) -> int:
         return self.beam_width if self.rescore else self.n_best
 
-    def _results(self, doubles: Doubles, found: list[Beam], before: LMState) -> list[Hypothesis]:
-        return self._hypotheses([doubles], [found], before)[0]
+    def _results(self, probabilities: Probabilities, found: list[Beam], before: LMState) -> list[Hypothesis]:
+        return self._hypotheses([probabilities], [found], before)[0]
 
     @property
     def _start_state(self) -> LMState:
@@ -273,11 +273,13 @@ class BeamSearch(Decoder):
             return self._tracker.start
         return LMState((), 0 if self.lm is None else self.lm.start)
 
-    def _hypotheses(self, frames: list[Doubles], found: list[list[Beam]], before: LMState) -> list[list[Hypothesis]]:
+    def _hypotheses(
+        self, frames: list[Probabilities], found: list[list[Beam]], before: LMState
+    ) -> list[list[Hypothesis]]:
         """What the frames, and the model after what came before, tell about what was found."""
         if self.exact:
-            findings = [(f, labels, score) for f, beams in zip(frames, found, strict=True) for labels, score in beams]
-            flat = iter(hypotheses(self.alphabet, findings, self.backend))
+            results = [(f, labels, score) for f, beams in zip(frames, found, strict=True) for labels, score in beams]
+            flat = iter(hypotheses(self.alphabet, results, self.backend))
             result = [[next(flat) for _ in beams] for beams in found]
         else:
             decode = self.alphabet.decode

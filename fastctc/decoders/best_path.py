@@ -9,7 +9,7 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
 from fastctc.decoders.stream import Stream
-from fastctc.frames import Doubles, Floats, Frames, Workspace, as_doubles, new
+from fastctc.frames import Floats, Frames, Probabilities, Workspace, as_probabilities, new
 from fastctc.hypothesis import Hypothesis, hypotheses
 
 Path = tuple[tuple[int, ...], float]  # labels, score
@@ -66,17 +66,19 @@ class BestPath(Decoder):
             if path[3] >= 0 and frames.is_log:
                 frames.refuse(path[3])
         if self.exact:
-            return self._hypotheses(as_doubles(batch, workspace), [(labels, score) for labels, _, score, _ in paths])
+            return self._hypotheses(
+                as_probabilities(batch, workspace), [(labels, score) for labels, _, score, _ in paths]
+            )
         texts = alphabet.decode_all([path[0] for path in paths])
         return [
             [new(Hypothesis, (text, nan, score, labels, timesteps, (), nan, None, 0.0, 0.0))]
             for text, (labels, timesteps, score, _) in zip(texts, paths, strict=True)
         ]
 
-    def _hypotheses(self, frames: list[Doubles], found: list[Path]) -> list[list[Hypothesis]]:
-        findings = [(f, labels, score) for f, (labels, score) in zip(frames, found, strict=True)]
+    def _hypotheses(self, frames: list[Probabilities], found: list[Path]) -> list[list[Hypothesis]]:
+        results = [(f, labels, score) for f, (labels, score) in zip(frames, found, strict=True)]
         backend = self.backend if self.backend in backends.BACKENDS else "compiled"  # there is no kernel for the rest
-        return [[one] for one in hypotheses(self.alphabet, findings, backend)]
+        return [[one] for one in hypotheses(self.alphabet, results, backend)]
 
 
 class _PathOfStream:
@@ -122,9 +124,9 @@ class _PathOfStream:
         del self._labels[:n_labels]
         del self._timesteps[:n_labels]
 
-    def results(self, doubles: Doubles) -> list[Hypothesis]:
+    def results(self, probabilities: Probabilities) -> list[Hypothesis]:
         labels, decoder = tuple(self._labels), self._decoder
         if decoder.exact:
-            return decoder._hypotheses([doubles], [(labels, self._score)])[0]
+            return decoder._hypotheses([probabilities], [(labels, self._score)])[0]
         text = decoder.alphabet.decode(labels)
         return [Hypothesis(text, nan, self._score, labels, tuple(self._timesteps), (), nan)]

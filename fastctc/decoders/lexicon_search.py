@@ -9,7 +9,7 @@ import numpy as np
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
-from fastctc.frames import Doubles, Frames, Workspace, as_doubles
+from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
 
@@ -99,12 +99,12 @@ class LexiconSearch(Decoder):
         return self.lexicon.alphabet
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
-        doubles = as_doubles(batch, workspace)
+        probabilities = as_probabilities(batch, workspace)
         if self.tolerance is None:
-            return [self._decode_one(one) for one in doubles]
-        return [self._decode_near(frames, one) for frames, one in zip(batch, doubles, strict=True)]
+            return [self._decode_one(one) for one in probabilities]
+        return [self._decode_near(frames, one) for frames, one in zip(batch, probabilities, strict=True)]
 
-    def _decode_one(self, frames: Doubles) -> list[Hypothesis]:
+    def _decode_one(self, frames: Probabilities) -> list[Hypothesis]:
         lexicon, search = self.lexicon, backends.load(self.backend, "lexicon_search").lexicon_search
         tree = lexicon.node_labels, lexicon.ends, lexicon.words, lexicon.bounds, lexicon.priors
         effort = self.n_best, self.certainty, self.patience
@@ -114,26 +114,26 @@ class LexiconSearch(Decoder):
             one._replace(confidence=min(1.0, exp(one.score - everything))) for one in self._hypotheses(frames, found)
         ]
 
-    def _decode_near(self, frames: Frames, doubles: Doubles) -> list[Hypothesis]:
+    def _decode_near(self, frames: Frames, probabilities: Probabilities) -> list[Hypothesis]:
         blank, lexicon = self.alphabet.blank, self.lexicon
         best, *_ = backends.load(self.backend, "best_path").best_path(frames.log_probs(), blank)
         log_probability = backends.load(self.backend, "loss").log_probability
         found = []
         for word, _ in lexicon.numbers_near(best, self.tolerance or 0, self.backend):
             prior = lexicon.priors[word]
-            score = log_probability(doubles.probs, lexicon.word_labels(word), blank, False)
+            score = log_probability(probabilities.probs, lexicon.word_labels(word), blank, False)
             if prior > 0 and score > -inf:
                 found.append((word, score + log(prior)))
         found.sort(key=lambda one: (-one[1], one[0]))
-        return self._hypotheses(doubles, found[: self.n_best])
+        return self._hypotheses(probabilities, found[: self.n_best])
 
-    def _hypotheses(self, frames: Doubles, found: Any) -> list[Hypothesis]:
+    def _hypotheses(self, frames: Probabilities, found: Any) -> list[Hypothesis]:
         """What the frames tell about words, which come as their numbers and scores."""
         lexicon = self.lexicon
         labels = [lexicon.word_labels(word) for word, _ in found]
         if self.exact:
-            findings = [(frames, text, score) for text, (_, score) in zip(labels, found, strict=True)]
-            plain = hypotheses(self.alphabet, findings, self.backend)
+            results = [(frames, text, score) for text, (_, score) in zip(labels, found, strict=True)]
+            plain = hypotheses(self.alphabet, results, self.backend)
         else:
             decode = self.alphabet.decode
             plain = [

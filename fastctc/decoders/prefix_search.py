@@ -10,7 +10,7 @@ import numpy as np
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
-from fastctc.frames import Doubles, Frames, Workspace, as_doubles
+from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
 from fastctc.hypothesis import Hypothesis, hypotheses
 
 MEMORY = 1 << 30  # bytes that the prefixes may take, if nothing else is said
@@ -84,9 +84,9 @@ class PrefixSearch(Decoder):
             raise ValueError(f"max_prefixes must be 1 to {(1 << 31) - 1}, got {self.max_prefixes}")
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
-        return [self._decode_one(frames) for frames in as_doubles(batch, workspace)]
+        return [self._decode_one(frames) for frames in as_probabilities(batch, workspace)]
 
-    def _decode_one(self, frames: Doubles) -> list[Hypothesis]:
+    def _decode_one(self, frames: Probabilities) -> list[Hypothesis]:
         texts = self._joined([self._search(section) for section in self._sections(frames)])
         if self.exact:
             found = hypotheses(self.alphabet, [(frames, labels, score) for labels, score in texts], self.backend)
@@ -94,14 +94,14 @@ class PrefixSearch(Decoder):
         decode = self.alphabet.decode
         return [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score in texts]
 
-    def _sections(self, frames: Doubles) -> list[Doubles]:
+    def _sections(self, frames: Probabilities) -> list[Probabilities]:
         if self.split is None or not len(frames.probs):
             return [frames]
         sure = frames.probs[:, self.alphabet.blank] > self.split * frames.probs.sum(axis=1)
         cuts = np.flatnonzero(sure[1:] & ~sure[:-1]) + 1
-        return [Doubles(probs, None) for probs in np.split(frames.probs, cuts)]
+        return [Probabilities(probs, None) for probs in np.split(frames.probs, cuts)]
 
-    def _search(self, section: Doubles) -> list[Text]:
+    def _search(self, section: Probabilities) -> list[Text]:
         search = backends.load(self.backend, "prefix_search").prefix_search
         limit = self.max_prefixes or min(max(1, MEMORY // (16 * max(1, len(section.probs)))), 1 << 30)
         texts: list[Text]
@@ -124,13 +124,13 @@ class PrefixSearch(Decoder):
             )
         return texts
 
-    def _may_vanish(self, section: Doubles, least: float) -> bool:
+    def _may_vanish(self, section: Probabilities, least: float) -> bool:
         """Whether texts may be missing, the least of those found having this log probability."""
         everything = np.log(section.probs.sum(axis=1)).sum()
         smallest = np.min(section.probs, axis=1, where=section.probs > 0, initial=inf)
         return bool(least < SURE + everything and np.log(smallest).sum() < SURE + everything)
 
-    def _best_path(self, section: Doubles) -> Text:
+    def _best_path(self, section: Probabilities) -> Text:
         """Its text: what is left where all others are too improbable for a double."""
         blank = self.alphabet.blank
         with np.errstate(divide="ignore"):

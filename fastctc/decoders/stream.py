@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.word_tracker import LMState
-from fastctc.frames import Doubles, Floats, Frames, Workspace, as_doubles, as_frames
+from fastctc.frames import Floats, Frames, Probabilities, Workspace, as_frames, as_probabilities
 from fastctc.hypothesis import Hypothesis, hypotheses
 
 Labels = tuple[int, ...]
@@ -33,7 +33,9 @@ class Search(Protocol):
 
     def commit(self, n_labels: int) -> None: ...
 
-    def results(self, doubles: Doubles) -> list[Hypothesis]: ...  # of these frames, those since the last commit
+    def results(
+        self, probabilities: Probabilities
+    ) -> list[Hypothesis]: ...  # of these frames, those since the last commit
 
 
 class BeamDecoder(Protocol):
@@ -53,7 +55,7 @@ class BeamDecoder(Protocol):
 
     def _follow(self, state: LMState, labels: Labels) -> LMState: ...
 
-    def _results(self, doubles: Doubles, found: Any, before: LMState) -> list[Hypothesis]: ...
+    def _results(self, probabilities: Probabilities, found: Any, before: LMState) -> list[Hypothesis]: ...
 
 
 class BeamStream:
@@ -65,7 +67,7 @@ class BeamStream:
         self._committed = decoder._start_state  # of the text committed
 
     def extend(self, frames: Frames) -> None:
-        self._beams.extend(as_doubles([frames], Workspace())[0].probs, self._decoder.beam_width)
+        self._beams.extend(as_probabilities([frames], Workspace())[0].probs, self._decoder.beam_width)
 
     def best(self) -> Labels:
         found = self._beams.best(1)
@@ -89,8 +91,8 @@ class BeamStream:
         self._committed = self._decoder._follow(self._committed, self.best()[:n_labels])
         self._beams.commit(n_labels)
 
-    def results(self, doubles: Doubles) -> list[Hypothesis]:
-        return self._decoder._results(doubles, self._beams.best(self._decoder._n_beams), self._committed)
+    def results(self, probabilities: Probabilities) -> list[Hypothesis]:
+        return self._decoder._results(probabilities, self._beams.best(self._decoder._n_beams), self._committed)
 
 
 class Stream:
@@ -213,8 +215,8 @@ class Stream:
         if not labels:
             self._leave_out_pause(values)
             return Hypothesis("", 0.0, nan, (), (), (), 1.0)
-        doubles = _ending_in(labels[-1], self._doubles(values[:end]))
-        [found] = hypotheses(self._alphabet, [(doubles, labels, nan)], self._backend)
+        probabilities = _ending_in(labels[-1], self._probabilities(values[:end]))
+        [found] = hypotheses(self._alphabet, [(probabilities, labels, nan)], self._backend)
         found = self._moved(found)
         found = found._replace(log_prob=found.log_prob + self._log_normalizers[0][:end].sum())
         self._kept, self._log_normalizers = [values[end:].copy()], [self._log_normalizers[0][end:].copy()]
@@ -233,7 +235,7 @@ class Stream:
         """
         self._refuse_finished()
         self._finished = True
-        found = self._search.results(self._doubles(self._values()))
+        found = self._search.results(self._probabilities(self._values()))
         rest = float(sum(part.sum() for part in self._log_normalizers))
         self._kept, self._log_normalizers = [], []
         return [
@@ -251,28 +253,32 @@ class Stream:
         self._kept, self._log_normalizers = [np.concatenate(self._kept)], [np.concatenate(self._log_normalizers)]
         return self._kept[0]
 
-    def _doubles(self, values: Floats) -> Doubles:
+    def _probabilities(self, values: Floats) -> Probabilities:
         """Frames that were kept, behind the label that stands before them."""
-        plain = as_doubles([Frames(values, self._is_log)], Workspace())[0]
+        plain = as_probabilities([Frames(values, self._is_log)], Workspace())[0]
         return behind(self._before[0], plain) if self._before else plain
 
-    def _aligned(self, doubles: Doubles, labels: Labels) -> Labels:
+    def _aligned(self, probabilities: Probabilities, labels: Labels) -> Labels:
         """The last frame of each label on the best path, among the frames kept; nothing if there is no path."""
-        is_log = doubles.log_probs is not None
-        values = doubles.probs if doubles.log_probs is None else doubles.log_probs.astype(np.float64, copy=False)
+        is_log = probabilities.log_probs is not None
+        values = (
+            probabilities.probs
+            if probabilities.log_probs is None
+            else probabilities.log_probs.astype(np.float64, copy=False)
+        )
         align = backends.load(self._backend, "viterbi").best_alignment
         _, _, last, _, _ = align(
-            values, doubles.behind + labels, self._alphabet.blank, is_log, inf, inf, MEMORY, prove=False
+            values, probabilities.behind + labels, self._alphabet.blank, is_log, inf, inf, MEMORY, prove=False
         )
-        n = len(doubles.behind)
+        n = len(probabilities.behind)
         return tuple([frame - n for frame in last[n:]])
 
     def _boundary(self, labels: Labels, values: Floats) -> tuple[Labels, int]:
         """How many of the stable labels can be let go, and the frame up to which they reach."""
         if not labels:
             return (), 0
-        best, doubles = self._search.best(), self._doubles(values)
-        last = self._aligned(doubles, best)
+        best, probabilities = self._search.best(), self._probabilities(values)
+        last = self._aligned(probabilities, best)
         n, step = len(labels) if len(last) == len(best) else 0, 1
         while n > 0:
             labels = self._search.stable(n)
@@ -291,7 +297,7 @@ class Stream:
 
     def _can_do_without(self, labels: Labels, values: Floats) -> bool:
         """Whether all texts in the beam remain possible if only these frames are left, behind some labels."""
-        probs = as_doubles([Frames(values, self._is_log)], Workspace())[0].probs
+        probs = as_probabilities([Frames(values, self._is_log)], Workspace())[0].probs
         before = labels[-1:] or self._before
         n = len(labels)
         rests = [(text[n:], ends) for text, *ends in self._search.prefixes() if text[:n] == labels]
@@ -302,7 +308,7 @@ class Stream:
     def _leave_out_pause(self, values: Floats) -> None:
         """Let go of the middle of a pause after the best text, so that a pause of any length takes little memory."""
         best = self._search.best()
-        last = self._aligned(self._doubles(values), best)
+        last = self._aligned(self._probabilities(values), best)
         if len(last) < len(best):
             return
         start, stop = (last[-1] + 1 if last else 0) + SILENCE, len(values) - SILENCE
@@ -329,16 +335,16 @@ class Stream:
         )
 
 
-def behind(label: int, frames: Doubles) -> Doubles:
+def behind(label: int, frames: Probabilities) -> Probabilities:
     """Frames behind one that is a label for sure."""
     row = np.zeros((1, frames.probs.shape[1]))
     row[0, label] = 1.0
     with np.errstate(divide="ignore"):
         logs = None if frames.log_probs is None else np.concatenate([np.log(row), frames.log_probs])
-    return Doubles(np.concatenate([row, frames.probs]), logs, (label,))
+    return Probabilities(np.concatenate([row, frames.probs]), logs, (label,))
 
 
-def _ending_in(label: int, frames: Doubles) -> Doubles:
+def _ending_in(label: int, frames: Probabilities) -> Probabilities:
     """Frames of which only the paths count that end in a label."""
     others = np.arange(frames.probs.shape[1]) != label
     probs = frames.probs.copy()
@@ -347,7 +353,7 @@ def _ending_in(label: int, frames: Doubles) -> Doubles:
     if logs is not None:
         logs = logs.copy()
         logs[-1, others] = -np.inf
-    return Doubles(probs, logs, frames.behind)
+    return Probabilities(probs, logs, frames.behind)
 
 
 def _is_possible(probs: Floats, blank: int, before: Labels, labels: Labels, in_blank: bool, in_label: bool) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
-from fastctc.frames import Doubles, Frames, Workspace, as_doubles
+from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import BEGIN, NGram
@@ -103,10 +103,10 @@ class TokenPassing(Decoder):
         _ = self._bigrams
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
-        doubles = as_doubles(batch, workspace)
-        return [self._decode_one(f, d) for f, d in zip(batch, doubles, strict=True)]
+        probabilities = as_probabilities(batch, workspace)
+        return [self._decode_one(f, d) for f, d in zip(batch, probabilities, strict=True)]
 
-    def _decode_one(self, frames: Frames, doubles: Doubles) -> list[Hypothesis]:
+    def _decode_one(self, frames: Frames, probabilities: Probabilities) -> list[Hypothesis]:
         search = backends.load(self.backend, "token_passing").token_passing
         lexicon = self.lexicon
         log_probs = frames.log_probs().astype(np.float64, copy=False)
@@ -123,7 +123,7 @@ class TokenPassing(Decoder):
             spans.append((len(labels), len(labels) + len(lexicon.word_labels(word))))
             labels += lexicon.word_labels(word)
         if self.exact:
-            [found] = hypotheses(self.alphabet, [(doubles, labels, score)], self.backend, [spans])
+            [found] = hypotheses(self.alphabet, [(probabilities, labels, score)], self.backend, [spans])
         else:
             found = Hypothesis(self.alphabet.decode(labels), nan, score, labels, (), (), nan)
         return [found if self.lm is None else found._replace(lm_log_prob=self._weigh(words))]

@@ -1,4 +1,4 @@
-"""Finding the weights of a language model from frames whose texts are known."""
+"""SearchResult the weights of a language model from frames whose texts are known."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -13,7 +13,7 @@ from fastctc.decoders.decoder import Decoder, check_beams
 from fastctc.decoders.hot_words import Bonuses, HotWords, frozen_bonuses, hot_tree, words_of
 from fastctc.decoders.stream import BeamStream, Stream
 from fastctc.decoders.word_tracker import LMState, WordTracker
-from fastctc.frames import Doubles, Frames, Workspace, as_doubles
+from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import NGram
@@ -175,7 +175,7 @@ class WordBeamSearch(Decoder):
 
     def _decode(self, batch: list[Frames], workspace: Workspace) -> list[list[Hypothesis]]:
         search = backends.load(self.backend, "beam_search").beam_search_batch
-        frames = as_doubles(batch, workspace)
+        frames = as_probabilities(batch, workspace)
         probs = [f.probs for f in frames]
         found = search(probs, self.alphabet.blank, self.beam_width, self._n_beams, None, self._lexicon_model)
         return [self._results(f, beams, self._start_state) for f, beams in zip(frames, found, strict=True)]
@@ -191,12 +191,12 @@ class WordBeamSearch(Decoder):
     def _follow(self, state: LMState, labels: Labels) -> LMState:
         return self._tracker.follow(state, labels)
 
-    def _results(self, doubles: Doubles, found: list[Beam], before: LMState) -> list[Hypothesis]:
+    def _results(self, probabilities: Probabilities, found: list[Beam], before: LMState) -> list[Hypothesis]:
         """What the frames, and the words before them, tell about what was found."""
         whole, texts = [], {}
         for labels, score in found:
             state = self._follow(before, labels)
-            longer = labels + self._completed(state, labels, doubles)
+            longer = labels + self._completed(state, labels, probabilities)
             if longer not in texts:
                 texts[longer] = score, state
                 whole.append((longer == labels and self._tracker.ends_whole(state), longer))
@@ -205,8 +205,8 @@ class WordBeamSearch(Decoder):
         n_best = len(whole) if self.rescore else self.n_best
         chosen = [(labels, *texts[labels]) for _, labels in whole[:n_best]]
         if self.exact:
-            findings = [(doubles, labels, score) for labels, score, _ in chosen]
-            plain = hypotheses(self.alphabet, findings, self.backend)
+            results = [(probabilities, labels, score) for labels, score, _ in chosen]
+            plain = hypotheses(self.alphabet, results, self.backend)
         else:
             decode = self.alphabet.decode
             plain = [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score, _ in chosen]
@@ -220,7 +220,7 @@ class WordBeamSearch(Decoder):
             plain = [plain[i] for i in order[: self.n_best]]
         return plain
 
-    def _completed(self, state: LMState, labels: Labels, frames: Doubles) -> Labels:
+    def _completed(self, state: LMState, labels: Labels, frames: Probabilities) -> Labels:
         """The labels that are missing in the last word."""
         if not state.word or (self.completion != "unique" and self._tracker.ends_whole(state)):
             return ()

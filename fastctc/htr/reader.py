@@ -16,11 +16,11 @@ import numpy.typing as npt
 from fastctc.alphabet import Alphabet
 from fastctc.decoders import BeamSearch, WordBeamSearch
 from fastctc.htr import confidence
-from fastctc.htr.agreement import agreed, together
 from fastctc.htr.checkpoint import load_network
 from fastctc.htr.config import Config
 from fastctc.htr.onnx_network import OnnxNetwork
 from fastctc.htr.preparation import INK, Prepared, as_input, grey, prepared
+from fastctc.htr.views import combine_segments, combine_views
 from fastctc.hypothesis import Hypothesis, Segment
 from fastctc.imaging.segmentation import Box, PageLayout, segment_page
 from fastctc.lexicon import Lexicon
@@ -30,7 +30,7 @@ COLUMNS = 24_000  # of images that are read at a stretch
 WIDTHS = 32  # images are continued with paper to a multiple of that many columns
 CHARACTER_LM = 0.7  # the default weight of a character model, best on validation lines,
 CHARACTER_BONUS = 1.3  # times the weight: what makes up for its preference for short texts
-SLANTS = (0.0, 0.3, -0.2, 0.15, -0.35)  # of the tries
+SLANTS = (0.0, 0.3, -0.2, 0.15, -0.35)  # of the views
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Reader:
     network : path, optional
         In place of ``weights``, any CTC recogniser of lines as an .onnx file, or "rapidocr", the one of that package if
         it is installed; see :mod:`fastctc.htr.onnx_network`. With a model of characters only what that knows is read.
-    tries : int, default 1
+    n_views : int, default 1
         1 to 5 views of every image, slanted this way and that: what they agree on is read, with fewer errors. Five
         take five times the time of one. ``log_prob`` is the mean of theirs. Candidates are what a decoder returns for
         each view, so that one of your own should have a larger ``n_best``.
@@ -148,14 +148,14 @@ class Reader:
     ngram: NGram | None = None
     lm_weight: float | None = None
     temperature: float | None = None
-    tries: int = 1
+    n_views: int = 1
     network: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if self.backend not in ("numpy", "keras"):
             raise ValueError(f"backend must be 'numpy' or 'keras', got {self.backend!r}")
-        if not 1 <= self.tries <= len(SLANTS):
-            raise ValueError(f"tries must be 1 to {len(SLANTS)}, got {self.tries}")
+        if not 1 <= self.n_views <= len(SLANTS):
+            raise ValueError(f"n_views must be 1 to {len(SLANTS)}, got {self.n_views}")
         if self.decoder is not None and (self.lexicon, self.ngram, self.lm_weight) != (None, None, None):
             raise ValueError("a decoder has its own lexicon and model: lexicon, ngram and lm_weight go without decoder")
         if self.lm_weight is not None and (self.ngram is None or self.lexicon is not None):
@@ -225,7 +225,7 @@ class Reader:
     @cached_property
     def _decoder(self) -> Any:
         alphabet, n_best = self.alphabet, 10
-        exact = self.tries == 1  # of several views all candidates are judged anew
+        exact = self.n_views == 1  # of several views all candidates are judged anew
         if self.decoder is not None:
             self._check(getattr(self.decoder, "alphabet", None) or self.decoder.lexicon.alphabet, "decoder")
             return self.decoder
@@ -246,7 +246,7 @@ class Reader:
         if self.decoder is not None:
             return ""
         what = "words" if self.lexicon is not None else "characters" if self.ngram is not None else "image"
-        name = f"{what}, {'one view' if self.tries == 1 else 'several views'}"
+        name = f"{what}, {'one view' if self.n_views == 1 else 'several views'}"
         return name if name in self._calibrations else ""
 
     @cached_property
@@ -319,7 +319,7 @@ class Reader:
         upright, views = self._views(shades)
         found = [self._decoder.decode_batch(rows) for rows in views]
         return [
-            self._line(one, rows, agreed(self.alphabet, rows, beams), box)
+            self._line(one, rows, combine_views(self.alphabet, rows, beams), box)
             for one, box, rows, beams in zip(
                 upright, boxes, zip(*views, strict=True), zip(*found, strict=True), strict=True
             )
@@ -328,7 +328,7 @@ class Reader:
     def _views(self, shades: list[npt.NDArray[np.uint8]]) -> tuple[list[Prepared], list[list[npt.NDArray[np.float32]]]]:
         """The images as they are, and what the network says of each, view by view."""
         upright, views = [prepared(image, self._shape.height) for image in shades], []
-        for slant in SLANTS[: self.tries]:
+        for slant in SLANTS[: self.n_views]:
             seen = [prepared(_sheared(image, slant), self._shape.height) for image in shades] if slant else upright
             views.append(self._calibrated(self._computed(seen)))
         return upright, views
@@ -361,7 +361,7 @@ class Reader:
             return Line(best.text.strip(), box, (), best.log_prob, _probability(best.log_prob), tuple(hypotheses))
         stride = self._shape.stride
         alignments = [forced_align(rows, text=best.text, alphabet=self.alphabet) for rows in views]
-        aligned = together([alignment.words for alignment in alignments])
+        aligned = combine_segments([alignment.words for alignment in alignments])
         found = [(segment.first * stride, (segment.last + 1) * stride) for segment in aligned]
         extents = _extents(one.ink, found, 2 * stride)
 
@@ -375,7 +375,7 @@ class Reader:
                 int(np.clip(bottom, box.top + 1, box.bottom)),
             )
 
-        words, rest = [], together([alignment.characters for alignment in alignments])
+        words, rest = [], combine_segments([alignment.characters for alignment in alignments])
         sure = self._confidences(aligned, hypotheses)
         for segment, certainty, (left, right, *rows) in zip(aligned, sure, extents, strict=True):
             own: list[Character] = []

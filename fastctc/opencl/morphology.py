@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastctc.opencl.covers import covers
+from fastctc.opencl.decompose import decompose
 from fastctc.opencl.device import Device
 from fastctc.opencl.opened import Launch, Opened
 
@@ -226,7 +226,7 @@ def _plan(
                 *memory,
             )
     else:
-        parts, kinds = covers(mask)
+        parts, kinds = decompose(mask)
         if not len(parts):
             return []
         levels = int(kinds[:, 0].max()) + 1

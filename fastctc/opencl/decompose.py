@@ -1,4 +1,4 @@
-"""What a mask is put together from, so that a kernel compares little."""
+"""Decomposition of a structuring element into small parts, so that a kernel compares little."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ MANY = 1000  # set pixels: the search for what covers more of them would take se
 CANDIDATES: tuple[Kind, ...] = ((0, 1), (1, 1), (1, 2), (0, 2), (0, 3), (0, 4), (1, 3), (1, 4))
 
 
-def covers(mask: npt.NDArray[np.bool_]) -> tuple[Table, Table]:
+def decompose(mask: npt.NDArray[np.bool_]) -> tuple[Table, Table]:
     """Parts (row, column, number of the kind), and kinds (level, apart), (n, 3) and (m, 2).
 
     A part is a pair of windows of 2^level pixels: one begins in the part's column, the other so many pixels further

@@ -1,4 +1,4 @@
-"""What several views of one line agree on: the same writing, slanted this way and that.
+"""Test-time augmentation: one text from several views of a line, the same writing slanted this way and that.
 
 Every text that the decoder found in some view is judged in all of them: by the mean of its log probabilities, which is
 the product of experts (G. E. Hinton: Training Products of Experts by Minimizing Contrastive Divergence, 2002). A text
@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from fastctc.alphabet import Alphabet
 from fastctc.compiled.loss import log_probabilities
-from fastctc.frames import Workspace, as_doubles, as_frames
+from fastctc.frames import Workspace, as_frames, as_probabilities
 from fastctc.hypothesis import Hypothesis, Segment, hypotheses
 
 Rows = npt.NDArray[Any]
 Labels = tuple[int, ...]
 
 
-def agreed(alphabet: Alphabet, views: Sequence[Rows], found: Sequence[list[Hypothesis]]) -> list[Hypothesis]:
+def combine_views(alphabet: Alphabet, views: Sequence[Rows], found: Sequence[list[Hypothesis]]) -> list[Hypothesis]:
     """The texts found in any view, best first, with what all views say about them.
 
     Parameters
@@ -59,13 +59,13 @@ def agreed(alphabet: Alphabet, views: Sequence[Rows], found: Sequence[list[Hypot
     return [
         one._replace(
             timesteps=judged[0].timesteps,
-            words=tuple(together([note.words for note in judged])) if one.log_prob > -inf else (),
+            words=tuple(combine_segments([note.words for note in judged])) if one.log_prob > -inf else (),
         )
         for one, judged in zip(best, notes, strict=True)
     ]
 
 
-def together(segments: Sequence[Sequence[Segment]]) -> list[Segment]:
+def combine_segments(segments: Sequence[Sequence[Segment]]) -> list[Segment]:
     """The segments of one text in the first view, with the geometric means of their probabilities in all."""
     if len(segments) == 1:
         return list(segments[0])
@@ -89,5 +89,5 @@ def _log_probabilities(alphabet: Alphabet, rows: Rows, texts: list[Labels]) -> d
 
 def _notes(alphabet: Alphabet, rows: Rows, texts: list[Hypothesis]) -> list[Hypothesis]:
     """Timesteps and words of some texts in one view."""
-    [doubles] = as_doubles([as_frames(alphabet.n_classes, rows, None, None)], Workspace())
+    [doubles] = as_probabilities([as_frames(alphabet.n_classes, rows, None, None)], Workspace())
     return hypotheses(alphabet, [(doubles, one.labels, 0.0) for one in texts], "compiled")
