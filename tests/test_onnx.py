@@ -91,7 +91,7 @@ def test_reading_with_it(picture, tmp_path, capsys):
     assert {word.fitted_for for word in line.words} == {""}
     assert all(0 <= word.box.left < word.box.right <= 220 for word in line.words)
     assert reader.card == {}
-    several = Reader(network=DATA / "paddle.onnx", tries=3).read_lines([picture])[0]
+    several = Reader(network=DATA / "paddle.onnx", n_views=3).read_lines([picture])[0]
     assert set(several.text) <= {"a", "b"}
     images.save(tmp_path / "p.png", picture)
     command = ["read", str(tmp_path / "p.png"), "--level", "line", "--network", str(DATA / "paddle.onnx")]
