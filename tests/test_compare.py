@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench import devices, overview
-from bench.compare import decoding, loss, measure, peers, report
+from bench import devices, overview, workloads
+from bench.compare import decoding, drop_ins, loss, measure, peers, report
 from fastctc import Alphabet
 from fastctc.opencl import DeviceInfo
 
@@ -221,3 +221,12 @@ def test_small_changes_are_not_shown():
     assert overview._change(-0.5) == "−50%"
     assert overview.shown(3e-7, "seconds") == "0.3 µs"
     assert overview.shown(12.5, "nats") == "12.5 nats"
+
+
+def test_drop_ins_without_their_originals(monkeypatch):
+    monkeypatch.setattr(peers, "optional", lambda _: None)
+    monkeypatch.setattr(drop_ins, "WORKS", {"line 9x5": workloads.peaky(9, 5)})
+    rows = drop_ins.decoders(0.0, quick=True)
+    assert {r["who"] for r in rows} == {"fastctc"}
+    assert {r["settings"] for r in rows} == {"compat.fast_ctc_decode", "compat.ctcdecode"}
+    assert all(r["agreement"] == 1 for r in rows)

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.compare import accuracy, decoding, frameworks, loss, morphology, process, report
+from bench.compare import accuracy, decoding, drop_ins, frameworks, loss, morphology, process, report
 from fastctc import storage
 from fastctc.htr import fonts
 
@@ -28,6 +28,7 @@ SECTIONS = {
     "gradient": frameworks.gradient,
     "drop_ins": frameworks.drop_ins,
     "language_model": loss.language_model,
+    "drop_in_decoders": drop_ins.decoders,
     "morphology": morphology.morphology,
     "process": process.process,
 }

@@ -22,6 +22,7 @@ TITLES = {
     "gradient": "CTC loss and its gradient",
     "drop_ins": "Drop-ins beside what they stand for",
     "language_model": "Language models",
+    "drop_in_decoders": "Drop-in decoders beside what they stand for",
     "morphology": "Dilation",
     "process": "Whole processes",
 }

@@ -515,7 +515,7 @@ cdef bint blanks_only(Search *s, float blank) noexcept nogil:
 
 cdef int quick_step(Search *s, const float *row, int t) noexcept nogil:
     """Take in a frame, if candidates have an order: 1. Otherwise 0, and nothing has changed; -1 without memory."""
-    cdef Py_ssize_t n = s.n_beams, n_keys = 0, n_list, limit, count = 0, i, j, k
+    cdef Py_ssize_t n = s.n_beams, n_keys = 0, n_list, n_all, n_positive = 0, limit, count = 0, i, j, k
     cdef Beam *beams = s.beams
     cdef Beam *beam
     cdef Node *node
@@ -614,17 +614,27 @@ cdef int quick_step(Search *s, const float *row, int t) noexcept nogil:
         return 0
     some = 0
     for k in range(1, n_keys):
-        some |= s.keys[k] >> 32 == s.keys[k - 1] >> 32
+        some |= s.keys[k] >> 32 == s.keys[k - 1] >> 32 and s.keys[k] >> 32 != 0
     if some:
         return 0
+    if n_keys > 1 and s.keys[n_keys - 2] >> 32 == 0:  # the last are impossible, and in the order of their making
+        if n_keys == limit:
+            return 0
+        while n_positive < n_keys and s.keys[n_positive] >> 32:
+            n_positive += 1
+    else:
+        n_positive = n_keys
+    n_all = n_keys
     n_keys = min(n_keys, s.width)
-    if make_room(s, n_keys):
+    if make_room(s, n_all):
         return -1
-    for k in range(n_keys):
-        what = <uint32_t> s.keys[k]
+    for k in range(n_all):
+        # Impossible beams are in the order of their making already, most of them.
+        what = <uint32_t> s.keys[k if k < n_positive else n_all - 1 - (k - n_positive)]
         s.found[k].total = total_of(s.keys[k])
         s.found[k].beam = <int> (what >> s.shift)
         s.found[k].label = <int> (what & ((<uint32_t> 1 << s.shift) - 1))
+    sort(s, s.found + n_positive, n_all - n_positive)
     s.work += n * (count + 1)
     return -1 if commit(s, n_keys, t) else 1
 
