@@ -1,9 +1,9 @@
 """Twin of fastctc.reference.path_search.
 
-The reference forms every candidate of a frame; here only those are formed that may be kept. Staying where a path is
-costs nothing to list. The beam_width-th best of those candidates, and of all that come later, is a bound that the others
-have to reach: a path with the most that its language model may add is left out if it does not. Where paths are added up,
-smaller ones count too: they are looked for from the side of the states that are there already.
+The reference forms every candidate of a frame; here only those are formed that may be kept. To stay costs nothing to
+list. The beam_width-th best of those candidates, and of all that come later, is a bound that the others have to reach:
+a path with the most that its language model may add is left out if it does not. Where paths are added up, smaller ones
+count too: they are looked for from the side of the states that are there already.
 """
 
 from cython cimport critical_section
