@@ -60,6 +60,14 @@ cdef struct Edge:
     int target
     float score
 
+# A node of the spellings' tree. Its children, and its words, end where those of the next node begin.
+cdef struct Node:
+    int token
+    int children
+    int words
+    float bound
+    float rise          # the most that the bound of a child is above it
+
 # The paths at one state of the model and one node.
 cdef struct Group:
     double most         # no sum of their scores is higher
@@ -85,13 +93,12 @@ cdef struct Search:
     bint with_kenlm
     bint asking             # the model is Python's
     double ceiling          # the most that the model gives
-    const int32_t *tokens
-    const int32_t *children
-    const int32_t *parents
-    const float *bounds
-    const int32_t *offsets
-    const int32_t *words
+    Node *nodes
     int n_nodes
+    const int32_t *parents
+    const int32_t *words
+    int *first_nodes        # of each token, the child of the root, or -1
+    char *is_spelt          # of each token, whether it is part of a word
     Model kenlm
     Words start             # the state of the empty text
     const int32_t *numbers  # the model's, of each token or word
@@ -514,7 +521,7 @@ cdef int stay(Search *s, const Path *paths, int n, const float *row) except -1 n
                 token = s.silence
             elif path.is_blank:
                 token = -1
-        elif path.is_blank or token == s.blank or not s.allowed[token]:
+        elif path.is_blank or token == s.blank or token < 0 or not s.allowed[token]:
             token = -1
         if token >= 0:
             new.token = token
@@ -550,8 +557,8 @@ cdef int arrive(Search *s, const Path *paths, int n, const float *row) except -1
             origin = s.edges[path.lm - 1].origin
             gain = s.edges[path.lm - 1].score
         else:
-            score = s.bounds[path.node]
-            score -= s.bounds[s.parents[path.node]] if s.parents[path.node] else 0.0
+            score = s.nodes[path.node].bound
+            score -= s.nodes[s.parents[path.node]].bound if s.parents[path.node] else 0.0
             gain = score
         if s.allowed[token]:
             group = find_group(s, origin, s.parents[path.node] if s.with_tree else 0, &place)
@@ -653,60 +660,99 @@ cdef int end_word(
     return 0
 
 
-cdef int go_down(Search *s, const Path *paths, const float *row) except -1 nogil:
-    """Within a lexicon: to a child, and from one that ends a word to the root."""
+cdef inline int go_to_child(
+    Search *s, const Path *paths, const Group *group, const float *row, int child, float smeared, double margin
+) except -1 nogil:
+    """Go to a child, and from one that ends a word to the root."""
     cdef Candidate new
+    cdef const Node *node = &s.nodes[child]
+    cdef int token = node.token, j, k
+    cdef double most = group.most + row[token], room
+    cdef float gain = 0.0
+    if token == s.silence:
+        most += s.silence_bonus
+    if node.children < node[1].children:
+        gain = node.bound - smeared
+        room = most_of_model(s) if s.token_model else s.lm_weight * gain
+        if not most + room < lowest(s):
+            new.lm = group.lm
+            new.label = NOTHING
+            if not s.token_model or follow(s, &new, group.lm, token, &gain):
+                new.node = child
+                new.token = token
+                new.word = -1
+                new.is_blank = False
+                new.gain = gain
+                j = group.first
+                while j >= 0:
+                    if paths[j].is_blank or paths[j].token != token:
+                        new.parent = j
+                        new.best = new.score = emitted(s, &paths[j], row, token) + s.lm_weight * gain
+                        push(s, &new, True)
+                    j = s.next_in_group[j]
+    room = most_of_model(s) if s.token_model else most_of_model(s) - s.lm_weight * smeared
+    if not most + room + s.word_bonus < lowest(s) - margin:
+        for k in range(node.words, node[1].words):
+            end_word(s, paths, group, row, token, s.words[k], smeared, s.word_bonus, group.node != 0)
+    if node.words == node[1].words and s.unknown_bonus > -INFINITY:
+        if not most + room + s.unknown_bonus < lowest(s) - margin:
+            end_word(s, paths, group, row, token, s.unknown, smeared, s.unknown_bonus, True)
+    return 0
+
+
+cdef inline double weighed(const Search *s, float gain) noexcept nogil:
+    """The most that is added for a gain at most so high."""
+    return s.lm_weight * gain if s.lm_weight > 0.0 else 0.0 if s.lm_weight == 0.0 else INFINITY
+
+
+cdef int go_down(Search *s, const Path *paths, const float *row) except -1 nogil:
+    """Within a lexicon: to the children of the nodes that paths stand at.
+
+    A group of paths is left out as a whole if it does not reach the bound with the best token and the most that any
+    child may add; from the root, which has many children, that ends its likely tokens.
+    """
     cdef const Group *group
-    cdef double most, raw, margin = MARGIN if s.log_add else 0.0, room
-    cdef float smeared, gain = 0.0
-    cdef int i, j, child, token, word, k
-    new.word = -1
-    new.is_blank = False
+    cdef const Node *node
+    cdef double margin = MARGIN if s.log_add else 0.0, highest = -INFINITY, reach, room, bonus
+    cdef float smeared
+    cdef int i, j, k, n = 0, token, child
+    bonus = max(s.word_bonus, s.unknown_bonus)
+    for token in range(s.n_classes):
+        if not s.allowed[token] or not s.is_spelt[token]:
+            continue
+        reach = row[token] + s.silence_bonus if token == s.silence else row[token]
+        highest = max(highest, reach)
+        if s.first_nodes[token] < 0:
+            continue
+        j = n
+        while j > 0 and s.reach[j - 1] < reach:
+            s.reach[j] = s.reach[j - 1]
+            s.likely[j] = s.likely[j - 1]
+            j -= 1
+        s.reach[j] = reach
+        s.likely[j] = token
+        n += 1
     for i in range(s.n_groups):
         group = &s.groups[i]
-        smeared = s.bounds[group.node] if group.node else 0.0
-        s.work += s.children[group.node + 1] - s.children[group.node]
-        for child in range(s.children[group.node], s.children[group.node + 1]):
-            token = s.tokens[child]
-            if not s.allowed[token]:
-                continue
-            most = group.most + row[token]
-            if token == s.silence:
-                most += s.silence_bonus
-            if s.children[child] < s.children[child + 1]:
-                if s.token_model:
-                    room = most_of_model(s)
-                else:
-                    gain = s.bounds[child] - smeared
-                    room = s.lm_weight * gain
-                if not most + room < lowest(s):
-                    if s.token_model:
-                        if follow(s, &new, group.lm, token, &gain) == 0:
-                            continue
-                    else:
-                        new.lm = group.lm
-                        new.label = NOTHING
-                    new.node = child
-                    new.token = token
-                    new.gain = gain
-                    j = group.first
-                    while j >= 0:
-                        if paths[j].is_blank or paths[j].token != token:
-                            raw = emitted(s, &paths[j], row, token) + s.lm_weight * gain
-                            new.parent = j
-                            new.best = new.score = raw
-                            push(s, &new, True)
-                        j = s.next_in_group[j]
-            for k in range(s.offsets[child], s.offsets[child + 1]):
-                word = s.words[k]
-                room = most_of_model(s) if s.token_model else most_of_model(s) - s.lm_weight * smeared
-                if not most + room + s.word_bonus < lowest(s) - margin:
-                    end_word(s, paths, group, row, token, word, smeared, s.word_bonus, group.node != 0)
-            if s.offsets[child] == s.offsets[child + 1] and s.unknown_bonus > -INFINITY:
-                word = s.unknown
-                room = most_of_model(s) if s.token_model else most_of_model(s) - s.lm_weight * smeared
-                if not most + room + s.unknown_bonus < lowest(s) - margin:
-                    end_word(s, paths, group, row, token, word, smeared, s.unknown_bonus, True)
+        node = &s.nodes[group.node]
+        smeared = node.bound if group.node else 0.0
+        if s.token_model:
+            room = most_of_model(s) + max(0.0, bonus)
+        else:
+            room = max(weighed(s, node.rise), most_of_model(s) + weighed(s, -smeared) + bonus)
+        if group.most + highest + room < lowest(s) - margin:
+            continue
+        if group.node == 0:
+            for k in range(n):
+                if group.most + s.reach[k] + room < lowest(s) - margin:
+                    break
+                go_to_child(s, paths, group, row, s.first_nodes[s.likely[k]], smeared, margin)
+                s.work += 1
+            continue
+        s.work += node[1].children - node.children
+        for child in range(node.children, node[1].children):
+            if s.allowed[s.nodes[child].token]:
+                go_to_child(s, paths, group, row, child, smeared, margin)
     return 0
 
 
@@ -931,9 +977,10 @@ cdef class PathSearch:
         cdef Search *s = &self.search
         if s.paths is not NULL:
             raise RuntimeError("a search must be initialised once")
-        if not (0 < n_classes < 1 << 24 and 0 <= blank < n_classes and 0 <= silence < n_classes):
+        if not (0 < n_classes < 1 << 24 and 0 <= blank < n_classes and (tree is not None) <= silence + 1 <= n_classes):
             raise ValueError(
-                f"blank and silence must be classes, 0 to {n_classes - 1}, got {blank} and {silence}"
+                f"blank and silence must be classes, 0 to {n_classes - 1} (without a lexicon, silence may be -1: none), "
+                f"got {blank} and {silence}"
             )
         s.n_classes = n_classes
         s.blank = blank
@@ -980,6 +1027,9 @@ cdef class PathSearch:
         cdef const int32_t[::1] offsets = tree.offsets, words = tree.words
         cdef const float[::1] bounds = tree.bounds
         cdef Py_ssize_t n = tokens.shape[0], i, j
+        cdef Node *node
+        cdef Node *above
+        cdef float rise
         if not (
             0 < n < 0x7fffffff and children.shape[0] == n + 1 and parents.shape[0] == n and bounds.shape[0] == n
             and offsets.shape[0] == n + 1 and children[0] == 1 and children[n] == n and offsets[0] == 0
@@ -992,20 +1042,38 @@ cdef class PathSearch:
             if i and not 0 <= tokens[i] < s.n_classes:
                 raise ValueError(f"the tokens of spellings must be classes, 0 to {s.n_classes - 1}, got {tokens[i]}")
             for j in range(children[i], children[i + 1]):
-                if parents[j] != i:
+                if parents[j] != i or (j > children[i] and tokens[j] <= tokens[j - 1]):
                     raise ValueError(f"node {j} is no part of a tree of spellings")
         for i in range(words.shape[0]):
             if words[i] < 0:
                 raise ValueError(f"words must be numbers from 0, got {words[i]}")
+        s.nodes = <Node *> malloc((n + 1) * sizeof(Node))
+        s.first_nodes = <int *> malloc(s.n_classes * sizeof(int))
+        s.is_spelt = <char *> malloc(s.n_classes)
+        if s.nodes is NULL or s.first_nodes is NULL or s.is_spelt is NULL:
+            raise MemoryError()
+        memset(s.first_nodes, 0xff, s.n_classes * sizeof(int))
+        memset(s.is_spelt, 0, s.n_classes)
+        for i in range(n + 1):
+            node = &s.nodes[i]
+            node.token = tokens[i] if i < n else -1
+            node.children = children[i]
+            node.words = offsets[i]
+            node.bound = bounds[i] if i < n else 0.0
+            node.rise = -INFINITY
+            if 0 < i < n:
+                s.is_spelt[tokens[i]] = 1
+                above = &s.nodes[parents[i]]
+                rise = bounds[i] - (above.bound if parents[i] else 0.0)
+                if not rise <= above.rise and children[i] < children[i + 1]:  # NaN: nobody knows
+                    above.rise = rise if rise == rise else INFINITY
+        for i in range(children[0], children[1]):
+            s.first_nodes[tokens[i]] = <int> i
         s.with_tree = True
         s.n_nodes = <int> n
-        s.tokens = &tokens[0]
-        s.children = &children[0]
         s.parents = &parents[0]
-        s.bounds = &bounds[0]
-        s.offsets = &offsets[0]
         s.words = &words[0] if words.shape[0] else NULL
-        self.arrays = tokens, children, parents, offsets, words, bounds
+        self.arrays = parents, words
         return 0
 
     cdef int take_kenlm(self, model) except -1:
@@ -1017,7 +1085,7 @@ cdef class PathSearch:
         if s.with_tree and not s.token_model:
             what = "words"
             most = s.unknown if s.unknown_bonus > -INFINITY else -1
-            for i in range(s.offsets[s.n_nodes]):
+            for i in range(s.nodes[s.n_nodes].words):
                 most = max(most, s.words[i])
         if numbers.shape[0] <= most:
             raise ValueError(f"the model must have numbers for {most + 1} {what}, got {numbers.shape[0]}")
@@ -1092,6 +1160,9 @@ cdef class PathSearch:
         free(s.likely)
         free(s.reach)
         free(s.wanted)
+        free(s.nodes)
+        free(s.first_nodes)
+        free(s.is_spelt)
 
     cdef int enter(self) except -1:
         """Keep all other threads out, until ``leave``."""

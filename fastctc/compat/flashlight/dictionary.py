@@ -84,7 +84,11 @@ class Dictionary:
 
     def map_entries_to_indices(self, entries: Iterable[str]) -> list[int]:
         """The indices of some entries."""
-        return [self.get_index(entry) for entry in entries]
+        entries, known = list(entries), self._indices
+        try:
+            return [known[entry] for entry in entries]  # lexica have millions of tokens
+        except KeyError:
+            return [self.get_index(entry) for entry in entries]
 
     def map_indices_to_entries(self, indices: Iterable[int]) -> list[str]:
         """The entries with some indices."""

@@ -1,6 +1,7 @@
 """The words of a lexicon by their spellings, as tables for the search."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def spelling_tree(
         raise ValueError(
             f"a spelling must have at least one token, that of word {words[int(lengths.argmin())]} has none"
         )
-    flat = np.fromiter((token for spelling in spellings for token in spelling), np.int64, int(lengths.sum()))
+    flat = np.fromiter(chain.from_iterable(spellings), np.int64, int(lengths.sum()))
     starts = np.cumsum(lengths) - lengths
     if len(flat) and flat.min() < 0:
         raise ValueError(f"tokens must be 0 or more, got {flat.min()}")

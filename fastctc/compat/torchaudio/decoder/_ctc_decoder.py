@@ -317,7 +317,7 @@ def _tree(
     lexicon: Mapping[str, Sequence[Sequence[str]]], words: _Dictionary, tokens: _Dictionary, lm: _LM
 ) -> SpellingTree:
     """The lexicon's spellings, smeared with what the model gives words at the beginning of a text."""
-    numbers = {word: words.get_index(word) for word in lexicon}
+    numbers = dict(zip(lexicon, words.map_entries_to_indices(lexicon), strict=True))
     spelt = [
         (tokens.map_entries_to_indices(spelling), numbers[word])
         for word, spellings in lexicon.items()
