@@ -16,13 +16,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.compare import accuracy, decoding, drop_ins, frameworks, loss, morphology, process, report
+from bench.compare import accuracy, decoding, drop_ins, frameworks, loss, morphology, paths, process, report
 from fastctc import storage
 from fastctc.htr import fonts
 
 SECTIONS = {
     "best_path": decoding.best_path,
     "beam_search": decoding.beam_search,
+    "path_search": paths.path_search,
     "accuracy": accuracy.accuracy,
     "loss": loss.loss,
     "gradient": frameworks.gradient,

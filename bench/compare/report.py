@@ -17,6 +17,7 @@ from fastctc import storage
 TITLES = {
     "best_path": "Best path",
     "beam_search": "Beam search without a language model",
+    "path_search": "Beam search over paths, in the drop-in for flashlight",
     "accuracy": "Is the faster decoder also the better one?",
     "loss": "CTC loss",
     "gradient": "CTC loss and its gradient",
@@ -31,6 +32,7 @@ QUALITIES = {  # heading and format
     "agreement": ("same as fastctc", "{:.1%}"),
     "cer": ("CER", "{:.1%}"),
     "wer": ("WER", "{:.1%}"),
+    "score": ("score", "{:.3f}"),
     "apart": ("apart from fastctc", "{:.1e}"),
     "peak": ("peak MB", "{:.0f}"),
     "per_second": ("a second", "{:.0f}"),
