@@ -979,7 +979,7 @@ cdef class PathSearch:
             raise RuntimeError("a search must be initialised once")
         if not (0 < n_classes < 1 << 24 and 0 <= blank < n_classes and (tree is not None) <= silence + 1 <= n_classes):
             raise ValueError(
-                f"blank and silence must be classes, 0 to {n_classes - 1} (without a lexicon, silence may be -1: none), "
+                f"blank and silence must be classes, 0 to {n_classes - 1} (without a lexicon, silence may be -1), "
                 f"got {blank} and {silence}"
             )
         s.n_classes = n_classes
