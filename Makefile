@@ -37,9 +37,10 @@ test: $(VENV)/dev
 # Python's own allocator would hide from the sanitizer what NumPy and the package ask for; Python leaks at its end. The
 # copy of the checkout keeps what was compiled, and nothing else.
 # All tests but those of what is not compiled code of ours (drivers, builds, pages, style), those that need what the
-# environment has not (a cluster, OpenCL, TensorFlow), those that measure, and those that count memory, as the sanitizer does.
-NOT_SANITIZED := benchmarks broken_devices compare distributed documentation experiments imports long_runs network opencl \
-	packaging style synthesis
+# environment has not (a cluster, OpenCL, TensorFlow), those that measure, those that count memory, as the sanitizer does,
+# and those of the reader, which take hours and have no compiled code but that of decoders and morphology.
+NOT_SANITIZED := benchmarks broken_devices compare distributed documentation experiments handwriting imports long_runs \
+	network opencl packaging style synthesis
 SANITIZED := $(filter-out $(NOT_SANITIZED),$(patsubst tests/test_%.py,%,$(sort $(wildcard tests/test_*.py))))
 SANITIZED_QUICK := alignment annotation brute_force decoders fusion lexicon loss metrics ngram processor search
 sanitize: $(SANITIZE)/made
@@ -50,7 +51,7 @@ sanitize: $(SANITIZE)/made
 	@cd $(SANITIZE)/source && FASTCTC_DEBUG=1 ../bin/python setup.py --quiet build_ext --inplace
 	cd $(SANITIZE)/source && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH="$$PWD" \
 	../bin/python -m pytest -n auto --maxprocesses 8 -q -rs -p no:cacheprovider -m "not slow" $(if $(QUICK),--hypothesis-profile=quick) \
 	$(or $(ARGS),$(patsubst %,tests/test_%.py,$(if $(QUICK),$(SANITIZED_QUICK),$(SANITIZED))))
 

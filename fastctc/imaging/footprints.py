@@ -84,7 +84,7 @@ def _check_size(rows: float, columns: float) -> None:
     if not rows * columns <= MOST_PIXELS:
         raise ValueError(
             f"a footprint must have at most {MOST_PIXELS} pixels (fastctc.imaging.footprints.MOST_PIXELS), "
-            f"got {rows} x {columns}"
+            f"got {rows:.0f} x {columns:.0f}"
         )
 
 
