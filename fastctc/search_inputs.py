@@ -37,6 +37,52 @@ class RunningSums(NamedTuple):
     lower: Any  # of the probabilities that the shorter history gives the same tokens
 
 
+class HashedLevel(NamedTuple):
+    """The n-grams of one length in a KenLM file of hash tables; see :mod:`fastctc.reference.kenlm`."""
+
+    place: int  # the byte where its slots begin
+    n_slots: int
+    slot_size: int  # bytes: a key of 8, the log probability of 4, and more
+
+
+class TrieLevel(NamedTuple):
+    """The n-grams of one length in a KenLM file of tries; see :mod:`fastctc.reference.kenlm`."""
+
+    place: int  # the byte where its entries begin, packed bit by bit
+    n_entries: int
+    word_bits: int  # of the word's number, which stands first in an entry
+    prob_bits: int  # of a probability: 31, a float without its sign, unless quantised
+    backoff_bits: int  # of a back-off weight: 32, a float, unless quantised; 0 in the last level
+    next_bits: int  # of the place where the entries of the next length begin, lower part; 0 in the last level
+    heads: int  # the byte where the array of its upper parts begins; 0: there is none
+    n_heads: int
+    centers: int  # the byte where the quantised probabilities begin, then the weights; 0: there are none
+
+
+class KenLMTables(NamedTuple):
+    """A KenLM file and what is where in it; see :mod:`fastctc.reference.kenlm`."""
+
+    data: Any  # uint8: the whole file
+    order: int
+    n_words: int  # how many different numbers words have; 0 is that of unknown ones
+    hashed: bool  # hash tables, or tries
+    vocabulary: int  # the byte where the hashes of the words begin
+    n_slots: int  # of the vocabulary's hash table; or the words of a trie, whose hashes are sorted
+    unigrams: int  # the byte where the 1-grams begin
+    unigram_size: int  # bytes
+    levels: tuple[HashedLevel, ...] | tuple[TrieLevel, ...]  # of the lengths from 2 on
+
+
+class KenLMWords(NamedTuple):
+    """A KenLM file, and its numbers of a lexicon's words; states are contexts, see :mod:`fastctc.reference.kenlm`.
+
+    It takes the place of :class:`NGramTables` where words are weighed when they have ended.
+    """
+
+    tables: KenLMTables
+    numbers: Any  # int32: the file's number of each word; 0: the file does not know it
+
+
 class CharacterModel(NamedTuple):
     """A language model over the labels, in a beam search."""
 
@@ -73,9 +119,9 @@ class LexiconModel(NamedTuple):
     is_word_char: Sequence[bool]  # of each class, whether it is part of words
     starts_word: Sequence[bool]  # of each class, whether it begins a word even within another (pieces of words)
     forecast: bool  # whether the model weighs beginnings of words, by all words that they may become
-    tables: NGramTables | None  # of a model of words, numbered as in the tree
-    sums: RunningSums | None  # of the same model
-    start: int  # the model's state of the empty text
+    tables: NGramTables | KenLMWords | None  # of a model of words, numbered as in the tree
+    sums: RunningSums | None  # of the same model; None for KenLMWords
+    start: Any  # the model's state of the empty text
     hot: HotWordTree | None = None
     fusion: Fusion | None = None  # None: words are weighed as in the published word beam search
 
@@ -102,42 +148,6 @@ class Bigrams(NamedTuple):
     starts: Any  # int64: where in the next two the successors of each word begin, and the end
     successors: Any  # int32: words that did follow, sorted
     log_probs: Any  # float64: and how probable they are
-
-
-class HashedLevel(NamedTuple):
-    """The n-grams of one length in a KenLM file of hash tables; see :mod:`fastctc.reference.kenlm`."""
-
-    place: int  # the byte where its slots begin
-    n_slots: int
-    slot_size: int  # bytes: a key of 8, the log probability of 4, and more
-
-
-class TrieLevel(NamedTuple):
-    """The n-grams of one length in a KenLM file of tries; see :mod:`fastctc.reference.kenlm`."""
-
-    place: int  # the byte where its entries begin, packed bit by bit
-    n_entries: int
-    word_bits: int  # of the word's number, which stands first in an entry
-    prob_bits: int  # of a probability: 31, a float without its sign, unless quantised
-    backoff_bits: int  # of a back-off weight: 32, a float, unless quantised; 0 in the last level
-    next_bits: int  # of the place where the entries of the next length begin, lower part; 0 in the last level
-    heads: int  # the byte where the array of its upper parts begins; 0: there is none
-    n_heads: int
-    centers: int  # the byte where the quantised probabilities begin, then the weights; 0: there are none
-
-
-class KenLMTables(NamedTuple):
-    """A KenLM file and what is where in it; see :mod:`fastctc.reference.kenlm`."""
-
-    data: Any  # uint8: the whole file
-    order: int
-    n_words: int  # how many different numbers words have; 0 is that of unknown ones
-    hashed: bool  # hash tables, or tries
-    vocabulary: int  # the byte where the hashes of the words begin
-    n_slots: int  # of the vocabulary's hash table; or the words of a trie, whose hashes are sorted
-    unigrams: int  # the byte where the 1-grams begin
-    unigram_size: int  # bytes
-    levels: tuple[HashedLevel, ...] | tuple[TrieLevel, ...]  # of the lengths from 2 on
 
 
 class Tokens(NamedTuple):

@@ -68,18 +68,23 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def read_model(file: str, unit: str) -> NGram:
-    """A model in any format that can be listed; of KenLM's files those are tries.
+def read_model(file: str, unit: str) -> NGram | KenLM:
+    """A model in any format. KenLM's tries are listed.
 
     How far an ARPA file has been read is told on standard error, if that is a terminal.
     """
     if file == "-" or file.endswith((".arpa", ".arpa.gz")):
         with Progress(0, "n-grams") as progress:
             return NGram.from_arpa(sys.stdin.buffer if file == "-" else file, unit=unit, progress=progress.reach)
-    return KenLM.load(file).to_ngram() if is_kenlm(file) else NGram.load(file)
+    if not is_kenlm(file):
+        return NGram.load(file)
+    model = KenLM.load(file)
+    return model if model.tables.hashed else model.to_ngram()
 
 
-def _write(model: NGram, file: str, unit: str) -> None:
+def _write(model: NGram | KenLM, file: str, unit: str) -> None:
+    if isinstance(model, KenLM):
+        model = model.to_ngram()
     if file.endswith((".arpa", ".arpa.gz")):
         model.to_arpa(file)
     elif file.endswith((".bin", ".binary")) and unit == "word":

@@ -199,6 +199,7 @@ def _reader(options: Namespace) -> Any:
     from fastctc.commands.lm import read_model
     from fastctc.htr.reader import Reader
     from fastctc.lexicon import Lexicon
+    from fastctc.lm.ngram import NGram
 
     plain = {name: getattr(options, name) for name in ("weights", "network", "backend", "n_views")}
     if not options.words and not options.lm:
@@ -207,7 +208,8 @@ def _reader(options: Namespace) -> Any:
     lexicon = Lexicon.from_file(options.words, alphabet, unknown="skip") if options.words else None
     ngram = None
     if options.lm:
-        ngram = read_model(options.lm, "word" if lexicon else "character")
+        model = read_model(options.lm, "word" if lexicon else "character")
+        ngram = model if isinstance(model, NGram) else model.to_ngram()  # which says why it cannot
     return Reader(**plain, lexicon=lexicon, ngram=ngram, lm_weight=options.lm_weight)
 
 

@@ -22,7 +22,7 @@ from libc.string cimport memcpy
 from fastctc.compiled.arena cimport Node, add_child, ancestor, attach, child_of, precedes, start_arena
 from fastctc.compiled.character_model cimport char_factor, may_end, next_char_state
 from fastctc.compiled.lexicon_model cimport (
-    advance_state, free_lexicon_model, init_state, take_lexicon_model, weigh_end
+    advance_state, check_lexicon_model, free_lexicon_model, init_state, take_lexicon_model, weigh_end
 )
 from fastctc.compiled.memo cimport forget_rows, free_memo, has_room, make_memo_room, start_memo
 from fastctc.compiled.ngram cimport fill
@@ -564,6 +564,8 @@ cdef int extend(Search *s, const double *rows, Py_ssize_t n_frames) except -1 no
         if s.has_states and not has_room(&s.memo, s.beam_set.width):
             forget_answers(s)
         advance_frame(s, rows + t * s.n_classes)
+    if s.has_words:
+        check_lexicon_model(&s.words)
     return 0
 
 

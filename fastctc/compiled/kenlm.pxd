@@ -4,8 +4,9 @@ Nothing in the file is trusted: what would lead out of it is not followed, and s
 """
 
 cimport cython
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport realloc
+from libc.string cimport memcmp, memcpy, memset
 
 cdef enum:
     LONGEST = 32  # fastctc.lm.tables.HIGHEST_ORDER
@@ -303,6 +304,107 @@ cdef inline float advance_words(
     after.length = keep
     length[0] = n
     return result
+
+
+cdef struct Contexts:  # what a search has met, numbered, so that its states are integers
+    Model model
+    const int32_t *numbers      # the model's number of each word
+    int n_numbers
+    int width                   # the most words of a context
+    uint8_t *items              # of each: its length, the words, the weights
+    int count
+    int capacity
+    int *slots                  # a hash table, twice as large; -1 where there is none
+    bint is_full                # there was no memory for more
+
+
+cdef inline Py_ssize_t item_size(const Contexts *c) noexcept nogil:
+    return 4 + 8 * c.width
+
+
+cdef inline void unpack(const Contexts *c, int state, Words *context) noexcept nogil:
+    cdef const uint8_t *item = c.items + state * item_size(c)
+    memcpy(&context.length, item, 4)
+    memcpy(context.words, item + 4, 4 * c.width)
+    memcpy(context.backoffs, item + 4 + 4 * c.width, 4 * c.width)
+
+
+cdef inline bint grow_contexts(Contexts *c) noexcept nogil:
+    """Make room for twice as many."""
+    cdef int capacity = 2 * c.capacity if c.capacity else 64, i, slot, mask = 2 * capacity - 1
+    cdef Words context
+    cdef uint8_t *items
+    cdef int *slots
+    if capacity > 1 << 28:
+        return False
+    items = <uint8_t *> realloc(c.items, capacity * item_size(c))
+    if items == NULL:
+        return False
+    c.items = items
+    slots = <int *> realloc(c.slots, 2 * capacity * sizeof(int))
+    if slots == NULL:
+        return False
+    c.slots = slots
+    c.capacity = capacity
+    for i in range(2 * capacity):
+        slots[i] = -1
+    for i in range(c.count):
+        unpack(c, i, &context)
+        slot = <int> (hash_bytes(<const uint8_t *> context.words, 4 * context.length) & mask)
+        while slots[slot] >= 0:
+            slot = (slot + 1) & mask
+        slots[slot] = i
+    return True
+
+
+cdef inline int number_context(Contexts *c, const Words *context) noexcept nogil:
+    """The number of a context; 0 if there is no memory for it."""
+    cdef int state, length, mask, slot
+    cdef uint8_t *item
+    if c.count == c.capacity and not grow_contexts(c):
+        c.is_full = True
+        return 0
+    mask = 2 * c.capacity - 1
+    slot = <int> (hash_bytes(<const uint8_t *> context.words, 4 * context.length) & mask)
+    while c.slots[slot] >= 0:
+        state = c.slots[slot]
+        item = c.items + state * item_size(c)
+        memcpy(&length, item, 4)
+        if length == context.length and memcmp(item + 4, context.words, 4 * length) == 0:
+            return state
+        slot = (slot + 1) & mask
+    state = c.count
+    c.slots[slot] = state
+    item = c.items + state * item_size(c)
+    memcpy(item, &context.length, 4)
+    memcpy(item + 4, context.words, 4 * c.width)
+    memcpy(item + 4 + 4 * c.width, context.backoffs, 4 * c.width)
+    c.count += 1
+    return state
+
+
+cdef inline double advance_context(Contexts *c, int *state, int word) noexcept nogil:
+    """Natural log probability of a word, numbered as in the lexicon, after a state; it is never above 0."""
+    cdef Words before, after
+    cdef int length
+    cdef double result
+    if not 0 <= state[0] < c.count:
+        c.model.damaged = True
+        return 0.0
+    unpack(c, state[0], &before)
+    memset(&after, 0, sizeof(Words))
+    result = 2.302585092994045684 * advance_words(
+        &c.model, &before, <uint32_t> c.numbers[word] if 0 <= word < c.n_numbers else 0, &after, &length
+    )
+    state[0] = number_context(c, &after)
+    return result if result < 0.0 else 0.0
+
+
+cdef Contexts *take_contexts(words) except NULL
+cdef void free_contexts(Contexts *c) noexcept
+cdef int check_contexts(const Contexts *c) except -1 nogil
+cdef int number_of_context(Contexts *c, context) except -1
+cdef tuple context_of(const Contexts *c, int state)
 
 
 cdef class State:

@@ -3,13 +3,16 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
 from fastctc.search_inputs import HashedLevel
 
 cdef extern from *:
     const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
+
+DAMAGED = "the file is damaged: it leads out of itself, or to what is no probability"
 
 
 def hash_of(bytes word) -> int:
@@ -119,7 +122,7 @@ cdef class Scorer:
 
     cdef int check(self) except -1:
         if self.model.damaged:
-            raise ValueError("the file is damaged: it leads out of itself, or to what is no probability")
+            raise ValueError(DAMAGED)
         return 0
 
     def number(self, word) -> int:
@@ -288,3 +291,53 @@ cdef int fill(Model *m, tables) except -1:
             size = (4 << given.prob_bits) + (0 if is_longest else 4 << given.backoff_bits)
             level.centers = section(data, given.centers, size)
     return 0
+
+
+cdef Contexts *take_contexts(words) except NULL:
+    """Point to the arrays of a search_inputs.KenLMWords, which the caller keeps alive."""
+    cdef const int32_t[::1] numbers = words.numbers
+    cdef Contexts *c = <Contexts *> calloc(1, sizeof(Contexts))
+    if c == NULL:
+        raise MemoryError()
+    try:
+        fill(&c.model, words.tables)
+    except BaseException:
+        free(c)
+        raise
+    c.numbers = &numbers[0] if numbers.shape[0] else NULL
+    c.n_numbers = <int> numbers.shape[0]
+    c.width = c.model.order - 1
+    return c
+
+
+cdef void free_contexts(Contexts *c) noexcept:
+    if c != NULL:
+        free(c.items)
+        free(c.slots)
+        free(c)
+
+
+cdef int check_contexts(const Contexts *c) except -1 nogil:
+    if c.is_full:
+        with gil:
+            raise MemoryError()
+    if c.model.damaged:
+        with gil:
+            raise ValueError(DAMAGED)
+    return 0
+
+
+cdef int number_of_context(Contexts *c, context) except -1:
+    """The number of a context as Python has it."""
+    cdef State state = State(context)
+    if state.words.length > c.width:
+        raise ValueError(f"a context must have at most {c.width} words, got {state.words.length}")
+    return number_context(c, &state.words)
+
+
+cdef tuple context_of(const Contexts *c, int number):
+    cdef State state = State()
+    if not 0 <= number < c.count:
+        raise ValueError(f"a state must be 0 to {c.count - 1}, got {number}")
+    unpack(c, number, &state.words)
+    return state.context

@@ -96,6 +96,8 @@ cdef inline double forecast_child(
 ) noexcept nogil:
     """Log probability, after a state of the model, of all words below the child that a row holds for the label."""
     cdef double *answer = &memo.answers[row * memo.width + label]
+    if words.ngram.contexts != NULL:  # of a KenLM file, whose words are weighed when they end
+        return 0.0
     if answer[0] != answer[0]:
         answer[0] = log(forecast_sum(&words.ngram, lm_state, words.words[child], words.words[words.ends[child]]))
     return answer[0]
@@ -271,3 +273,4 @@ cdef inline bint weigh_end(const LexiconModel *words, const PrefixState *state, 
 
 cdef object take_lexicon_model(LexiconModel *words, Py_ssize_t n_classes, lexicon_model)
 cdef void free_lexicon_model(LexiconModel *words) noexcept
+cdef int check_lexicon_model(const LexiconModel *words) except -1 nogil

@@ -7,11 +7,14 @@ from libc.math cimport INFINITY, exp
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 
+from fastctc.compiled.kenlm cimport (
+    Contexts, check_contexts, context_of, free_contexts, number_of_context, take_contexts
+)
 from fastctc.compiled.memo cimport Memo, free_memo, start_memo
 from fastctc.compiled.ngram cimport fill, fill_sums
 from fastctc.compiled.prefix_state cimport PrefixState
 
-from fastctc.search_inputs import PrefixState as State
+from fastctc.search_inputs import KenLMWords, PrefixState as State
 
 
 cdef object take_lexicon_model(LexiconModel *words, Py_ssize_t n_classes, lexicon_model):
@@ -22,14 +25,23 @@ cdef object take_lexicon_model(LexiconModel *words, Py_ssize_t n_classes, lexico
     cdef Py_ssize_t c
     words.n_classes = <int> n_classes
     words.forecast = lexicon_model.forecast
-    words.start = lexicon_model.start
     words.n_nodes = <int> ends.shape[0] - 1
     if words.n_nodes < 1 or node_labels.shape[0] != words.n_nodes + 1 or numbers.shape[0] != words.n_nodes + 1:
         raise ValueError("the tables of the tree must be equally long, and hold a node")
     if len(is_word_char) != n_classes or len(starts_word) != n_classes:
         raise ValueError(f"is_word_char and starts_word must have {n_classes} entries, one a class")
     words.n_words = numbers[words.n_nodes]
-    if tables is not None:
+    if isinstance(tables, KenLMWords):
+        if fusion is None or words.forecast:
+            raise ValueError("a KenLM file goes with shallow fusion: it knows no sums over words")
+        if len(tables.numbers) < words.n_words:
+            raise ValueError(f"the model must have a number for all {words.n_words} words")
+        words.ngram.contexts = take_contexts(tables)
+        words.ngram.n_nodes = 0x7fffffff
+        words.start = number_of_context(words.ngram.contexts, lexicon_model.start)
+        words.has_ngram = True
+    elif tables is not None:
+        words.start = lexicon_model.start
         fill(&words.ngram, tables)
         fill_sums(&words.ngram, lexicon_model.sums)
         if words.ngram.children[1] - words.ngram.children[0] < words.n_words:
@@ -66,7 +78,7 @@ cdef int take_fusion(LexiconModel *words, fusion) except -1:
     if words.unknown > 0.0:
         raise ValueError(f"unknown must be a log probability, got {words.unknown}")
     words.fused = True
-    words.row_per_lm_state = words.has_ngram
+    words.row_per_lm_state = words.has_ngram and words.ngram.contexts == NULL
     return 0
 
 
@@ -93,6 +105,14 @@ cdef object take_hot(HotWordTree *tree, hot):
 
 cdef void free_lexicon_model(LexiconModel *words) noexcept:
     free(words.is_word_char)
+    free_contexts(words.ngram.contexts)
+
+
+cdef int check_lexicon_model(const LexiconModel *words) except -1 nogil:
+    """Raise what has come up in the search."""
+    if words.ngram.contexts != NULL:
+        check_contexts(words.ngram.contexts)
+    return 0
 
 
 cdef class _Walk:
@@ -117,7 +137,10 @@ cdef class _Walk:
     cdef int take(self, given) except -1:
         cdef PrefixState *state = &self.state
         state.lexicon_node = given.lexicon_node
-        state.lm_state = given.lm_state
+        if self.words.ngram.contexts != NULL:
+            state.lm_state = number_of_context(self.words.ngram.contexts, given.lm_state)
+        else:
+            state.lm_state = given.lm_state
         state.n_words = given.n_words
         state.lm_log_prob = given.lm_log_prob
         state.weight = given.weight
@@ -135,10 +158,11 @@ cdef class _Walk:
         return 0
 
 
-cdef object as_python(const PrefixState *state):
+cdef object as_python(const LexiconModel *words, const PrefixState *state):
+    cdef Contexts *contexts = words.ngram.contexts
     return State(
         state.lexicon_node,
-        state.lm_state,
+        state.lm_state if contexts == NULL else context_of(contexts, state.lm_state),
         state.n_words,
         state.lm_log_prob,
         state.weight,
@@ -150,7 +174,7 @@ cdef object as_python(const PrefixState *state):
 
 def start_state(words):
     cdef _Walk walk = _Walk(words)
-    return as_python(&walk.state)
+    return as_python(&walk.words, &walk.state)
 
 
 def next_state(words, state, int label):
@@ -160,7 +184,7 @@ def next_state(words, state, int label):
         raise ValueError(f"label must be a class, 0 to {walk.words.n_classes - 1}, got {label}")
     if not advance_state(&walk.words, &walk.memo, &walk.state, label, &longer):
         return None
-    return as_python(&longer)
+    return as_python(&walk.words, &longer)
 
 
 def final_weight(words, state):

@@ -3,6 +3,8 @@
 from libc.math cimport exp
 from libc.stdint cimport int32_t
 
+from fastctc.compiled.kenlm cimport Contexts, advance_context
+
 cdef struct Model:
     const int32_t *words
     const float *log_probs
@@ -15,6 +17,7 @@ cdef struct Model:
     double unknown
     const double *own       # running sums over the children of each node: of their probabilities,
     const double *lower     # and of those that the shorter history gives the same tokens
+    Contexts *contexts      # of a KenLM file, which then is asked instead; NULL: there is none
 
 
 cdef inline int find(const Model *m, int node, int token) noexcept nogil:
@@ -50,6 +53,8 @@ cdef inline double advance(const Model *m, int *state, int token) noexcept nogil
     cdef double result = 0.0
     cdef int node, now = state[0]
     cdef bint settled = False
+    if m.contexts != NULL:
+        return advance_context(m.contexts, state, token)
     while True:
         node = find(m, now, token)
         if node >= 0 or now == 0:
@@ -111,6 +116,7 @@ cdef inline int fill(Model *m, tables) except -1:
     """Point to the arrays of NGramTables, which the caller keeps alive."""
     cdef const int32_t[::1] words = tables.words, children = tables.children, suffixes = tables.suffixes
     cdef const float[::1] log_probs = tables.log_probs, backoffs = tables.backoffs
+    m.contexts = NULL
     m.uniform = tables.uniform
     m.unknown = tables.unknown
     cdef Py_ssize_t n_nodes = words.shape[0], n_inner = backoffs.shape[0]

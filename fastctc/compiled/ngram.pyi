@@ -1,9 +1,9 @@
 from collections.abc import Sequence
 from typing import Any, final
 
-from fastctc.search_inputs import NGramTables, RunningSums
+from fastctc.search_inputs import KenLMWords, NGramTables, RunningSums
 
-def score(tables: NGramTables, state: int, tokens: Sequence[int]) -> tuple[list[float], int]: ...
+def score(tables: NGramTables | KenLMWords, state: Any, tokens: Sequence[int]) -> tuple[list[float], Any]: ...
 def forecast(tables: NGramTables, sums: RunningSums, state: int, first: int, last: int) -> float: ...
 
 @final

@@ -8,13 +8,37 @@ from libc.string cimport memcmp
 
 import numpy as np
 
-from fastctc.compiled.kenlm cimport hash_bytes
+from fastctc.compiled.kenlm cimport (
+    Contexts, advance_context, check_contexts, context_of, free_contexts, hash_bytes, number_of_context, take_contexts
+)
+
+from fastctc.search_inputs import KenLMWords
 
 cdef extern from *:
     bint PyUnicode_IS_ASCII(object)
 
 
-def score(tables, int state, tokens) -> tuple:
+def score(tables, state, tokens) -> tuple:
+    if isinstance(tables, KenLMWords):
+        return score_words(tables, state, tokens)
+    return score_tokens(tables, state, tokens)
+
+
+cdef tuple score_words(words, context, tokens):
+    cdef Contexts *c = take_contexts(words)
+    cdef int state
+    cdef list values = []
+    try:
+        state = number_of_context(c, context)
+        for token in tokens:
+            values.append(advance_context(c, &state, token))
+        check_contexts(c)
+        return values, context_of(c, state)
+    finally:
+        free_contexts(c)
+
+
+cdef tuple score_tokens(tables, int state, tokens):
     cdef Model m
     cdef list numbers = list(tokens)
     cdef Py_ssize_t i, n = len(numbers)

@@ -17,6 +17,7 @@ from fastctc.decoders.word_tracker import LMState, WordTracker
 from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
 from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
+from fastctc.lm.kenlm import KenLM
 from fastctc.lm.ngram import BEGIN, END, UNKNOWN, NGram
 from fastctc.lm.word_model import WordModel
 from fastctc.search_inputs import CharacterModel, Fusion, LexiconModel
@@ -39,11 +40,12 @@ class BeamSearch(Decoder):
     alphabet : Alphabet
     beam_width : int, default 25
         How many prefixes survive a frame.
-    lm : NGram, optional
+    lm : NGram or KenLM, optional
         A model of characters or of words (shallow fusion): what ranks a text is log P(text | frames)
         + lm_weight log P(text) + character_bonus length, or + word_bonus words, which is its ``score``; ``lm_log_prob``
-        is log P(text). Beginnings of words are weighed by all words that they may become. A model of characters that
-        knows sentences (<s>, </s>) takes each sequence for one: its end counts too.
+        is log P(text). Beginnings of words are weighed by all words that they may become; with a KenLM, which knows no
+        sums over words, words are weighed when they have ended. A model of characters that knows sentences (<s>, </s>)
+        takes each sequence for one: its end counts too.
     lm_weight : float, default 0.5
         Greater than 0.
     character_bonus : float, default 0
@@ -101,7 +103,7 @@ class BeamSearch(Decoder):
     alphabet: Alphabet
     beam_width: int = 25
     _: KW_ONLY
-    lm: NGram | None = None
+    lm: NGram | KenLM | None = None
     lm_weight: float = 0.5
     character_bonus: float = 0.0
     character_lm: NGram | None = None
@@ -175,7 +177,7 @@ class BeamSearch(Decoder):
         model = None if self.lm is None else WordModel.of(lexicon, self.lm)
         return WordTracker(lexicon, model, unknown, self.backend)
 
-    def _spellable(self, lm: NGram) -> list[str]:
+    def _spellable(self, lm: NGram | KenLM) -> list[str]:
         """Words of a model that the alphabet can spell."""
         alphabet = self.alphabet
         if alphabet.word_begin is None and all(len(c) == 1 for c in alphabet.characters if c not in alphabet.special):
@@ -228,7 +230,7 @@ class BeamSearch(Decoder):
         """The model of characters, and its weight."""
         if self.character_lm is not None:
             return self.character_lm, self.character_lm_weight
-        return None if self.lm is None or self.lm.unit != "character" else (self.lm, self.lm_weight)
+        return (self.lm, self.lm_weight) if isinstance(self.lm, NGram) and self.lm.unit == "character" else None
 
     @cached_property
     def _tokens(self) -> list[int]:
@@ -271,7 +273,7 @@ class BeamSearch(Decoder):
         """Where a text begins."""
         if self._tracker is not None:
             return self._tracker.start
-        return LMState((), 0 if self.lm is None else self.lm.start)
+        return LMState((), self.lm.start if isinstance(self.lm, NGram) else 0)
 
     def _hypotheses(
         self, frames: list[Probabilities], found: list[list[Beam]], before: LMState
@@ -300,14 +302,14 @@ class BeamSearch(Decoder):
         """The model's state after some more labels."""
         if self._tracker is not None:
             return self._tracker.follow(state, labels)
-        if self.lm is None:
+        if not isinstance(self.lm, NGram):
             return state
         return self._spelled(self.lm, state, [self._tokens[label] for label in labels])
 
     def _end(self, state: LMState) -> LMState:
         if self._tracker is not None:
             return self._tracker.end(state)
-        return state if self.lm is None else self._spelled(self.lm, state, _ends(self.lm))
+        return self._spelled(self.lm, state, _ends(self.lm)) if isinstance(self.lm, NGram) else state
 
     def _spelled(self, lm: NGram, state: LMState, tokens: list[int]) -> LMState:
         """The state of a model of characters after some more of them."""

@@ -110,6 +110,8 @@ class WordBeamSearch(Decoder):
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if (self.mode == "words") != (self.lm is None):
             raise ValueError("lm must be given for all modes but words, and not for that")
+        if self.lm is not None and not isinstance(self.lm, NGram):
+            raise ValueError("lm must be an NGram: a KenLM knows no sums over words; see KenLM.to_ngram, BeamSearch")
         if self.lm is not None and self.lm.unit != "word":
             raise ValueError("lm must be a model of words, got one of characters")
         if self.completion not in COMPLETIONS:

@@ -1,7 +1,7 @@
 """Follows the words of a text that comes piece by piece, as a language model scores them."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastctc import backends
 from fastctc.lexicon import Lexicon
@@ -14,7 +14,7 @@ class LMState(NamedTuple):
     """What a language model knows about a text."""
 
     word: Labels  # the beginning of the word that has not ended, empty between words
-    state: int  # the model's state after the words that have ended
+    state: Any  # the model's state after the words that have ended
     n_words: int = 0  # how many words have ended
     log_prob: float = 0.0  # log probability of the words that have ended
 

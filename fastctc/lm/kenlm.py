@@ -125,12 +125,26 @@ class KenLM:
             For a file without them (``build_binary -v``).
         """
         if not self.words_at:
-            raise ValueError("the file must hold the words, but was built without them (build_binary -v)")
+            raise ValueError(
+                "the file must hold its words, but was built without them (build_binary -v): give a lexicon, or build "
+                "it again"
+            )
         text: bytes = self.tables.data[self.words_at :].tobytes()
         words = text.split(b"\0")
         if len(words) != self.tables.n_words + 1 or words.pop():
             raise ValueError(f"there must be {self.tables.n_words} words at the end of the file, got {len(words)}")
         return words
+
+    @cached_property
+    def vocabulary(self) -> Sequence[str]:
+        """The words, those for unknown words and for the beginning and the end of sentences among them.
+
+        Raises
+        ------
+        ValueError
+            For a file without them (``build_binary -v``), or if they are no UTF-8.
+        """
+        return [word.decode() for word in self.words()]
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a file that :meth:`load`, and KenLM itself, map into memory."""

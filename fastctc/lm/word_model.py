@@ -1,14 +1,16 @@
 """WordModel: a lexicon and a language model of words, with one numbering."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastctc.lexicon import Lexicon
+from fastctc.lm.kenlm import KenLM
 from fastctc.lm.ngram import UNKNOWN, NGram
 from fastctc.lm.tables import MISSING, Level, running_sums, tree
-from fastctc.search_inputs import NGramTables, RunningSums
+from fastctc.search_inputs import KenLMWords, NGramTables, RunningSums
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +21,20 @@ class WordModel:
     its words, and are left as histories only.
     """
 
-    tables: NGramTables
-    sums: RunningSums
-    start: int  # state at the beginning of a text
+    tables: NGramTables | KenLMWords
+    sums: RunningSums | None  # KenLM's files have none: their words are weighed when they end
+    start: Any  # state at the beginning of a text
 
     @classmethod
-    def of(cls, lexicon: Lexicon, lm: NGram) -> "WordModel":
+    def of(cls, lexicon: Lexicon, lm: NGram | KenLM) -> "WordModel":
         """Number a model's words as the lexicon does."""
+        if isinstance(lm, KenLM):
+            numbers = np.array([lm.scorer.number(word) for word in lexicon.all_words()], np.int32)
+            return cls(KenLMWords(lm.tables, numbers), None, lm.state().context)
+        return cls._of_ngram(lexicon, lm)
+
+    @classmethod
+    def _of_ngram(cls, lexicon: Lexicon, lm: NGram) -> "WordModel":
         names = lexicon.all_words()
         table = {name: number for number, name in enumerate(names)}
         tokens = list(lm.vocabulary)

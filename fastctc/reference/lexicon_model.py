@@ -13,10 +13,11 @@ become the phrase, and the whole bonus stays when the phrase has ended.
 """
 
 from math import exp, inf, isnan, log
+from typing import Any
 
 from fastctc.reference import ngram
 from fastctc.reference.lexicon import ends_word, find_child, words_below
-from fastctc.search_inputs import Fusion, LexiconModel, PrefixState
+from fastctc.search_inputs import Fusion, KenLMWords, LexiconModel, PrefixState
 
 BETWEEN_WORDS, UNKNOWN_WORD = -1, -2  # lexicon nodes that are none
 
@@ -116,8 +117,10 @@ def _end_word(words: LexiconModel, fusion: Fusion, state: PrefixState) -> Prefix
     return PrefixState(BETWEEN_WORDS, lm_state, state.n_words + 1, state.lm_log_prob + log_prob, 1.0, factor)
 
 
-def _forecast(words: LexiconModel, lm_state: int, node: int) -> float:
+def _forecast(words: LexiconModel, lm_state: Any, node: int) -> float:
     """Log probability, after a state of the model, of all words that begin as the node says."""
+    if isinstance(words.tables, KenLMWords):  # whose words are weighed when they end
+        return 0.0
     assert words.tables is not None
     assert words.sums is not None
     total = ngram.forecast(words.tables, words.sums, lm_state, *words_below(words.tree, node))

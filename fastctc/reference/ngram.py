@@ -8,12 +8,14 @@ longest history the model knows something about.
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
-from math import exp
+from math import exp, log
+from typing import Any
 
-from fastctc.search_inputs import NGramTables, RunningSums
+from fastctc.reference import kenlm
+from fastctc.search_inputs import KenLMWords, NGramTables, RunningSums
 
 
-def score(tables: NGramTables, state: int, tokens: Sequence[int]) -> tuple[list[float], int]:
+def score(tables: NGramTables | KenLMWords, state: Any, tokens: Sequence[int]) -> tuple[list[float], Any]:
     """Log probability of each token given the state and the tokens before it, and the state after the last.
 
     Node 0 is the empty n-gram. Of every node, ``words`` is its last token, ``log_probs`` that of its last token given
@@ -24,7 +26,11 @@ def score(tables: NGramTables, state: int, tokens: Sequence[int]) -> tuple[list[
     back-off weight; or, where ``uniform`` is set (add-k), the same as every such token, which then stands in
     ``backoffs``, unless nothing ever followed the history. ``unknown`` is the log probability of a token that is not
     in the model.
+
+    Of a KenLM file the state is a context, and no log probability is above 0.
     """
+    if isinstance(tables, KenLMWords):
+        return _score_words(tables, state, tokens)
     words, log_probs, backoffs, children, suffixes, uniform, unknown = tables
 
     def find(node: int, token: int) -> int:
@@ -53,6 +59,15 @@ def score(tables: NGramTables, state: int, tokens: Sequence[int]) -> tuple[list[
         if state >= len(backoffs):
             state = suffixes[state]
     return results, int(state)
+
+
+def _score_words(words: KenLMWords, context: kenlm.Context, tokens: Sequence[int]) -> tuple[list[float], kenlm.Context]:
+    values = []
+    for token in tokens:
+        number = int(words.numbers[token]) if token >= 0 else 0
+        log10_prob, _, context = kenlm.advance(words.tables, context, number)
+        values.append(min(0.0, log(10.0) * log10_prob))
+    return values, context
 
 
 class Scorer:

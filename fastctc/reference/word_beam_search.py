@@ -16,7 +16,7 @@ from math import exp, inf, log
 
 from fastctc.reference import ngram
 from fastctc.reference.lexicon import ends_word, find_child, words_below
-from fastctc.search_inputs import LexiconModel
+from fastctc.search_inputs import KenLMWords, LexiconModel
 
 Labels = tuple[int, ...]
 TWIN = "fastctc.compiled.beam_search"
@@ -68,7 +68,7 @@ def _next_labels(words: LexiconModel, prefix: Labels, blank: int) -> Iterator[in
 def _p_text(words: LexiconModel, prefix: Labels) -> float:
     """P(text) of a prefix (scoreBeam in the paper), normalised: the geometric mean over the words."""
     node, ended = _words_of(words, prefix)
-    if words.tables is None or words.sums is None:
+    if words.tables is None or isinstance(words.tables, KenLMWords) or words.sums is None:
         return 1.0
     log_probs, state = ngram.score(words.tables, words.start, ended)
     if words.forecast and node >= 0:
