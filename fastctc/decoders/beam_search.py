@@ -190,7 +190,7 @@ class BeamSearch(Decoder):
                     words.append(word)
         return words
 
-    def _check_spelling(self, lm: NGram, words: list[str]) -> None:
+    def _check_spelling(self, lm: NGram | KenLM, words: list[str]) -> None:
         """Refuse a model of which the alphabet can spell nothing."""
         asked = [word for word in lm.vocabulary if word and word not in MARKS]
         if words or not asked:
