@@ -106,6 +106,9 @@ def random_case(rng, ngram, binary):
     alphabet = Alphabet(labels, labels is PIECES)
     if rng.random() < 0.2:
         alphabet = Alphabet(["a", "", "ab", " ", "b", "a", "", "c"][: len(labels)], False)
+    if rng.random() < 0.3:
+        labels = [*PIECES, *(f"x{k}" for k in range(rng.integers(0, 60)))]
+        alphabet = Alphabet(labels, True)
     frames = rng.normal(size=(rng.integers(0, 12), len(labels))) * rng.choice([0.0, 1.0, 4.0])
     frames = log_probabilities(frames)
     pruning = Pruning(
@@ -141,7 +144,7 @@ def check(found, expected, case=""):
         assert raw(one.state) == raw(other.state), case
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(100))
 def test_the_twins_agree(seed, ngram, binary):
     rng = np.random.default_rng(seed)
     frames, pieces, pruning, words, preferred, start = random_case(rng, ngram, binary)

@@ -16,7 +16,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.compare import accuracy, decoding, drop_ins, frameworks, loss, morphology, paths, process, report
+from bench.compare import (
+    accuracy,
+    decoding,
+    drop_ins,
+    frameworks,
+    loss,
+    morphology,
+    paths,
+    process,
+    pyctcdecode,
+    report,
+)
 from fastctc import storage
 from fastctc.htr import fonts
 
@@ -32,6 +43,7 @@ SECTIONS = {
     "drop_in_decoders": drop_ins.decoders,
     "morphology": morphology.morphology,
     "process": process.process,
+    "pyctcdecode": pyctcdecode.pyctcdecode,
 }
 SECONDS = {"accuracy": 60.0, "beam_search": 45.0}  # of each piece of work, where it is not the usual
 USUAL, QUICK = 8.0, 1.0

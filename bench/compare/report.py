@@ -26,6 +26,7 @@ TITLES = {
     "drop_in_decoders": "Drop-in decoders beside what they stand for",
     "morphology": "Dilation",
     "process": "Whole processes",
+    "pyctcdecode": "The drop-in for pyctcdecode",
 }
 QUALITIES = {  # heading and format
     "log_prob": ("mean ln p of the text", "{:.4f}"),

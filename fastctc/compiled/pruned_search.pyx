@@ -25,6 +25,9 @@ cdef extern from "pairs.h":
     int32_t pairs_get(const Pairs *table, int a, int b) nogil
     int pairs_set(Pairs *table, int a, int b, int value) nogil
 
+cdef extern from "set_order.h":
+    int set_order(int32_t *numbers, int n, int32_t more, int32_t *table, int32_t *other) nogil
+
 cdef double LN10 = log(10.0)
 cdef int BLANK = 0, ENDS = 1, BEGINS = 2, GOES_ON = 3
 cdef int MODEL = 0, KNOWN = 1, PREFERRED = 2  # what a part is looked up in
@@ -173,6 +176,7 @@ cdef class _Search:
     cdef int64_t stamp, frame
     cdef Child *children        # blocks of one for each label
     cdef int n_blocks
+    cdef bint has_twins         # whether labels come twice
     cdef bint is_lazy           # whether only one prefix leads to another by a label that goes on
 
     def __cinit__(self):
@@ -794,8 +798,8 @@ cdef int without_twins(_Search s) except -1 nogil:
     return 0
 
 
-cdef int frame_labels(const double *row, Py_ssize_t n, double floor, int *labels) noexcept nogil:
-    """The labels of a frame that are probable enough, and the most probable one; -1 for NaN."""
+cdef int frame_labels(const double *row, Py_ssize_t n, double floor, int32_t *labels) noexcept nogil:
+    """The labels of a frame that are probable enough, and the most probable one; -1 for NaN. As a set orders them."""
     cdef Py_ssize_t c, top = 0
     cdef int kept = 0
     cdef bint has_nan = False
@@ -806,13 +810,18 @@ cdef int frame_labels(const double *row, Py_ssize_t n, double floor, int *labels
     if has_nan:
         return -1
     for c in range(n):
-        if row[c] >= floor or c == top:
-            labels[kept] = <int> c
+        if row[c] >= floor:
+            labels[kept] = <int32_t> c
             kept += 1
-    return kept
+    if kept < 5 and (kept == 0 or labels[kept - 1] < 8) and top < 8:
+        kept += kept == 0 or row[top] < floor
+        if kept == 1:
+            labels[0] = <int32_t> top
+        return kept
+    return set_order(labels, kept, <int32_t> top, labels + n, labels + 9 * n + 16)
 
 
-cdef void sort_labels(int *labels, int n, const int32_t[::1] same) noexcept nogil:
+cdef void sort_labels(int32_t *labels, int n, const int32_t[::1] same) noexcept nogil:
     """Put labels that are the same side by side; mostly none are."""
     cdef int i, j, label
     for i in range(1, n):
@@ -824,7 +833,7 @@ cdef void sort_labels(int *labels, int n, const int32_t[::1] same) noexcept nogi
 
 
 cdef int search(
-    _Search s, int *labels, const double[:, ::1] frames, const int8_t[::1] kinds, const uint8_t[::1] closes,
+    _Search s, int32_t *labels, const double[:, ::1] frames, const int8_t[::1] kinds, const uint8_t[::1] closes,
     const int32_t[::1] same, double beam_floor, double label_floor, int width, int first_frame
 ) except -1 nogil:
     cdef Py_ssize_t t, worked = 0
@@ -841,7 +850,8 @@ cdef int search(
         if n_labels < 0:
             with gil:
                 raise ValueError(f"frames must be numbers, got NaN in frame {frame}")
-        sort_labels(labels, n_labels, same)
+        if s.has_twins:
+            sort_labels(labels, n_labels, same)
         s.candidates.n = 0
         for i in range(n_labels):
             label = labels[i]
@@ -992,7 +1002,7 @@ def pruned_search(
     cdef int width = min(MOST, pruning.beam_width)
     cdef double beam_floor = pruning.beam_floor, label_floor = pruning.label_floor
     cdef _Search s = _Search(pieces, pruning, words, preferred)
-    cdef int *labels
+    cdef int32_t *labels
     cdef Py_ssize_t i
     if not 0 < n_labels < MOST // 4 or s.on.n != n_labels or s.first.n != n_labels or frames.shape[1] != n_labels:
         raise ValueError(f"frames must have {n_labels} classes, got {frames.shape[1]}")
@@ -1001,6 +1011,7 @@ def pruned_search(
     for i in range(n_labels):
         if not 0 <= same[i] < n_labels:
             raise ValueError(f"a label must be 0 to {n_labels - 1}, got {same[i]}")
+        s.has_twins |= same[i] != i
     if not start:
         raise ValueError("start must hold at least one beam")
     if width < 1:
@@ -1010,7 +1021,7 @@ def pruned_search(
     s.begin(start)
     s.take_candidates()
     s.settle()
-    labels = <int *> calloc(n_labels, sizeof(int))
+    labels = <int32_t *> calloc(17 * n_labels + 32, sizeof(int32_t))  # and room for set_order
     if labels == NULL:
         raise MemoryError
     try:

@@ -127,7 +127,8 @@ def pruned_search(
 
     Notes
     -----
-    Scores that are equal keep the order in which they arose: labels ascending, under each the beams as they stood.
+    Scores that are equal keep the order in which they arose: labels as a set of Python orders them, as in the original,
+    under each the beams as they stood. It also decides which beam breaks its word after a piece that ends one.
     """
     model = _NGramWords(words) if isinstance(words, WordWeights) else words
     hot = preferred if not isinstance(preferred, PreferredWords | None) else _Preferred(preferred)
@@ -163,10 +164,11 @@ def pruned_search(
             raise ValueError(f"frames must be numbers, got NaN in frame {frame}")
         top = max(range(len(row)), key=row.__getitem__)
         found: dict[Key, tuple[PartBeam, str]] = {}  # with the word that has just ended
-        for label, log_prob in sorted(enumerate(row), key=lambda pair: pieces.same[pair[0]]):
-            if log_prob < pruning.label_floor and label != top:
-                continue
-            kind, same = pieces.kinds[label], pieces.same[label]
+        labels = list({label for label, log_prob in enumerate(row) if log_prob >= pruning.label_floor} | {top})
+        if any(label != same for label, same in enumerate(pieces.same)):
+            labels.sort(key=lambda label: pieces.same[label])
+        for label in labels:
+            log_prob, kind, same = row[label], pieces.kinds[label], pieces.same[label]
             for beam in beams:
                 text, part, spans, (begin, stop) = beam.text, beam.part, beam.frames, beam.part_frames
                 ended = ""

@@ -3,8 +3,8 @@
 The names, defaults, files and results are those of the original; texts, scores and the frames of words are the same.
 What it computes in Python is compiled here, and language models are asked where they lie.
 
-Besides: ARPA files without back-off weights keep all their words, numbers that are no numbers are a ValueError in every
-frame, and equal scores keep the order of their labels.
+Besides: ARPA files without back-off weights keep all their words, and numbers that are no numbers are a ValueError in
+every frame.
 """
 
 from fastctc.compat.pyctcdecode.alphabet import Alphabet
