@@ -24,13 +24,18 @@ class Text:
         self.frames = workloads.peaky(n_frames, n_classes).astype(np.float64)
         self.labels = BestPath(workloads.alphabet(n_classes), exact=False).decode(self.frames)[0].labels
         self.blank = n_classes - 1
-        self.loss, self.viterbi = (backends.load(backend, name) for name in ("loss", "viterbi"))
+        self.loss, self.viterbi, self.gradient = (
+            backends.load(backend, name) for name in ("loss", "viterbi", "gradient")
+        )
 
     def time_log_probability(self, *_):
         self.loss.log_probability(self.frames, self.labels, self.blank, True)
 
     def time_forced_align(self, *_):
         self.viterbi.best_alignment(self.frames, self.labels, self.blank, True, inf, inf, 1 << 28, False)
+
+    def time_gradients(self, *_):
+        self.gradient.gradients([(self.frames, self.labels)], self.blank, True)
 
     def time_posteriors(self, *_):
         self.loss.posteriors(self.frames, self.labels, self.blank, True)

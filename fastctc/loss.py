@@ -149,8 +149,8 @@ def ctc_loss(
 
     Notes
     -----
-    The gradient takes O(T L) time for T frames and L labels, some four times that of the loss, and, besides the result,
-    up to 64 MB: of long texts only the sums of every √T-th frame are kept, O(√T L).
+    The gradient takes O(T L) time for T frames and L labels, four to six times that of the loss, and, besides the
+    result, up to 64 MB: of long texts only the sums of every √T-th frame are kept, O(√T L).
 
     References
     ----------

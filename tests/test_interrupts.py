@@ -53,6 +53,9 @@ WORK = {
         "text = ''.join(rng.choice(list('abcdefgh '), 50_000))\n"
         "    work = lambda x: forced_align_batch(x * 9, [text] * 18, alphabet, threads=2, prove=True)"
     ),
+    "gradients": (
+        "texts = ['ab' * 20_000] * 16\n    work = lambda x: ctc_loss(x * 8, texts, alphabet, threads=2, gradient=True)"
+    ),
     "losses": ("texts = ['ab' * 45_000] * 16\n    work = lambda x: ctc_loss(x * 8, texts, alphabet, threads=2)"),
 }
 INTERRUPT = """
