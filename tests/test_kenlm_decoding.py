@@ -1,13 +1,15 @@
 """Beam search with KenLM's files: words are weighed when they have ended."""
 
+import gc
 import pickle
+import weakref
 from math import inf, log
 
 import numpy as np
 import pytest
 from conftest import DATA, logs, peaky
 
-from fastctc import Alphabet, BeamSearch, Lexicon, WordBeamSearch
+from fastctc import Alphabet, BeamSearch, Lexicon, NGram, WordBeamSearch
 from fastctc.compiled import lexicon_model as compiled
 from fastctc.lm.kenlm import KenLM
 from fastctc.loss import log_probability
@@ -131,6 +133,27 @@ def test_batches_threads_and_streams():
     assert stream.finish()[0].text == alone[0].text
     again = pickle.loads(pickle.dumps(decoder))
     assert again.decode(batch[0])[0].score == alone[0].score
+
+
+def test_decoders_share_what_is_made_of_a_model():
+    lm = NGram.from_arpa(FILES / "tiny.arpa")
+    first, second = (BeamSearch(alphabet, width, lm=lm) for alphabet, width in ((ALPHABET, 5), (again(ALPHABET), 9)))
+    assert first._tracker.lexicon is second._tracker.lexicon
+    assert first._tracker.model is second._tracker.model
+    hot = BeamSearch(ALPHABET, lm=lm, hot_words={"gem": 1.0})
+    assert "gem" in hot._tracker.lexicon
+    assert "gem" not in first._tracker.lexicon
+    alive = weakref.ref(first._tracker.lexicon), weakref.ref(first._tracker.model)
+    del first, second, hot
+    gc.collect()
+    assert all(thing() is not None for thing in alive)
+    del lm
+    gc.collect()
+    assert all(thing() is None for thing in alive)
+
+
+def again(alphabet):
+    return Alphabet(alphabet.characters, word_characters=alphabet.word_characters)
 
 
 def test_what_is_refused():

@@ -12,7 +12,7 @@ from fastctc.search_inputs import HashedLevel
 cdef extern from *:
     const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
 
-DAMAGED = "the file is damaged: it leads out of itself, or to what is no probability"
+_DAMAGED = "the file is damaged: it leads out of itself, or to what is no probability"
 
 
 def hash_of(bytes word) -> int:
@@ -122,7 +122,7 @@ cdef class Scorer:
 
     cdef int check(self) except -1:
         if self.model.damaged:
-            raise ValueError(DAMAGED)
+            raise ValueError(_DAMAGED)
         return 0
 
     def number(self, word) -> int:
@@ -323,7 +323,7 @@ cdef int check_contexts(const Contexts *c) except -1 nogil:
             raise MemoryError()
     if c.model.damaged:
         with gil:
-            raise ValueError(DAMAGED)
+            raise ValueError(_DAMAGED)
     return 0
 
 

@@ -19,6 +19,7 @@ from fastctc.hypothesis import Hypothesis, hypotheses
 from fastctc.lexicon import Lexicon
 from fastctc.lm.kenlm import KenLM
 from fastctc.lm.ngram import BEGIN, END, UNKNOWN, NGram
+from fastctc.lm.sharing import Shared
 from fastctc.lm.word_model import WordModel
 from fastctc.search_inputs import CharacterModel, Fusion, LexiconModel
 
@@ -166,7 +167,9 @@ class BeamSearch(Decoder):
         alphabet, unknown = self.alphabet, self.unknown_log_prob
         lexicon = self.lexicon
         hot = words_of(alphabet, dict(self._bonuses))
-        if lexicon is None or any(word not in lexicon for word in hot):
+        if lexicon is None and self.lm is not None and not hot:
+            lexicon = self._lexicon_of(self.lm)
+        elif lexicon is None or any(word not in lexicon for word in hot):
             words = [] if lexicon is None else lexicon.all_words()
             if lexicon is None and self.lm is not None:
                 words = self._spellable(self.lm)
@@ -176,6 +179,15 @@ class BeamSearch(Decoder):
             unknown = 0.0  # hot words alone: all others are allowed too
         model = None if self.lm is None else WordModel.of(lexicon, self.lm)
         return WordTracker(lexicon, model, unknown, self.backend)
+
+    def _lexicon_of(self, lm: NGram | KenLM) -> Lexicon:
+        """All words of a model that the alphabet can spell; made once for all decoders that have both."""
+        return _LEXICA.get(lm, self.alphabet, lambda: self._new_lexicon(lm))
+
+    def _new_lexicon(self, lm: NGram | KenLM) -> Lexicon:
+        words = self._spellable(lm)
+        self._check_spelling(lm, words)
+        return Lexicon.from_words(words, self.alphabet)
 
     def _spellable(self, lm: NGram | KenLM) -> list[str]:
         """Words of a model that the alphabet can spell."""
@@ -334,3 +346,6 @@ class BeamSearch(Decoder):
 def _ends(lm: NGram) -> list[int]:
     """The token at the end of a text, if the model knows one."""
     return [number] if (number := lm.vocabulary.number(END)) >= 0 else []
+
+
+_LEXICA: Shared[NGram | KenLM, Alphabet, Lexicon] = Shared()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fastctc.lexicon import Lexicon
 from fastctc.lm.kenlm import KenLM
 from fastctc.lm.ngram import UNKNOWN, NGram
+from fastctc.lm.sharing import Shared
 from fastctc.lm.tables import MISSING, Level, running_sums, tree
 from fastctc.search_inputs import KenLMWords, NGramTables, RunningSums
 
@@ -27,7 +28,11 @@ class WordModel:
 
     @classmethod
     def of(cls, lexicon: Lexicon, lm: NGram | KenLM) -> "WordModel":
-        """Number a model's words as the lexicon does."""
+        """Number a model's words as the lexicon does; once for all decoders that have both."""
+        return _MADE.get(lm, lexicon, lambda: cls._made(lexicon, lm))
+
+    @classmethod
+    def _made(cls, lexicon: Lexicon, lm: NGram | KenLM) -> "WordModel":
         if isinstance(lm, KenLM):
             numbers = np.array([lm.scorer.number(word) for word in lexicon.all_words()], np.int32)
             return cls(KenLMWords(lm.tables, numbers), None, lm.state().context)
@@ -73,3 +78,6 @@ class WordModel:
         sums = running_sums(*tables[1:], lm.uniform)
         begin = 1 + int(numbers[lm.start - 1]) if lm.start else 0
         return cls(NGramTables(*tables, lm.uniform, lm.unknown), sums, begin)
+
+
+_MADE: Shared[NGram | KenLM, Lexicon, WordModel] = Shared()
