@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
+from conftest import peaky
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -146,3 +148,77 @@ def test_twins(case):
         for ceiling in (0.0, inf):
             for search in searches(*arguments, asked(model, ceiling=ceiling)):
                 assert_same(expected, run(search, emissions), not options.log_add)
+
+
+@pytest.mark.parametrize("log_add", [False, True])
+@pytest.mark.parametrize("with_model", [False, True])
+@pytest.mark.parametrize("n_words", [0, 300])
+def test_twins_where_most_candidates_are_left_out(log_add, with_model, n_words):
+    rng = np.random.default_rng(n_words)
+    emissions = peaky(rng, 40, 20, np.float32)
+    tree = None
+    if n_words:
+        spellings = [[*rng.integers(2, 20, size=rng.integers(1, 6)).tolist(), 1] for _ in range(n_words)]
+        tree = spelling_tree(spellings, range(n_words), -rng.random(n_words) * 3)
+    model = None
+    if with_model:
+        tables = kenlm("word" if n_words else "character").tables
+        model = PathKenLM(tables, rng.integers(tables.n_words, size=max(n_words, 20), dtype=np.int32))
+    for beam_width in (5, 30):
+        options = OPTIONS._replace(beam_width=beam_width, log_add=log_add)
+        reference, compiled = searches(20, 0, 1, 0, options, tree, model)
+        expected = run(reference, emissions)
+        assert len(expected[1]) == beam_width or n_words
+        assert_same(expected, run(compiled, emissions), not log_add)
+
+
+def test_no_silence_and_what_is_refused():
+    rows = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    reference, compiled = searches(4, 0, -1, -1, OPTIONS)
+    assert_same(run(reference, rows), run(compiled, rows), True)
+    search = backends.load("compiled", "path_search").PathSearch
+    tree = spelling_tree([[1, 2], [1, 3]], [0, 1], [0.0, 0.0])
+    for arguments, message in (
+        ((0, 0, 0, 0, OPTIONS), "blank and silence must be classes"),
+        ((4, 4, 1, 0, OPTIONS), "blank and silence must be classes"),
+        ((4, 0, -1, 0, OPTIONS, tree), "blank and silence must be classes"),
+        ((4, 0, 1, 0, OPTIONS._replace(beam_width=0)), "beam_width must be 1"),
+        ((4, 0, 1, 0, OPTIONS._replace(tokens_per_frame=0)), "tokens_per_frame must be 1"),
+        ((4, 0, 1, 0, OPTIONS._replace(threshold=np.nan)), "threshold must be 0"),
+        ((4, 0, 1, 0, OPTIONS._replace(lm_weight=inf)), "lm_weight must be finite"),
+        ((4, 0, 1, 0, OPTIONS._replace(word_bonus=np.nan)), "bonuses must be numbers"),
+        ((4, 0, 1, -1, OPTIONS._replace(unknown_bonus=0.0), tree), "the unknown word must have a number"),
+        ((3, 0, 1, 0, OPTIONS, tree), "tokens of spellings must be classes"),
+        ((4, 0, 1, 0, OPTIONS, tree._replace(children=tree.children[:-1])), "do not fit together"),
+        ((4, 0, 1, 0, OPTIONS, tree._replace(tokens=tree.tokens[::-1].copy())), "no part of a tree|must be classes"),
+        ((4, 0, 1, 0, OPTIONS, tree._replace(parents=tree.parents * 0)), "no part of a tree"),
+        ((4, 0, 1, 0, OPTIONS, tree._replace(words=-1 - tree.words)), "words must be numbers from 0"),
+        ((4, 0, 1, 0, OPTIONS, None, PathKenLM(kenlm("word").tables, np.zeros(3, np.int32))), "numbers for 4 classes"),
+        ((4, 0, 1, 0, OPTIONS, None, PathKenLM(kenlm("word").tables, np.full(4, 99, np.int32))), "words must be the"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            search(*arguments)
+    found = search(4, 0, 1, 0, OPTIONS)
+    for call in (found.end, lambda: found.extend(rows), lambda: found.prune(0)):
+        with pytest.raises(RuntimeError, match="must begin"):
+            call()
+    found.begin()
+    with pytest.raises(ValueError, match="emissions must have 4 classes, got 3"):
+        found.extend(np.zeros((2, 3), np.float32))
+    with pytest.raises(ValueError, match="results must be"):
+        found.fill(-1, np.zeros((2, 3)), np.zeros((2, 1), np.int32), np.zeros((2, 1), np.int32))
+    with pytest.raises(RuntimeError, match="initialised once"):
+        found.__init__(4, 0, 1, 0, OPTIONS)
+
+
+@given(st.binary(max_size=4096), st.booleans(), st.booleans())
+def test_any_bits_as_emissions_do_no_harm(data, log_add, with_tree):
+    rows = np.frombuffer(data[: len(data) // 20 * 20], np.float32).reshape(-1, 5)
+    tree = spelling_tree([[1, 2], [1, 3], [4]], [0, 1, 1], [0.0, -1.0, -2.0]) if with_tree else None
+    search = backends.load("compiled", "path_search").PathSearch(5, 0, 1, 2, OPTIONS._replace(log_add=log_add), tree)
+    search.begin()
+    search.extend(rows)
+    search.end()
+    n, length = search.size(-1)
+    assert n <= OPTIONS.beam_width
+    assert length == len(rows) + 2

@@ -20,6 +20,8 @@ cdef enum:
     NOTHING = -2        # no token: the state is there already
     LOOK_BACK = 100     # frames that are searched for the end of a word, before those asked for
     SIGNAL_WORK = 1 << 20
+    BINS = 128          # of a histogram of scores
+    RECENT = 1 << 12    # scores of the model that are at hand, a power of 2
 
 cdef double MARGIN = 40.0   # nats below the bound at which a path no longer changes a sum
 
@@ -59,6 +61,17 @@ cdef struct Edge:
     int label
     int target
     float score
+
+# What the model gave a token lately.
+cdef struct Answer:
+    int origin
+    int label
+    float score
+
+# A candidate in the order of scores.
+cdef struct Rank:
+    double score
+    int candidate
 
 # A node of the spellings' tree. Its children, and its words, end where those of the next node begin.
 cdef struct Node:
@@ -133,9 +146,11 @@ cdef struct Search:
     int *next_in_group
     int *places             # of each path, the candidate that stays
     int beam_room
-    int *ranked             # of candidates
-    int *spare
+    Rank *ranked
+    Rank *spare
     double *scores
+    double spread           # by how much the last path that was kept is worse than the best, lately
+    Answer *answers         # where they would be, if they were asked for lately
     char *allowed
     int *likely
     double *reach           # of each class, its score with the most that the model may add
@@ -268,10 +283,6 @@ cdef inline bint sooner(const Candidate *a, const Candidate *b) noexcept nogil:
     return a.node < b.node
 
 
-cdef inline bint before(const Candidate *a, const Candidate *b) noexcept nogil:
-    return a.score > b.score or (a.score == b.score and sooner(a, b))
-
-
 cdef inline uint32_t key_of(const Candidate *c) noexcept nogil:
     return mixed(
         mixed(<uint32_t> c.lm, <uint32_t> c.label), mixed(<uint32_t> c.node, <uint32_t> (2 * c.token + c.is_blank))
@@ -289,8 +300,8 @@ cdef int more_candidates(Search *s) except -1 nogil:
     cdef uint32_t place, mask
     resize(<void **> &s.candidates, 2 * <size_t> s.candidate_room * sizeof(Candidate))
     resize(<void **> &s.table, 8 * <size_t> s.candidate_room * sizeof(int))
-    resize(<void **> &s.ranked, 2 * <size_t> s.candidate_room * sizeof(int))
-    resize(<void **> &s.spare, 2 * <size_t> s.candidate_room * sizeof(int))
+    resize(<void **> &s.ranked, 2 * <size_t> s.candidate_room * sizeof(Rank))
+    resize(<void **> &s.spare, 2 * <size_t> s.candidate_room * sizeof(Rank))
     resize(<void **> &s.scores, 2 * <size_t> s.candidate_room * sizeof(double))
     s.candidate_room *= 2
     s.table_size = 4 * s.candidate_room
@@ -386,15 +397,30 @@ cdef double kth_largest(double *x, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
 
 
 cdef void tighten(Search *s) noexcept nogil:
-    """Raise the bound to the last that would be kept of the candidates so far."""
-    cdef int i
-    cdef double last
+    """Raise the bound to what beam_width of the candidates so far reach, or a little below."""
+    cdef int bins[BINS]
+    cdef int i, n = 0
+    cdef double below, scale, last
     s.next_tightening = 2 * s.n_candidates
     if s.n_candidates < s.beam_width or (s.asking and s.log_add):
         return
+    # A histogram of what is near the best, as wide as what was kept of the frame before, twice. It has no branches that
+    # a processor would guess wrong.
+    memset(bins, 0, sizeof(bins))
+    scale = (BINS - 1) / (2.0 * s.spread)
     for i in range(s.n_candidates):
-        s.scores[i] = s.candidates[i].best
-    last = kth_largest(s.scores, s.n_candidates, s.beam_width)
+        below = (s.best - s.candidates[i].best) * scale
+        bins[<int> below if below < BINS - 1.0 else BINS - 1] += 1
+    for i in range(BINS - 1):
+        n += bins[i]
+        if n >= s.beam_width:
+            last = s.best - (i + 1) / scale
+            last -= 1e-12 * abs(last)  # for the rounding
+            break
+    else:
+        for i in range(s.n_candidates):
+            s.scores[i] = s.candidates[i].best
+        last = kth_largest(s.scores, s.n_candidates, s.beam_width)
     if last > s.bound:
         s.bound = last
 
@@ -426,6 +452,7 @@ cdef inline int follow(Search *s, Candidate *new, int lm, int label, float *scor
     """Point to the state behind a token, and get the model's score; 0 if the model is to be asked first."""
     cdef int edge = find_edge(s, lm, label)
     cdef Words ignored
+    cdef Answer *answer
     if edge >= 0:
         new.lm = s.edges[edge].target
         new.label = NOTHING
@@ -436,7 +463,15 @@ cdef inline int follow(Search *s, Candidate *new, int lm, int label, float *scor
         return 0
     new.lm = lm
     new.label = label
-    score[0] = score_of(s, lm, label, &ignored)
+    if not s.with_kenlm:
+        score[0] = 0.0
+        return 1
+    answer = &s.answers[mixed(<uint32_t> lm, <uint32_t> label) & (RECENT - 1)]
+    if answer.origin != lm or answer.label != label:  # paths ask again frame by frame
+        answer.origin = lm
+        answer.label = label
+        answer.score = score_of(s, lm, label, &ignored)
+    score[0] = answer.score
     return 1
 
 
@@ -756,11 +791,17 @@ cdef int go_down(Search *s, const Path *paths, const float *row) except -1 nogil
     return 0
 
 
+cdef inline bint stands_before(const Search *s, const Rank *a, const Rank *b) noexcept nogil:
+    if a.score != b.score:
+        return a.score > b.score
+    return sooner(&s.candidates[a.candidate], &s.candidates[b.candidate])
+
+
 cdef void rank(Search *s, int n) noexcept nogil:
     """Sort the first of the ranking."""
     cdef int width = 1, low, middle, high, i, j, k
-    cdef int *source = s.ranked
-    cdef int *target = s.spare
+    cdef Rank *source = s.ranked
+    cdef Rank *target = s.spare
     while width < n:
         low = 0
         while low < n:
@@ -769,7 +810,7 @@ cdef void rank(Search *s, int n) noexcept nogil:
             i = low
             j = middle
             for k in range(low, high):
-                if i < middle and (j >= high or not before(&s.candidates[source[j]], &s.candidates[source[i]])):
+                if i < middle and (j >= high or not stands_before(s, &source[j], &source[i])):
                     target[k] = source[i]
                     i += 1
                 else:
@@ -779,8 +820,7 @@ cdef void rank(Search *s, int n) noexcept nogil:
         source, target = target, source
         width *= 2
     if source != s.ranked:
-        for i in range(n):
-            s.ranked[i] = source[i]
+        memcpy(s.ranked, source, n * sizeof(Rank))
 
 
 cdef void add_up(Search *s, Candidate *c, double least) noexcept nogil:
@@ -804,7 +844,7 @@ cdef void add_up(Search *s, Candidate *c, double least) noexcept nogil:
     score = s.scores[0]
     for i in range(1, n):
         low = min(score, s.scores[i])
-        if low > -INFINITY:
+        if -INFINITY < low < INFINITY:
             score = max(score, s.scores[i]) + log1p(exp(low - max(score, s.scores[i])))
     c.score = score
 
@@ -822,33 +862,29 @@ cdef int make_room(Search *s, Py_ssize_t n) except -1 nogil:
 
 cdef int select(Search *s, const float *row) except -1 nogil:
     """Keep the best candidates as the paths of a new frame."""
-    cdef double least = s.best - s.threshold, last
+    cdef double least
     cdef int n = 0, i, edge
     cdef Candidate *c
     cdef Path *path
     cdef const Path *parent
+    s.next_tightening = s.n_candidates
+    tighten(s)
+    least = max(s.best - s.threshold, s.bound)
     for i in range(s.n_candidates):
         c = &s.candidates[i]
-        if c.best >= least:
-            if s.log_add:
-                add_up(s, c, least)
-            s.ranked[n] = i
+        if s.log_add and c.best >= s.best - s.threshold:
+            add_up(s, c, s.best - s.threshold)
+        if c.best >= s.best - s.threshold and c.score >= least:
+            s.ranked[n].score = c.score
+            s.ranked[n].candidate = i
             n += 1
-    if n > s.beam_width:
-        for i in range(n):
-            s.scores[i] = s.candidates[s.ranked[i]].score
-        last = kth_largest(s.scores, n, s.beam_width)
-        s.next_tightening = n
-        n = 0
-        for i in range(s.next_tightening):
-            if s.candidates[s.ranked[i]].score >= last:
-                s.ranked[n] = s.ranked[i]
-                n += 1
     rank(s, n)
     n = min(n, s.beam_width)
+    if n == s.beam_width and INFINITY > s.ranked[0].score > s.ranked[n - 1].score > -INFINITY:
+        s.spread = s.ranked[0].score - s.ranked[n - 1].score
     make_room(s, n)
     for i in range(n):
-        c = &s.candidates[s.ranked[i]]
+        c = &s.candidates[s.ranked[i].candidate]
         if c.label != NOTHING:  # unless another candidate has led there just now
             edge = find_edge(s, c.lm, c.label)
             c.lm = new_state(s, c.lm, c.label) if edge < 0 else s.edges[edge].target
@@ -1118,8 +1154,8 @@ cdef class PathSearch:
         s.states = <uint32_t *> malloc(s.state_room * s.context * sizeof(uint32_t))
         s.candidates = <Candidate *> malloc(s.candidate_room * sizeof(Candidate))
         s.table = <int *> malloc(s.table_size * sizeof(int))
-        s.ranked = <int *> malloc(s.candidate_room * sizeof(int))
-        s.spare = <int *> malloc(s.candidate_room * sizeof(int))
+        s.ranked = <Rank *> malloc(s.candidate_room * sizeof(Rank))
+        s.spare = <Rank *> malloc(s.candidate_room * sizeof(Rank))
         s.scores = <double *> malloc(s.candidate_room * sizeof(double))
         s.raws = <Raw *> malloc(s.raw_room * sizeof(Raw))
         s.groups = <Group *> malloc(s.beam_width * sizeof(Group))
@@ -1130,11 +1166,13 @@ cdef class PathSearch:
         s.likely = <int *> malloc(s.n_classes * sizeof(int))
         s.reach = <double *> malloc(s.n_classes * sizeof(double))
         s.wanted = <int *> malloc(2 * s.wanted_room * sizeof(int))
+        s.answers = <Answer *> malloc(RECENT * sizeof(Answer))
         if (
             s.paths is NULL or s.frames is NULL or s.edges is NULL or s.edge_table is NULL or s.states is NULL
             or s.candidates is NULL or s.table is NULL or s.ranked is NULL or s.spare is NULL or s.scores is NULL
             or s.raws is NULL or s.groups is NULL or s.group_table is NULL or s.next_in_group is NULL
             or s.places is NULL or s.allowed is NULL or s.likely is NULL or s.reach is NULL or s.wanted is NULL
+            or s.answers is NULL
         ):
             raise MemoryError()
         return 0
@@ -1160,6 +1198,7 @@ cdef class PathSearch:
         free(s.likely)
         free(s.reach)
         free(s.wanted)
+        free(s.answers)
         free(s.nodes)
         free(s.first_nodes)
         free(s.is_spelt)
@@ -1202,6 +1241,8 @@ cdef class PathSearch:
                 if start < 0:
                     raise ValueError(f"states must be numbers from 0, got {start}")
             s.n_edges = 0
+            s.spread = 1.0
+            memset(s.answers, 0xff, RECENT * sizeof(Answer))  # of no state
             memset(s.edge_table, 0xff, <size_t> s.edge_table_size * sizeof(int))
             if s.with_kenlm:
                 keep_words(s, 0, &s.start)

@@ -172,7 +172,7 @@ class PathSearch:
             score = first.score
             for other in rest if self._options.log_add else ():
                 high, low = max(score, other.score), min(score, other.score)
-                score = high + log1p(exp(low - high)) if low > -inf else high
+                score = high + log1p(exp(low - high)) if -inf < low < inf else high
             chosen.append(first._replace(score=score))
         return sorted(chosen, key=_order)[: self._options.beam_width]
 
