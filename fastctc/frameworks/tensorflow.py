@@ -59,7 +59,8 @@ def ctc_loss(
     Notes
     -----
     In a ``tf.function`` the computation is a ``tf.numpy_function``: it runs in the process that made it, and XLA cannot
-    compile it (Keras models need ``compile(jit_compile=False)``). Derivatives of higher order are not computed.
+    compile it (Keras models need ``compile(jit_compile=False)``, their own choice on a CPU). Derivatives of higher
+    order are not computed.
 
     Examples
     --------
