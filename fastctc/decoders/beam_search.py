@@ -4,7 +4,8 @@ from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import inf, isfinite, nan
-from typing import cast
+from os import PathLike
+from typing import Any, cast
 
 import numpy as np
 
@@ -142,6 +143,34 @@ class BeamSearch(Decoder):
             raise ValueError("rescore goes without hot_words")
         if self.rescore and not self.exact:
             raise ValueError("rescore needs the true probabilities: exact must be True")
+
+    @classmethod
+    def from_hub_folder(cls, path: str | PathLike[str], **options: Any) -> "BeamSearch":
+        """Make a decoder of a folder as the Hugging Face hub has them, downloaded before.
+
+        Parameters
+        ----------
+        path : str or path-like
+            It holds ``alphabet.json`` (as pyctcdecode writes it), ``vocab.json`` or ``tokenizer.json``, and perhaps
+            ``language_model/`` with a model (ARPA or KenLM's binary file), ``attrs.json`` with its weights, and
+            ``unigrams.txt`` with the words of the lexicon. Words that are not among them are possible, at the cost that
+            the weights say.
+        **options
+            Parameters of the decoder, in the place of what the folder says.
+
+        Raises
+        ------
+        OSError, ValueError
+            If a file is missing, cannot be read, or holds something else.
+
+        Notes
+        -----
+        The search is that of this class. Who wants the texts that pyctcdecode finds, with its thresholds and its weights
+        of beginnings of words, takes :mod:`fastctc.compat.pyctcdecode`.
+        """
+        from fastctc.decoders import hub_folder
+
+        return cls(**{**hub_folder.read(path), **options})
 
     def stream(self) -> Stream:
         """Begin to decode a sequence whose frames arrive in pieces."""

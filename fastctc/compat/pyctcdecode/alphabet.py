@@ -20,7 +20,7 @@ SPECIAL_TOKEN_PTN = re.compile(r"^[<\[].+[>\]]$")
 BLANK_TOKEN_PTN = re.compile(r"^[<\[]pad[>\]]$", flags=re.IGNORECASE)
 UNK_TOKEN_PTN = re.compile(r"^[<\[]unk[>\]]$", flags=re.IGNORECASE)
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("pyctcdecode.alphabet")  # by which programs silence it
 
 
 class Alphabet:

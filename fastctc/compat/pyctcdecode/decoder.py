@@ -39,7 +39,7 @@ from fastctc.compat.pyctcdecode.language_model import (
 from fastctc.compiled.pruned_search import pruned_search
 from fastctc.search_inputs import PartBeam, Pruning, WordWeights
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("pyctcdecode.decoder")  # by which programs silence it
 
 Frames = tuple[int, int]
 WordFrames = tuple[str, Frames]

@@ -29,7 +29,7 @@ from fastctc.compiled.ngram import score
 from fastctc.lm.ngram import END, UNKNOWN, NGram
 from fastctc.search_inputs import KenLMTables, NGramTables, PreferredWords, Tokens, WordWeights
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("pyctcdecode.language_model")  # by which programs silence it
 
 
 class AbstractLMState(abc.ABC):  # noqa: B024  # as in the original, nothing has to be overridden
