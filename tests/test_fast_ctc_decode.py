@@ -140,6 +140,10 @@ def test_labels_of_several_characters():
     assert viterbi_search(RUNS, labels) == ("ababxyz", [0, 3, 4])
     assert beam_search_duplex(RUNS, RUNS, labels, beam_cut_threshold=0.1) == "ababxyz"
     assert beam_search(RUNS, (0, 1, 2))[0] == "112"
+    assert viterbi_search(RUNS, (0, 1, 2), True)[0] == "112&&%"
+    for plain in (["", "a", "b"], ("blank", "a", "b")):
+        assert viterbi_search(RUNS, plain, True) == ("aab&&%", [0, 3, 4])
+    assert viterbi_search(RUNS, ["", "", "bb"]) == ("bb", [0, 3, 4])
     assert crf_greedy_search(CRF, INIT, labels)[0] == "abxyz"
     assert crf_beam_search(CRF, INIT, labels)[0] == "abxyz"
 

@@ -71,8 +71,9 @@ def viterbi_search(
     qstring, scale, bias = _flag("qstring", qstring), _number("qscale", qscale), _number("qbias", qbias)
     _refuse_other_size(probs, alphabet)
     collapse = _flag("collapse_repeats", collapse_repeats)
-    if isinstance(alphabet, str):
-        return cut_search.best_path_text(probs, alphabet, collapse, qstring, scale, bias)
+    characters = _characters(alphabet)
+    if characters is not None:
+        return cut_search.best_path_text(probs, characters, collapse, qstring, scale, bias)
     labels, frames, means = cut_search.best_path_means(probs, collapse)
     text = _text(alphabet, labels)
     return (text + cut_search.quality_string(means, scale, bias) if qstring else text), frames
@@ -348,6 +349,16 @@ def _logs(probs: Frames) -> Frames:
 
 def _log(cut: float) -> float:
     return float(_logs(np.array([cut], np.float32))[0])
+
+
+def _characters(alphabet: Alphabet) -> str | None:
+    """The labels as one string, if each is a character; that of the blank is of no account."""
+    if isinstance(alphabet, str):
+        return alphabet
+    if type(alphabet) not in (list, tuple) or not all(type(label) is str for label in alphabet):
+        return None
+    characters = "".join(["_", *alphabet[1:]])
+    return characters if len(characters) == len(alphabet) and "" not in alphabet[1:] else None
 
 
 def _text(alphabet: Alphabet, labels: Sequence[int]) -> str:
