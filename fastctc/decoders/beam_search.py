@@ -165,8 +165,8 @@ class BeamSearch(Decoder):
 
         Notes
         -----
-        The search is that of this class. Who wants the texts that pyctcdecode finds, with its thresholds and its weights
-        of beginnings of words, takes :mod:`fastctc.compat.pyctcdecode`.
+        The search is that of this class. :mod:`fastctc.compat.pyctcdecode` finds the texts that pyctcdecode finds, with
+        its thresholds and its weights of beginnings of words.
         """
         from fastctc.decoders import hub_folder
 
