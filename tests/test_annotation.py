@@ -76,7 +76,7 @@ def test_the_whole_lattice_says_the_same_of_a_long_text():
     alphabet = Alphabet("".join(map(chr, range(97, 128))) + " ")
     [found] = BestPath(alphabet).decode(values)
     loss, frames = backends.load("compiled", "loss"), np.exp(values.astype(np.float64))
-    assert found.bound == 0.0
+    assert found.bound == found.word_bound == 0.0
     assert found.log_prob == pytest.approx(loss.log_probability(frames, found.labels, 32, False), rel=1e-13)
     judge = backends.load("compiled", "viterbi").best_alignment
     first = judge(values.astype(np.float64), found.labels, 32, True, inf, inf, 1 << 28, False)[1]

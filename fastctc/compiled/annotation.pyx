@@ -22,7 +22,9 @@ from fastctc.compiled.loss import log_probability
 from fastctc.compiled.spans import span_probabilities
 from fastctc.compiled.viterbi import best_alignment
 from fastctc.compiled.interrupts cimport look
-from fastctc.compiled.outside cimport Outside, Place, bound_places, leave_room, note, note_sure, take_room
+from fastctc.compiled.outside cimport (
+    Outside, Place, bound_places, leave_room, nats, note, note_sure, take_room
+)
 
 cdef extern from "processor.h":
     const char *choose_registers() except NULL
@@ -68,6 +70,7 @@ cdef Py_ssize_t MEMORY = 1 << 28  # bytes that a best path of the whole lattice 
 cdef Py_ssize_t MANY = 1 << 24  # ... where a band has nothing; a span takes as long as four states
 cdef enum:
     STRETCH = 16        # frames with the same band
+    GROUP = 4           # labels that share a bound outside of the band
     LOOK = 4            # frames between two changes of the exponent
     ROOM = 1 << 20      # numbers that are kept
     WIDEST_BAND = 1 << 15
@@ -108,8 +111,14 @@ cdef struct Job:
     double path_bound       # how much better another path may be
     double span_bound       # ... the sum over everything in a span's place
     Py_ssize_t exponent     # of what all scales have divided by
+    Py_ssize_t end          # exponent of the sum over all paths, so scaled
     bint watched            # whether it is noted what leaves the band
     bint failed             # the band lost the text
+
+# A number of any magnitude, value * 2**exponent; 0 has any exponent.
+cdef struct Wide:
+    double value
+    Py_ssize_t exponent
 
 # Memory that is used for one text after the other.
 cdef struct Room:
@@ -139,7 +148,12 @@ cdef struct Room:
     Py_ssize_t n_sums_lost
     Place *paths_lost       # the same of the best paths
     Py_ssize_t n_paths_lost
+    Place *ends_lost        # the same of sums on the way back
+    Py_ssize_t n_ends_lost
+    Stretch last            # what stands behind the last frame
     Py_ssize_t most_lost
+    Wide *starts_most       # of each span, the most that the labels before it come to in a frame
+    Wide *stops_most        # ... and those behind it
     Py_ssize_t work
 
 
@@ -175,6 +189,10 @@ cdef int prepare(Room *room, const Job *job) except -1 nogil:
         had = 0
         grow(<void **> &room.sums, &had, job.n_spans, sizeof(double))
         had = 0
+        grow(<void **> &room.starts_most, &had, job.n_spans, sizeof(Wide))
+        had = 0
+        grow(<void **> &room.stops_most, &had, job.n_spans, sizeof(Wide))
+        had = 0
         grow(<void **> &room.active, &had, job.n_spans, sizeof(Py_ssize_t))
         room.n_spans = job.n_spans
     return 0
@@ -198,6 +216,9 @@ cdef void leave(Room *room) noexcept nogil:
     free(room.active)
     free(room.sums_lost)
     free(room.paths_lost)
+    free(room.ends_lost)
+    free(room.starts_most)
+    free(room.stops_most)
 
 
 cdef void drop_parts(Room *room) noexcept nogil:
@@ -495,12 +516,6 @@ cdef inline double log_add(double a, double b) noexcept nogil:
     return top if top == -INFINITY else top + log1p(exp(min(a, b) - top))
 
 
-# A number of any magnitude, value * 2**exponent; 0 has any exponent.
-cdef struct Wide:
-    double value
-    Py_ssize_t exponent
-
-
 cdef inline void keep_greater(Wide *a, double value, Py_ssize_t exponent) noexcept nogil:
     if value > 0.0:
         if a.value == 0.0 or exponent > a.exponent + 900:
@@ -532,6 +547,10 @@ cdef struct Back:
     Wide below              # the most that what follows a state below the band may come to
     Wide above              # ... above the band
     Wide anything           # ... any state, if anything may stand before it
+    Wide edge               # ... the first label of the band, in its stretch
+    Py_ssize_t most_exponent    # in a stretch
+    Py_ssize_t unit_before  # bounds on the exponents of the sums of the frames before and behind a stretch
+    Py_ssize_t unit_behind
     Py_ssize_t end          # exponent of the sum over all paths
     double lost             # logarithm of the most that the paths cut off may come to
     double span_lost        # ... of what was left out in a span's place
@@ -586,6 +605,8 @@ cdef void open_spans(Room *room, const Job *job, Back *back, Py_ssize_t t, const
                     if stop < job.n and job.symbol[start] != job.symbol[stop + 1]:
                         follows += next_
                     p = row[job.classes[job.symbol[start]]] * of_frame
+                    if job.watched:
+                        keep_greater(&room.starts_most[k], recent * p, room.exponents[t] + back.unit_before)
                     x = recent * p * follows
                     if scale > 0.0 and x > 1e-250:
                         room.sums[k] += x * scale
@@ -593,6 +614,8 @@ cdef void open_spans(Room *room, const Job *job, Back *back, Py_ssize_t t, const
                         room.sums[k] += product(recent, p, follows, unit)
         apart = 0.0
         if next_ > 0.0:
+            if job.watched:
+                keep_greater(&room.stops_most[k], next_, back.exponent + back.unit_behind)
             label = job.classes[job.symbol[stop + 1]]
             p = row[label] * of_frame
             apart = everything - p
@@ -608,6 +631,8 @@ cdef void open_spans(Room *room, const Job *job, Back *back, Py_ssize_t t, const
         k = back.n_seen
         room.waiting[k] = 0.0
         room.sums[k] = 0.0
+        room.starts_most[k].value = room.stops_most[k].value = 0.0
+        room.starts_most[k].exponent = room.stops_most[k].exponent = 0
         room.active[back.n_active] = k
         back.n_active += 1
         back.n_seen += 1
@@ -673,7 +698,44 @@ cdef int bound_losses(
     return 0
 
 
-cdef int go_back(Room *room, Job *job, Py_ssize_t end) except -1 nogil:
+cdef void watch_back(Room *room, const Job *job, Back *back, Py_ssize_t j, double reach) noexcept nogil:
+    """Note what leaves the band of the stretch behind a stretch on the way back, and where that is as good as all."""
+    cdef Stretch *s = &room.stretches[j]
+    cdef Stretch *behind = s + 1 if (j + 1) * STRETCH < job.n_frames else &room.last
+    cdef Py_ssize_t t = (j + 1) * STRETCH, i, top = min(s.low + s.width - back.low, back.width), end, low
+    cdef double norm = room.last.norm - behind.norm, slack, value = 0.0, most
+    # Sums of frames are near 1 when they are scaled: within a stretch they come to 4**16 at most.
+    back.unit_before = <Py_ssize_t> (-min(s.norm, behind.norm) / LN2) + 2 * STRETCH + 1
+    back.unit_behind = <Py_ssize_t> (-min(norm, room.last.norm - s.norm) / LN2) + 2 * STRETCH + 1
+    if behind != &room.last:
+        slack = 2.0 * STRETCH - norm
+        end = min(back.low + back.width + 1, job.n + 1)
+        low = max(0, back.low - STRETCH)
+        value = log(<double> (2 * STRETCH * back.width)) + (back.most_exponent - 1022) * LN2 + slack
+        note(room.ends_lost, &room.n_ends_lost, t, low, end, value, False)
+        if back.edge.value > 0.0:
+            value = log_of(back.edge) + log(<double> STRETCH) + slack
+            note(room.ends_lost, &room.n_ends_lost, t, low, back.low + 1, value, False)
+        value = 0.0
+        for i in range(max(0, top), back.width):
+            value += back.blanks[i] + back.labels[i]
+        if value > 0.0:
+            value = log(value) + back.exponent * LN2 - norm
+            note(room.ends_lost, &room.n_ends_lost, t, max(0, back.low + top - 2), end, value, False)
+        # Seen from the end, a blank comes after the label behind it.
+        top -= 1
+        if top > 0:
+            most = max(greatest(back.blanks, top), greatest(back.labels, top))
+            if 0.0 < most < INFINITY:
+                value = log(most) - 0.25 * reach + back.exponent * LN2 - norm
+                most *= exp(-0.25 * reach)
+                note_sure(
+                    room.ends_lost, &room.n_ends_lost, t, back.low, back.labels + 1, back.blanks, 0, top, most, value
+                )
+    back.edge.value = 0.0
+
+
+cdef int go_back(Room *room, Job *job, Py_ssize_t end, double reach) except -1 nogil:
     cdef Py_ssize_t n = job.n, t, j, part, start, stop, k, i, shift, w, count, first_stretch, last_stretch, least
     cdef Stretch *s
     cdef double *spare
@@ -695,6 +757,10 @@ cdef int go_back(Room *room, Job *job, Py_ssize_t end) except -1 nogil:
     back.width = s.width
     back.exponent = 0
     back.end = end
+    back.edge.value = 0.0
+    back.edge.exponent = 0
+    back.most_exponent = back.unit_before = back.unit_behind = 0
+    room.n_ends_lost = 0
     back.below.value = back.above.value = back.anything.value = 0.0
     back.below.exponent = back.above.exponent = back.anything.exponent = 0
     back.lost = back.span_lost = -INFINITY
@@ -714,6 +780,8 @@ cdef int go_back(Room *room, Job *job, Py_ssize_t end) except -1 nogil:
         k = back.n_seen
         room.waiting[k] = 1.0 if job.spans[2 * k + 1] == n else 0.0
         room.sums[k] = 0.0
+        room.starts_most[k].value = room.stops_most[k].value = 0.0
+        room.starts_most[k].exponent = room.stops_most[k].exponent = 0
         room.active[back.n_active] = k
         back.n_active += 1
         back.n_seen += 1
@@ -735,6 +803,8 @@ cdef int go_back(Room *room, Job *job, Py_ssize_t end) except -1 nogil:
             s = &room.stretches[j]
             start = j * STRETCH
             stop = min(job.n_frames, start + STRETCH)
+            if job.watched:
+                watch_back(room, job, &back, j, reach)
             if back.low != s.low or back.width != s.width:  # the band of the stretch before
                 old_blanks = back.blanks
                 old_labels = back.labels
@@ -777,6 +847,8 @@ cdef int go_back(Room *room, Job *job, Py_ssize_t end) except -1 nogil:
                 back.labels = spare + room.n_back
                 spare = old_blanks
                 back.labels[s.width] = 0.0
+                if s.low > 0:
+                    keep_greater(&back.edge, back.labels[0], back.exponent)
                 multiply(&back.anything, room.everything[t])
                 multiply(&back.above, room.growth[t])
                 multiply(&back.below, room.growth[t])
@@ -786,7 +858,8 @@ cdef int go_back(Room *room, Job *job, Py_ssize_t end) except -1 nogil:
                 if room.growth[t] > 1.0:
                     keep_greater(&away, back.above.value, back.above.exponent)
                 step_back(room, job, &back, t, s)
-            bound_losses(room, job, &back, s, start, away, max(least, back.exponent))
+            back.most_exponent = max(least, back.exponent)
+            bound_losses(room, job, &back, s, start, away, back.most_exponent)
             look_for_signals(room, STRETCH * s.width)
     # Nothing of a text is complete before the first frame, except its empty beginning.
     for w in range(back.n_active):
@@ -829,12 +902,43 @@ cdef void refill(Room *room, Py_ssize_t j) noexcept nogil:
         )
 
 
+cdef double bound_spans(
+    Room *room, const Job *job, Outside *o, const int32_t *before, double total, double shares
+) except? -1.0 nogil:
+    """What may be missing in the sum over everything in a span's place, as bounded for the span where it is most.
+
+    The labels before a span may be complete outside of the band (``before``: the most that groups of them come to), or
+    those behind may begin there; between the two anything may stand.
+    """
+    cdef Py_ssize_t k, start, stop
+    cdef double starts, stops, lost_starts, lost_stops, missing, most = -INFINITY
+    cdef double often = log(<double> job.n_frames), least = total - 100.0
+    bound_places(o, room.ends_lost, room.n_ends_lost, False, True, least)
+    shares += o.shares
+    for k in range(job.n_spans):
+        start = job.spans[2 * k]
+        stop = job.spans[2 * k + 1]
+        starts = stops = 0.0
+        lost_starts = lost_stops = -INFINITY
+        if start > 0:
+            starts = log_of(room.starts_most[k]) + often
+            lost_starts = max(nats(before[start // GROUP]), least) + log(<double> (room.n_sums_lost + 1)) + often
+        if stop < job.n:
+            stops = log_of(room.stops_most[k]) + often
+            lost_stops = max(nats(o.most[(stop + 1) // GROUP]), least) + log(<double> (room.n_ends_lost + 1)) + often
+        missing = log_add(lost_starts + log_add(stops, lost_stops), starts + lost_stops)
+        # The sum itself is in units of 2**end.
+        most = max(most, missing - (log(room.sums[k]) + job.end * LN2 - room.last.norm))
+    if shares > 0.0:
+        most = log_add(most, log(2.0 * shares))
+    return job.total + most
+
+
 cdef int bound_lost(Room *room, Job *job, double path) except -1 nogil:
     """What has left the band, by groups of labels: where the sums of all frames promise too little."""
     cdef Outside o
-    cdef Stretch end
-    cdef double total, value
-    watch_sums(room, job, job.n_frames, &room.stretches[(job.n_frames - 1) // STRETCH], &end)
+    cdef double total, value, shares
+    cdef int32_t *most
     memset(&o, 0, sizeof(Outside))
     o.probs = job.probs
     o.n_frames = job.n_frames
@@ -845,16 +949,27 @@ cdef int bound_lost(Room *room, Job *job, double path) except -1 nogil:
     o.symbol = job.symbol
     try:
         take_room(&o)
-        total = job.total - end.norm
+        total = job.total - room.last.norm
         bound_places(&o, room.sums_lost, room.n_sums_lost, False, False, total - 100.0)
         value = o.end + log(<double> (2 * room.n_sums_lost))
         if o.shares > 0.0:
             value = log_add(value, total + log(o.shares))
-        job.bound = value + end.norm
+        if job.bound > job.total - PROMISED:
+            job.bound = value + room.last.norm
+        shares = o.shares
+        most = o.most
+        o.most = NULL
+        take_room(&o)
+        try:
+            if job.n_spans:
+                job.span_bound = bound_spans(room, job, &o, most, total, shares)
+        finally:
+            free(most)
         # The best path is the best of all if no path that has left the band can be as good.
-        total = path + job.exponent * LN2 - end.tops
+        total = path + job.exponent * LN2 - room.last.tops
         bound_places(&o, room.paths_lost, room.n_paths_lost, True, False, total - 10.0)
-        job.path_bound = o.end - total + 1e-6
+        if job.path_bound > 0.0:
+            job.path_bound = o.end - total + 1e-6
     finally:
         leave_room(&o)
     return 0
@@ -885,7 +1000,10 @@ cdef bint attempt(Room *room, Job *job, double reach, double *path) except -1 no
         return False
     job.total = log(total) + room.exponents[job.n_frames] * LN2
     total = frexp(total, &exponent)
-    go_back(room, job, room.exponents[job.n_frames] + exponent)
+    job.end = room.exponents[job.n_frames] + exponent
+    if job.watched:
+        watch_sums(room, job, job.n_frames, s, &room.last)
+    go_back(room, job, job.end, reach)
     for k in range(job.n_spans):
         job.probabilities[k] = min(1.0, total / room.sums[k])
     return True
@@ -895,6 +1013,8 @@ cdef int watch_from_now(Room *room, Job *job) except -1 nogil:
     cdef Py_ssize_t n_places = 4 * (job.n_frames // STRETCH + 2), had = room.most_lost
     job.watched = True
     grow(<void **> &room.sums_lost, &had, n_places, sizeof(Place))
+    had = room.most_lost
+    grow(<void **> &room.ends_lost, &had, n_places, sizeof(Place))
     grow(<void **> &room.paths_lost, &room.most_lost, n_places, sizeof(Place))
     return 0
 
@@ -924,7 +1044,7 @@ cdef int annotate_one(Room *room, Job *job) except -1 nogil:
         # Nothing that was cut off may count in the sum, nor be better than the best path, nor count for a span.
         job.path_bound = job.bound - path
         missing = max(job.bound - (job.total - PROMISED), job.path_bound)
-        if missing > 0.0 and job.watched:
+        if job.watched and (missing > 0.0 or job.n_spans):
             bound_lost(room, job, path)
             missing = max(job.bound - (job.total - PROMISED), job.path_bound)
         span_missing = job.span_bound - (job.total - PROMISED)
