@@ -31,7 +31,7 @@ cdef struct Slope:
     double total            # log probability
 
 
-cdef void keep(const Slope *p, const Sums *s, Py_ssize_t number) noexcept nogil:
+cdef void keep_sums(const Slope *p, const Sums *s, Py_ssize_t number) noexcept nogil:
     """Note the sums before a stretch."""
     cdef double *kept = p.kept + number * (2 * p.room + p.n_blocks)
     memcpy(kept, s.blanks - 1, p.room * sizeof(double))
@@ -226,7 +226,7 @@ cdef int climb(Slope *p, bint logs) except -1 nogil:
     start = 0
     while start < n_frames:
         if p.stretch < n_frames:
-            keep(p, &ahead, start // p.stretch)
+            keep_sums(p, &ahead, start // p.stretch)
         sweep_stretch(p, &ahead, start, min(n_frames, start + p.stretch), logs, &worked)
         start += p.stretch
     if logs:

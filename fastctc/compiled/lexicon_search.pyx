@@ -149,7 +149,7 @@ cdef int push(Search *s, double bound, double mass, int node, int slot) except -
     return 0
 
 
-cdef void sink(Search *s, Py_ssize_t i, Entry last) noexcept nogil:
+cdef void sift_down(Search *s, Py_ssize_t i, Entry last) noexcept nogil:
     cdef Py_ssize_t child
     while True:
         child = 2 * i + 1
@@ -168,12 +168,12 @@ cdef Entry pop(Search *s) noexcept nogil:
     cdef Entry first = s.queue[0]
     s.n_queue -= 1
     if s.n_queue:
-        sink(s, 0, s.queue[s.n_queue])
+        sift_down(s, 0, s.queue[s.n_queue])
     s.waiting = minus(s, s.waiting, first.mass)
     return first
 
 
-cdef void keep(Search *s, double score, int word) noexcept nogil:
+cdef void keep_result(Search *s, double score, int word) noexcept nogil:
     cdef Py_ssize_t i = min(s.n_found, s.n_best - 1)
     if s.n_found == s.n_best and score == s.found[i].score and word > s.found[i].word:
         return
@@ -197,7 +197,7 @@ cdef struct Tree:
     int n_nodes
 
 
-cdef void extend(
+cdef void extend_prefix(
     const Search *s, const Entry *above, int last, int label, int slot, double *whole, double *below, double *single
 ) noexcept nogil:
     """What a prefix is worth with one label more: its text, all that go on from it, the most that one of them has."""
@@ -253,12 +253,12 @@ cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -
                 &whole, &below, &single
             )
         else:
-            extend(s, &entry, last, label, slot, &whole, &below, &single)
+            extend_prefix(s, &entry, last, label, slot, &whole, &below, &single)
         if child + 1 == tree.ends[child] or tree.words[child + 1] > tree.words[child]:
             score = weighed(s, whole, tree.priors[tree.words[child]])
             s.explored = plus(s, s.explored, score)
             if score > s.nothing and score >= worst(s):
-                keep(s, score, tree.words[child])
+                keep_result(s, score, tree.words[child])
         mass = weighed(s, below, tree.bounds[child])
         single = min(mass, weighed(s, single, tree.bounds[child]))
         if child + 1 < tree.ends[child] and mass > s.nothing and (single >= worst(s) or s.certainty > 0.0):
@@ -333,16 +333,16 @@ cdef int search(Search *s, const Tree *tree) except -1 nogil:
         find_blanks(s)
     while s.n_queue and s.queue[0].bound >= worst(s):
         expand(s, tree, pop(s), False)
-        looked = notice(s, looked)
+        looked = count_work(s, looked)
     if s.certainty > 0.0:
         limit = 3 * s.n_seen + s.patience
         for t in range(s.n_queue):
             s.queue[t].bound = s.queue[t].mass
         for t in range(s.n_queue // 2 - 1, -1, -1):
-            sink(s, t, s.queue[t])
+            sift_down(s, t, s.queue[t])
         while s.n_queue and unsure(s) and s.n_seen < limit:
             expand(s, tree, pop(s), True)
-            looked = notice(s, looked)
+            looked = count_work(s, looked)
     for t in range(s.n_queue):
         s.rest = plus(s, s.rest, s.queue[t].mass)
     return 0
@@ -371,7 +371,7 @@ cdef inline double log_of(const Search *s, double score) noexcept nogil:
     return score if s.wide else log(score)
 
 
-cdef inline Py_ssize_t notice(const Search *s, Py_ssize_t looked) except -1 nogil:
+cdef inline Py_ssize_t count_work(const Search *s, Py_ssize_t looked) except -1 nogil:
     """Look for Ctrl-C, now and then; how many nodes had been seen then."""
     if (s.n_seen - looked) * s.n_frames < SIGNAL_WORK:
         return looked

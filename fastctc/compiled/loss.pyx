@@ -26,7 +26,7 @@ cdef class _Text:
         free_lattice(&self.lattice)
 
 
-cdef inline int notice(const Lattice *g, Py_ssize_t *worked) except -1 nogil:
+cdef inline int count_work(const Lattice *g, Py_ssize_t *worked) except -1 nogil:
     """Look for Ctrl-C between many short sequences, none of which gets as far as the next look."""
     worked[0] += g.n_frames * (g.n_labels + 1)
     if worked[0] > SIGNAL_WORK:
@@ -66,7 +66,7 @@ def log_probabilities(batch, int blank, bint is_log) -> list:
         with nogil:
             for i in range(n):
                 tasks[i].total = sweep(tasks[i].lattice, tasks[i].trace)
-                notice(tasks[i].lattice, &worked)
+                count_work(tasks[i].lattice, &worked)
         return [tasks[i].total for i in range(n)]
     finally:
         free(tasks)

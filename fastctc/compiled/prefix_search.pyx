@@ -87,11 +87,11 @@ cdef bint precedes(const Search *s, const Entry *a, const Entry *b) noexcept nog
     return n < m
 
 
-cdef inline bint better(const Search *s, const Entry *a, const Entry *b) noexcept nogil:
+cdef inline bint ranks_above(const Search *s, const Entry *a, const Entry *b) noexcept nogil:
     return a.bound > b.bound or (a.bound == b.bound and precedes(s, a, b))
 
 
-cdef void keep(Search *s, double probability, int node, int label) noexcept nogil:
+cdef void keep_text(Search *s, double probability, int node, int label) noexcept nogil:
     cdef Entry new
     cdef Py_ssize_t i
     if not (probability > 0.0 and probability >= worst(s)):
@@ -101,18 +101,18 @@ cdef void keep(Search *s, double probability, int node, int label) noexcept nogi
     new.label = label
     i = s.n_found
     if i == s.n_best:
-        if not better(s, &new, &s.found[i - 1]):
+        if not ranks_above(s, &new, &s.found[i - 1]):
             return
         i -= 1
     else:
         s.n_found += 1
-    while i > 0 and better(s, &new, &s.found[i - 1]):
+    while i > 0 and ranks_above(s, &new, &s.found[i - 1]):
         s.found[i] = s.found[i - 1]
         i -= 1
     s.found[i] = new
 
 
-cdef inline bint sooner(const Entry *a, const Entry *b) noexcept nogil:
+cdef inline bint is_popped_before(const Entry *a, const Entry *b) noexcept nogil:
     return a.bound > b.bound or (a.bound == b.bound and a.count < b.count)
 
 
@@ -133,7 +133,7 @@ cdef int push(Search *s, double bound, int node, int label) except -1 nogil:
     new.node = node
     new.label = label
     s.count += 1
-    while i > 0 and sooner(&new, &s.queue[(i - 1) // 2]):
+    while i > 0 and is_popped_before(&new, &s.queue[(i - 1) // 2]):
         s.queue[i] = s.queue[(i - 1) // 2]
         i = (i - 1) // 2
     s.queue[i] = new
@@ -149,9 +149,9 @@ cdef Entry pop(Search *s) noexcept nogil:
         child = 2 * i + 1
         if child >= s.n_queue:
             break
-        if child + 1 < s.n_queue and sooner(&s.queue[child + 1], &s.queue[child]):
+        if child + 1 < s.n_queue and is_popped_before(&s.queue[child + 1], &s.queue[child]):
             child += 1
-        if not sooner(&s.queue[child], &last):
+        if not is_popped_before(&s.queue[child], &last):
             break
         s.queue[i] = s.queue[child]
         i = child
@@ -159,7 +159,7 @@ cdef Entry pop(Search *s) noexcept nogil:
     return first
 
 
-cdef int add(Search *s, const Entry *entry) except -1 nogil:
+cdef int add_node(Search *s, const Entry *entry) except -1 nogil:
     """Make a node of an extension, with its vectors."""
     cdef Py_ssize_t n = s.n_frames, room = 2 * s.room, t
     cdef Node *nodes
@@ -209,7 +209,7 @@ cdef int add(Search *s, const Entry *entry) except -1 nogil:
     return node
 
 
-cdef int extend(Search *s, int node) except -1 nogil:
+cdef int extend_prefix(Search *s, int node) except -1 nogil:
     """Look at all texts that are one label longer."""
     cdef Py_ssize_t n = s.n_frames, c, t
     cdef const double *blanks = s.vectors + node * 2 * n
@@ -245,7 +245,7 @@ cdef int extend(Search *s, int node) except -1 nogil:
         if c == s.blank:
             continue
         whole = s.in_label[c] + s.in_blank[c]
-        keep(s, whole, node, <int> c)
+        keep_text(s, whole, node, <int> c)
         if s.below[c] > 0.0 and s.below[c] >= worst(s):
             push(s, s.below[c], node, <int> c)
     return 0
@@ -257,13 +257,13 @@ cdef int search(Search *s, Py_ssize_t max_prefixes) except -1 nogil:
     cdef Entry entry
     for t in range(s.n_frames):
         product *= s.y[t * s.width + s.blank]
-    keep(s, product, -1, -1)
+    keep_text(s, product, -1, -1)
     if s.n_frames:
         push(s, INFINITY, -1, -1)
     while s.n_queue and s.queue[0].bound >= worst(s) and n_prefixes < max_prefixes:
         entry = pop(s)
         n_prefixes += 1
-        extend(s, add(s, &entry))
+        extend_prefix(s, add_node(s, &entry))
         worked += s.n_frames * s.width
         if worked > SIGNAL_WORK:
             worked = 0

@@ -6,7 +6,8 @@ from libc.stdlib cimport free, malloc
 from fastctc.compiled.lattice cimport LN2, Lattice, fill_lattice, free_lattice, mirror, power_of_two
 from fastctc.compiled.sums cimport NEVER, Trace, free_trace, make_trace, sweep
 
-# A number of any magnitude, value * 2**exponent.
+# A number of any magnitude, value * 2**exponent. The value is 0 or within 1e-90 and 1e90: so neither the product of two
+# nor their sum leaves the range of a double before it is brought back, and frexp, which is a call, is seldom needed.
 cdef struct Wide:
     double value
     int exponent
@@ -23,13 +24,13 @@ cdef inline Wide wide(double value, int exponent) noexcept nogil:
     return result
 
 
-cdef inline Wide add(Wide a, Wide b) noexcept nogil:
+cdef inline Wide add_wide(Wide a, Wide b) noexcept nogil:
     if a.exponent < b.exponent:
         return wide(b.value + a.value * power_of_two(a.exponent - b.exponent), b.exponent)
     return wide(a.value + b.value * power_of_two(b.exponent - a.exponent), a.exponent)
 
 
-cdef inline Wide times(Wide a, double b, int exponent) noexcept nogil:
+cdef inline Wide times_wide(Wide a, double b, int exponent) noexcept nogil:
     cdef Wide factor = wide(b, exponent)
     return wide(a.value * factor.value, a.exponent + factor.exponent if b != 0.0 else NEVER)
 
@@ -84,10 +85,10 @@ cdef double all_between(
                 p = probability_of(g, t - 1, stop + 1)
                 # A difference would lose the digits of a small remainder.
                 apart = sums[t - 1] - p if p < 0.5 * sums[t - 1] else row_sum(g, t - 1, g.classes[g.symbol[stop + 1]])
-                ways = add(ways, times(earlier, apart, 0))
+                ways = add_wide(ways, times_wide(earlier, apart, 0))
             p = rest[n_frames - 1 - t]
             if ways.value > 0.0 and p > 0.0:
-                ends = add(ends, times(ways, p, rest_exponent[n_frames - 1 - t]))
+                ends = add_wide(ends, times_wide(ways, p, rest_exponent[n_frames - 1 - t]))
         earlier = complete
         recent = nothing
         if start > 0:
@@ -98,11 +99,11 @@ cdef double all_between(
             else:
                 recent = wide(blank[t - 1], blank_exponent[t - 1])
                 if g.step[start] > 0.0:
-                    recent = add(recent, wide(label[t - 1], label_exponent[t - 1]))
-                recent = times(recent, p, 0)
-        complete = times(complete, sums[t], 0)
+                    recent = add_wide(recent, wide(label[t - 1], label_exponent[t - 1]))
+                recent = times_wide(recent, p, 0)
+        complete = times_wide(complete, sums[t], 0)
         if recent.value > 0.0:
-            complete = add(complete, recent)
+            complete = add_wide(complete, recent)
     ways = ends if stop < n else complete
     return log(ways.value) + LN2 * ways.exponent
 

@@ -147,6 +147,11 @@ cdef inline void take_over(
     """Bring what the last blank and label of the block before hand over to the scale of a block.
 
     ``least`` bounds all sums of the block that are not 0, and includes the two afterwards.
+
+    A block takes on another scale only for what is 2**100 times its own unit, or more, since to rescale costs. A state
+    adds up three sums at most: in the 64 frames between two rescalings of all blocks they grow by less than 3**64 <
+    2**102, so that there is room to spare below 2**1024. Where it is not enough all the same, a sum becomes infinite,
+    and with it the total, unless the end is out of its reach; then ``whole_sum`` is not certain, and logarithms decide.
     """
     cdef double greatest = max(blank[0], label[0]), factor
     cdef int shift
@@ -234,7 +239,7 @@ cdef inline Py_ssize_t advance(const Lattice *g, Sums *s, Py_ssize_t t, bint who
     cdef double *block_blanks
     cdef double *block_labels
     cdef double blank, smallest, total, limit
-    cdef bint regular = t & 63 == 63  # sums may grow, too
+    cdef bint regular = t & 63 == 63  # every 64 frames: sums may grow, too (see take_over)
     smallest = load_linear(g, t, q, &s.growth)
     if smallest < SMALLEST:
         s.lost = True

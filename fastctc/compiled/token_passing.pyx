@@ -111,7 +111,7 @@ cdef inline bint before(const Search *s, int a, int b) noexcept nogil:
     return x > y or (x == y and a < b)
 
 
-cdef void sink(Search *s, Py_ssize_t i) noexcept nogil:
+cdef void sift_down(Search *s, Py_ssize_t i) noexcept nogil:
     cdef int word = s.heap[i]
     cdef Py_ssize_t child
     while True:
@@ -167,12 +167,12 @@ cdef int enter(Search *s) except -1 nogil:
             s.heap[s.n_heap] = <int> w
             s.n_heap += 1
     for i in range(s.n_heap // 2 - 1, -1, -1):
-        sink(s, i)
+        sift_down(s, i)
     while s.n_heap and n_pending:
         winner = s.heap[0]
         s.n_heap -= 1
         s.heap[0] = s.heap[s.n_heap]
-        sink(s, 0)
+        sift_down(s, 0)
         score = weakened(s, winner)
         kept = 0
         for i in range(n_pending):
@@ -184,11 +184,11 @@ cdef int enter(Search *s) except -1 nogil:
                 s.entries[word].score = score + s.single[word]
                 s.entries[word].history = winner
         n_pending = kept
-        notice(s, 4 * n_pending + 16)  # a binary search each
+        count_work(s, 4 * n_pending + 16)  # a binary search each
     for w in range(s.n_words):
         if s.ends[w].score == -INFINITY:
             continue
-        notice(s, s.successor_starts[w + 1] - s.successor_starts[w])
+        count_work(s, s.successor_starts[w + 1] - s.successor_starts[w])
         for k in range(s.successor_starts[w], s.successor_starts[w + 1]):
             word = s.successors[k]
             score = s.ends[w].score + s.log_probs[k]
@@ -233,7 +233,7 @@ cdef bint restrained(const Search *s) noexcept nogil:
     return highest <= 0.0
 
 
-cdef inline Token better(Token token, Token other) noexcept nogil:
+cdef inline Token better_token(Token token, Token other) noexcept nogil:
     return other if other.score > token.score else token
 
 
@@ -249,10 +249,10 @@ cdef inline double move(Search *s, Py_ssize_t w, const double *row, double lowes
         if s.alive[w] == stop - start:
             last.score = s.blank_scores[stop - 1]
             last.history = s.blank_histories[stop - 1]
-            token = better(token, last)
+            token = better_token(token, last)
             last.score = s.scores[stop - 1]
             last.history = s.histories[stop - 1]
-            token = better(token, last)
+            token = better_token(token, last)
         token.score += row[s.separator]
         if token.score < lowest:
             token.score = -INFINITY
@@ -284,13 +284,13 @@ cdef inline double move(Search *s, Py_ssize_t w, const double *row, double lowes
             s.blank_scores[start] = token.score
             s.blank_histories[start] = token.history
         s.blank_scores[start] += blank
-        token = better(token, s.begins[w])
+        token = better_token(token, s.begins[w])
         if separated:
-            token = better(token, s.entries[w])
+            token = better_token(token, s.entries[w])
         s.scores[start] = token.score + row[s.classes[start]]
         s.histories[start] = token.history
         best = max(best, s.scores[start])
-    token = better(s.begins[w], s.entries[w])
+    token = better_token(s.begins[w], s.entries[w])
     token.score += blank
     best = max(best, token.score)
     while stop > start and s.scores[stop - 1] < lowest and s.blank_scores[stop - 1] < lowest:
@@ -305,7 +305,7 @@ cdef inline double move(Search *s, Py_ssize_t w, const double *row, double lowes
     return best
 
 
-cdef inline int notice(Search *s, Py_ssize_t work) except -1 nogil:
+cdef inline int count_work(Search *s, Py_ssize_t work) except -1 nogil:
     """Count what has been done, and look for Ctrl-C now and then."""
     s.worked += work
     if s.worked > SIGNAL_WORK:
@@ -350,7 +350,7 @@ cdef int search(Search *s, const double[:, ::1] log_probs, double margin, double
             next_best = max(next_best, move(s, w, row, lowest))
             worked += s.alive[w]
         best = next_best
-        notice(s, worked)
+        count_work(s, worked)
     return 0
 
 
