@@ -838,3 +838,20 @@ def test_the_alias_is_whole(tmp_path):
         capture_output=True, text=True, check=False, cwd=here,
     )  # fmt: skip
     assert done.stdout == "fastctc.compat.pyctcdecode.alphabet\n", done.stderr
+
+
+def test_what_is_forgotten_does_not_matter(ngram):
+    """Many labels, all of them probable enough: with a million prefixes the search begins anew with its beams."""
+    labels = [*("▁" + chr(0x400 + k) for k in range(300)), *(chr(0x400 + k) for k in range(699)), ""]
+    logits = np.random.default_rng(0).normal(size=(24, 1000))
+    options = {"beam_prune_logp": -1e9, "token_min_logp": -1e9}
+    for lm in (None, model(ngram)):
+        one = decoder(labels, lm)
+        whole = one.decode_beams(logits, **options)
+        beams, caches, parts = one.get_starting_state()
+        for start in range(0, 24, 6):
+            piece = logits[start : start + 6]
+            beams = one.partial_decode_beams(piece, caches, parts, beams, start, is_end=start == 18, **options)
+        assert [b.text for b in beams] == [b.text for b in whole]
+        assert [b.text_frames for b in beams] == [[span for _, span in b.text_frames] for b in whole]
+        assert [b.lm_score for b in beams] == pytest.approx([b.lm_score for b in whole])

@@ -33,6 +33,7 @@ cdef int BLANK = 0, ENDS = 1, BEGINS = 2, GOES_ON = 3
 cdef int MODEL = 0, KNOWN = 1, PREFERRED = 2  # what a part is looked up in
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # candidates between two looks for Ctrl-C
 cdef int MOST = 1 << 30
+cdef Py_ssize_t FULL = 1 << 20  # prefixes, above which the search begins anew with its beams, and forgets all others
 cdef int ABSENT = -1, UNKNOWN = -2
 
 cdef struct Strings:
@@ -176,6 +177,7 @@ cdef class _Search:
     cdef int64_t stamp, frame
     cdef Child *children        # blocks of one for each label
     cdef int n_blocks
+    cdef bint breaks            # whether the next label begins a word
     cdef bint has_twins         # whether labels come twice
     cdef bint is_lazy           # whether only one prefix leads to another by a label that goes on
 
@@ -832,19 +834,21 @@ cdef void sort_labels(int32_t *labels, int n, const int32_t[::1] same) noexcept 
         labels[j] = label
 
 
-cdef int search(
-    _Search s, int32_t *labels, const double[:, ::1] frames, const int8_t[::1] kinds, const uint8_t[::1] closes,
-    const int32_t[::1] same, double beam_floor, double label_floor, int width, int first_frame
+cdef Py_ssize_t search(
+    _Search s, Py_ssize_t t, int32_t *labels, const double[:, ::1] frames, const int8_t[::1] kinds,
+    const uint8_t[::1] closes, const int32_t[::1] same, double beam_floor, double label_floor, int width,
+    int first_frame
 ) except -1 nogil:
-    cdef Py_ssize_t t, worked = 0
+    """Go on from a frame. Returns the one to go on from anew, or the number of frames."""
+    cdef Py_ssize_t worked = 0
     cdef int frame, n_labels, i, b, label, kind, n
-    cdef bint breaks = False, forced
+    cdef bint forced
     cdef double log_prob
     cdef Child *child
     cdef Beam new
     cdef Beam *old
     cdef Beam *all
-    for t in range(frames.shape[0]):
+    while t < frames.shape[0]:
         frame = first_frame + <int> t
         n_labels = frame_labels(&frames[t, 0], frames.shape[1], label_floor, labels)
         if n_labels < 0:
@@ -869,7 +873,7 @@ cdef int search(
                 elif old.label == new.label:
                     new.last = frame + 1
                 else:
-                    forced = breaks and kind == GOES_ON
+                    forced = s.breaks and kind == GOES_ON
                     if kind == ENDS or kind == BEGINS or forced:
                         new.closes = s.part(s.prefix(old.prefix).part).n_bytes > 0
                         new.part_first, new.part_last = old.first, old.last
@@ -879,7 +883,7 @@ cdef int search(
                             new.first = frame
                         new.last = frame + 1
                     if kind == BEGINS or forced:
-                        breaks = closes[label]
+                        s.breaks = closes[label]
                     if forced:
                         new.prefix = s.step(old.prefix, label, BEGINS)
                         new.knowledge = s.prefix(new.prefix).knowledge
@@ -902,7 +906,10 @@ cdef int search(
         if worked > SIGNAL_WORK:
             worked = 0
             look()
-    return 0
+        t += 1
+        if s.prefixes.n >= FULL:
+            break
+    return t
 
 
 cdef dict finish(_Search s, int width, double beam_floor, bint closes, bint ends):
@@ -1003,7 +1010,8 @@ def pruned_search(
     cdef double beam_floor = pruning.beam_floor, label_floor = pruning.label_floor
     cdef _Search s = _Search(pieces, pruning, words, preferred)
     cdef int32_t *labels
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, t = 0
+    cdef bint has_twins = False, breaks = False
     if not 0 < n_labels < MOST // 4 or s.on.n != n_labels or s.first.n != n_labels or frames.shape[1] != n_labels:
         raise ValueError(f"frames must have {n_labels} classes, got {frames.shape[1]}")
     if closing.shape[0] != n_labels or same.shape[0] != n_labels:
@@ -1011,24 +1019,30 @@ def pruned_search(
     for i in range(n_labels):
         if not 0 <= same[i] < n_labels:
             raise ValueError(f"a label must be 0 to {n_labels - 1}, got {same[i]}")
-        s.has_twins |= same[i] != i
+        has_twins |= same[i] != i
     if not start:
         raise ValueError("start must hold at least one beam")
     if width < 1:
         raise ValueError(f"beam_width must be at least 1, got {width}")
     if first_frame < 0 or frames.shape[0] > MOST - first_frame:
         raise ValueError(f"frames must have numbers from 0 to {MOST}, got {first_frame} and {frames.shape[0]} more")
-    s.begin(start)
-    s.take_candidates()
-    s.settle()
     labels = <int32_t *> calloc(17 * n_labels + 32, sizeof(int32_t))  # and room for set_order
     if labels == NULL:
         raise MemoryError
     try:
-        with nogil:
-            search(s, labels, frames, kinds, closing, same, beam_floor, label_floor, width, first_frame)
+        while True:
+            s.has_twins, s.breaks = has_twins, breaks
+            s.begin(start)
+            s.take_candidates()
+            s.settle()
+            with nogil:
+                t = search(s, t, labels, frames, kinds, closing, same, beam_floor, label_floor, width, first_frame)
+            if s.has_kenlm:
+                s.scorer.check()
+            if t == frames.shape[0]:
+                break
+            start, breaks = results(s, {}, 0), s.breaks
+            s = _Search(pieces, pruning, words, preferred)
     finally:
         free(labels)
-    if s.has_kenlm:
-        s.scorer.check()
     return results(s, finish(s, width, beam_floor, closes or ends, ends), most)
