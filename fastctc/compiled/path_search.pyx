@@ -740,6 +740,13 @@ cdef inline double weighed(const Search *s, float gain) noexcept nogil:
     return s.lm_weight * gain if s.lm_weight > 0.0 else 0.0 if s.lm_weight == 0.0 else INFINITY
 
 
+cdef inline double room_below(const Search *s, const Node *node, float smeared, double bonus) noexcept nogil:
+    """The most that a child of a node, or a word that ends there, adds to a score beside the frame's."""
+    if s.token_model:
+        return most_of_model(s) + max(0.0, bonus)
+    return max(weighed(s, node.rise), most_of_model(s) + weighed(s, -smeared) + bonus)
+
+
 cdef int go_down(Search *s, const Path *paths, const float *row) except -1 nogil:
     """Within a lexicon: to the children of the nodes that paths stand at.
 
@@ -748,16 +755,20 @@ cdef int go_down(Search *s, const Path *paths, const float *row) except -1 nogil
     """
     cdef const Group *group
     cdef const Node *node
-    cdef double margin = MARGIN if s.log_add else 0.0, highest = -INFINITY, reach, room, bonus
+    cdef double margin = MARGIN if s.log_add else 0.0, highest = -INFINITY, most = -INFINITY, reach, room, bonus
     cdef float smeared
     cdef int i, j, k, n = 0, token, child
     bonus = max(s.word_bonus, s.unknown_bonus)
+    room = room_below(s, &s.nodes[0], 0.0, bonus)
+    for i in range(s.n_groups):
+        if s.groups[i].node == 0:
+            most = max(most, s.groups[i].most)
     for token in range(s.n_classes):
         if not s.allowed[token] or not s.is_spelt[token]:
             continue
         reach = row[token] + s.silence_bonus if token == s.silence else row[token]
         highest = max(highest, reach)
-        if s.first_nodes[token] < 0:
+        if s.first_nodes[token] < 0 or most + reach + room < lowest(s) - margin:
             continue
         j = n
         while j > 0 and s.reach[j - 1] < reach:
@@ -771,10 +782,7 @@ cdef int go_down(Search *s, const Path *paths, const float *row) except -1 nogil
         group = &s.groups[i]
         node = &s.nodes[group.node]
         smeared = node.bound if group.node else 0.0
-        if s.token_model:
-            room = most_of_model(s) + max(0.0, bonus)
-        else:
-            room = max(weighed(s, node.rise), most_of_model(s) + weighed(s, -smeared) + bonus)
+        room = room_below(s, node, smeared, bonus)
         if group.most + highest + room < lowest(s) - margin:
             continue
         if group.node == 0:
