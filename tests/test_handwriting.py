@@ -178,7 +178,7 @@ def test_page_and_alto(tmp_path):
         (tmp_path / "p.xml").write_text(text, encoding="utf-8")
         items, problems = data.read(tmp_path)
         assert items == []
-        assert len(problems) == 1
+        assert len(problems) == (2 if "gone.png" in text else 1)  # a page that can be read has a line without text
 
 
 def test_nothing_known(tmp_path):
@@ -968,11 +968,11 @@ def test_no_result_replaces_another(kind, pages_of_one_name):
     options = ("--level", "line", "--format", kind)
     done = fastctc("read", "in", *options, "--out", "out", cwd=pages_of_one_name)
     assert done.returncode == 0, done.stderr
-    assert below(pages_of_one_name / "out") == sorted(name + ending for name in RESULTS)
+    assert below(pages_of_one_name / "out") == sorted([*(name + ending for name in RESULTS), "summary.tsv"])
     if kind == "json":
         done = fastctc("read", "in/b", "in/a", "in/a/x.png", *options, "--out", "again", cwd=pages_of_one_name)
         assert done.returncode == 0, done.stderr
-        assert below(pages_of_one_name / "again") == sorted(name + ending for name in RESULTS)
+        assert below(pages_of_one_name / "again") == sorted([*(name + ending for name in RESULTS), "summary.tsv"])
         sizes = [json.loads(line)["height"] for line in done.stdout.splitlines()]
         assert sizes == []
 
