@@ -45,6 +45,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def alphabet(options: Namespace) -> Alphabet:
     if options.alphabet is not None:
         return Alphabet.load(options.alphabet, options.blank)
+    if isinstance(options.blank, str):
+        raise ValueError(f"--blank must be the number of a class beside --chars, got {options.blank}")
     return Alphabet(options.chars, -1 if options.blank is None else options.blank)
 
 
