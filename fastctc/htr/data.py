@@ -16,6 +16,7 @@ from fastctc.htr.samples import HEIGHT, Ink
 from fastctc.imaging import images
 
 SPLITS = ("train", "val", "test")
+OTHER_TABLES = ("meta.tsv", "summary.tsv")  # columns of another table, and what fastctc read writes beside its results
 # Two images of the IAM words that cannot be decoded, as its users know.
 IAM_BROKEN = frozenset({"a01-117-05-02", "r06-022-03-05"})
 
@@ -174,7 +175,7 @@ def _meta(file: Path) -> dict[str, dict[str, str]]:
 
 _tables = Layout(
     lambda path: path.suffix.lower() in (".tsv", ".csv"),
-    lambda folder: sorted(p for kind in ("*.tsv", "*.csv") for p in folder.glob(kind) if p.name != "meta.tsv"),
+    lambda folder: sorted(p for kind in ("*.tsv", "*.csv") for p in folder.glob(kind) if p.name not in OTHER_TABLES),
     _table,
 )
 
