@@ -1,8 +1,10 @@
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from fastctc.search_inputs import ExternalScorer, ScoredTexts
 
+@disjoint_base
 class ScoredBeams:
     def __init__(
         self,
