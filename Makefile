@@ -91,7 +91,7 @@ $(VENV)/pip:
 	@touch $@
 
 $(VENV)/core: $(VENV)/pip $(SOURCES)
-	@echo "Compiling and installing fastctc (under a minute) ..."
+	@echo "Compiling and installing fastctc (two or three minutes) ..."
 	@$(PIP) --quiet install --editable .
 	@touch $@
 
