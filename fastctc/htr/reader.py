@@ -116,8 +116,8 @@ class Reader:
         Of a character model, by default 0.7. One trained on lines (or, for words, on words) as sentences,
         ``NGram.train(lines, 6, sentences=True)``, also knows how they begin and end.
     temperature : float, optional
-        By which confidence is calibrated for reading without lexicon and language model; by default what the weights'
-        card says.
+        By which the network's log probabilities are divided before anything is read; by default what the weights' card
+        says.
     network : path, optional
         In place of ``weights``, any CTC recogniser of lines as an .onnx file, or "rapidocr", the one of that package if
         it is installed; see :mod:`fastctc.htr.onnx_network`. With a model of characters only what that knows is read.
