@@ -130,6 +130,7 @@ def test_another_text():
     assert np.mean([word.probability < 0.1 for word in found.words]) > 0.8
 
 
+@pytest.mark.slow
 def test_another_text_of_a_long_recording(monkeypatch):
     """Where a wide search would be needed, it is said what is wrong; half of the text is enough of it."""
     text, frames, _ = speaker(500, seed=4)

@@ -228,6 +228,7 @@ def test_images_of_xml_may_lie_elsewhere(font_file, tmp_path):
     assert problem.reason == "there is no such image, but 2 elsewhere that are called so"
 
 
+@pytest.mark.slow
 def test_a_single_page_can_be_trained_on(font_file, tmp_path):
     pytest.importorskip("keras")
     image, _ = page(font_file, n_lines=3)
@@ -1141,6 +1142,7 @@ def test_options_of_training_that_do_not_go_together(options, message, tmp_path)
         (("--model", "simple", "--units", "64"), replace(Config.simple(), units=(64, 64))),
     ],
 )
+@pytest.mark.slow
 def test_the_network_that_training_was_asked_for(options, expected, monkeypatch, tmp_path, capsys):
     trained = []
 
@@ -1148,6 +1150,7 @@ def test_the_network_that_training_was_asked_for(options, expected, monkeypatch,
         trained.append(config)
         raise RuntimeError("enough")
 
+    pytest.importorskip("keras")
     train = pytest.importorskip("fastctc.htr.train")
     monkeypatch.setattr(train, "train", as_if_trained)
     for name in "abcdefghij":
@@ -1177,6 +1180,7 @@ def test_the_network_that_training_was_asked_for(options, expected, monkeypatch,
             assert "not those of the run that is there" in capsys.readouterr().err, change
 
 
+@pytest.mark.slow
 def test_train_from_the_command_line(font_file, tmp_path):
     pytest.importorskip("keras")
     (tmp_path / "t.txt").write_text("ab ba aa bb " * 9, encoding="utf-8")

@@ -840,6 +840,7 @@ def test_the_alias_is_whole(tmp_path):
     assert done.stdout == "fastctc.compat.pyctcdecode.alphabet\n", done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_does_not_matter(ngram):
     """Many labels, all of them probable enough: with a million prefixes the search begins anew with its beams."""
     labels = [*("▁" + chr(0x400 + k) for k in range(300)), *(chr(0x400 + k) for k in range(699)), ""]

@@ -196,7 +196,7 @@ def test_the_walk_of_a_prefix(number, fusion, hot_words):
 
 @pytest.mark.parametrize("hot_words", [None, HOT], ids=["plain", "hot"])
 @pytest.mark.parametrize("number", range(4))
-@pytest.mark.parametrize("beam_width", [2, 25])
+@pytest.mark.parametrize("beam_width", [2, pytest.param(25, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", range(3))
 def test_twins_of_real_size(number, beam_width, seed, hot_words):
     rng = np.random.default_rng(seed)
@@ -443,6 +443,7 @@ def test_drop_in(lm_type, as_bytes):
         search.compute(mat[0])
 
 
+@pytest.mark.parametrize("backend", ["compiled", pytest.param("reference", marks=pytest.mark.slow)])
 def test_the_real_lines(real, shared, backend):
     letters = {c for c in real["iam_line"][1].characters if c.isalpha() or c == "'"}
     alphabet = Alphabet(real["iam_line"][1].characters, real["iam_line"][1].blank, letters)
