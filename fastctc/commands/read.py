@@ -1,9 +1,10 @@
 """Read handwriting: images of words, lines or pages to text, with places and confidence."""
 
+import contextlib
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastctc
 from fastctc import storage
@@ -23,6 +24,7 @@ SETTINGS = (
     "n_views",
     "format",
     "min_confidence",
+    "language",
 )  # what results depend on, beside files
 SUFFIXES = {
     "text": ".txt",
@@ -31,6 +33,7 @@ SUFFIXES = {
     "alto": ".alto.xml",
     "page": ".page.xml",
     "html": ".html",
+    "pdf": ".pdf",
 }
 
 
@@ -69,7 +72,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--format",
         choices=tuple(SUFFIXES),
         default="text",
-        help="html: the text beside the image, to look at (default: text)",
+        help="html: the text beside the image, to look at; pdf: the scan, to be searched (default: text)",
+    )
+    parser.add_argument(
+        "--language",
+        default="",
+        metavar="TAG",
+        help="of the text, such as en or fr-CA, which hocr, alto, page, pdf say",
     )
     parser.add_argument(
         "--min-confidence", type=float, default=0.0, metavar="P", help="mark words that are less sure, 0 to 1"
@@ -91,7 +100,10 @@ def run(options: Namespace) -> int:
         options.parser.error("--lm-weight is that of a character model: it goes with --lm, and without --words")
     if not 0 <= options.min_confidence <= 1:
         options.parser.error(f"--min-confidence must be between 0 and 1, got {options.min_confidence}")
+    if options.format == "pdf" and not options.out:
+        options.parser.error("--format pdf is written to files: it goes with --out")
     try:
+        _check_language(options.language)
         reader = _reader(options)
     except (OSError, ValueError, ImportError) as error:
         refuse(options, error)
@@ -104,22 +116,9 @@ def run(options: Namespace) -> int:
                 if results and results.there(file):
                     progress.step()
                     continue
-                rows = []
+                rows: list[Row] = []
                 try:
-                    for number, picture in enumerate(images.read_all(file), 1):
-                        name = file.name if number == 1 else f"{file.name}[{number}]"
-                        lines, seen = _read(reader, options.level, picture)
-                        document = _document(options, name, lines, seen)
-                        warning = _warning(lines)
-                        with progress.paused():
-                            if warning:
-                                print(f"fastctc read: {file}: {warning}", file=sys.stderr)
-                            if results is None:
-                                print(document, end="", flush=True)
-                            else:
-                                rows.append(results.write(file, number, document, lines, warning))
-                        if options.overlay:
-                            _overlay(options, seen, lines)
+                    _read_file(options, reader, file, results, rows, progress)
                 except (OSError, ValueError, ImportError, MemoryError) as error:
                     failed += 1
                     with progress.paused():
@@ -135,6 +134,40 @@ def run(options: Namespace) -> int:
     if not files:
         print("fastctc read: there are no images", file=sys.stderr)
     return 1 if failed or not files else 0
+
+
+def _read_file(
+    options: Namespace, reader: Any, file: Path, results: "_Results | None", rows: list[Row], progress: Progress
+) -> None:
+    """Read all pages of a file; ``rows`` get one for each that has a result."""
+    with _pdf(options, file) as pdf:
+        finished = []
+        for number, picture in enumerate(images.read_all(file), 1):
+            name = file.name if number == 1 else f"{file.name}[{number}]"
+            found = _read(reader, options.level, picture)
+            warning = _warning(found.lines)
+            with progress.paused():
+                if warning:
+                    print(f"fastctc read: {file}: {warning}", file=sys.stderr)
+                if results is None:
+                    print(_document(options, name, file, found), end="", flush=True)
+                elif pdf is None:
+                    rows.append(results.row(file, number, number, found.lines, warning))
+                    results.write(rows[-1], _document(options, name, file, found).encode())
+                else:
+                    pdf.add(picture, found.lines, found.angle)
+                    finished.append(results.row(file, number, 1, found.lines, warning))
+            if options.overlay:
+                _overlay(options, found)
+        if results and pdf:  # one file for all pages
+            results.write(finished[0], pdf.to_bytes())
+            rows += finished
+
+
+def _check_language(tag: str) -> None:
+    from fastctc.htr.documents import check_language
+
+    check_language(tag)
 
 
 class _Results:
@@ -157,14 +190,18 @@ class _Results:
             self.names.name(file, page)  # no other may have it
         return bool(rows)
 
-    def write(self, file: Path, page: int, document: str, lines: list[Any], warning: str) -> Row:
-        name = self.names.name(file, page)
+    def row(self, file: Path, page: int, part: int, lines: list[Any], warning: str) -> Row:
+        """What the table says of a page whose result is the ``part``-th of its file's."""
+        name = self.names.name(file, part)
         result = name.with_name(name.name + self.suffix)
-        storage.write_text(self.names.place(result), document)
         sure = [word.confidence for line in lines for word in line.words]
         mean = f"{sum(sure) / len(sure):.3f}" if sure else ""
         source = self.names.source(file, page)
         return Row(source, result.as_posix(), len(lines), len(sure), mean, warning, 1, self.summary.settings)
+
+    def write(self, row: Row, document: bytes) -> None:
+        with storage.replaced(self.names.place(row.result)) as place:
+            place.write(document)
 
     def failed(self, file: Path, error: BaseException) -> Row:
         return Row(self.names.source(file, 1), "", 0, 0, "", f"not read: {error}", 1, self.summary.settings)
@@ -176,12 +213,39 @@ class _Results:
         self.summary.close()
 
 
-def _document(options: Namespace, name: str, lines: list[Any], seen: Any) -> str:
+class _Found(NamedTuple):
+    """What was read on a page."""
+
+    lines: list[Any]
+    seen: Any  # the page as it was read, straightened
+    angle: float  # by which it was turned for that
+
+
+def _pdf(options: Namespace, file: Path) -> Any:
+    """The searchable PDF of a file, if it is to be one."""
+    if options.format != "pdf":
+        return contextlib.nullcontext()
+    from fastctc.htr.searchable_pdf import SearchablePdf
+
+    return SearchablePdf(file, options.language)
+
+
+def _document(options: Namespace, name: str, file: Path, found: _Found) -> str:
     from fastctc.htr import documents, html_view
 
     if options.format == "html":
-        return html_view.write(name, lines, seen, options.min_confidence)
-    return documents.write(options.format, name, lines, seen.shape[:2], options.level, options.min_confidence)
+        return html_view.write(name, found.lines, found.seen, options.min_confidence)
+    return documents.write(
+        options.format,
+        name,
+        found.lines,
+        found.seen.shape[:2],
+        options.level,
+        options.min_confidence,
+        found.angle,
+        options.language,
+        images.dpi(file),
+    )
 
 
 def _warning(lines: list[Any]) -> str:
@@ -213,17 +277,17 @@ def _reader(options: Namespace) -> Any:
     return Reader(**plain, lexicon=lexicon, ngram=ngram, lm_weight=options.lm_weight)
 
 
-def _read(reader: Any, level: str, picture: Any) -> tuple[list[Any], Any]:
+def _read(reader: Any, level: str, picture: Any) -> _Found:
     if level == "page":
         page = reader.read_page(picture)
-        return list(page.lines), page.layout.image
+        return _Found(list(page.lines), page.layout.image, page.layout.angle)
     from fastctc.htr.preparation import grey
 
     read = reader.read_words if level == "word" else reader.read_lines
-    return read([picture]), grey(picture)
+    return _Found(read([picture]), grey(picture), 0.0)
 
 
-def _overlay(options: Namespace, seen: Any, lines: list[Any]) -> None:
+def _overlay(options: Namespace, found: _Found) -> None:
     from fastctc.htr.plotting import draw_overlay
 
-    images.save(options.overlay, draw_overlay(seen, lines, options.min_confidence or 0.5))
+    images.save(options.overlay, draw_overlay(found.seen, found.lines, options.min_confidence or 0.5))

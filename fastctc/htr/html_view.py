@@ -1,7 +1,6 @@
 """What was read, beside the image it was read from: one HTML file that needs nothing else."""
 
 import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from math import exp, isfinite
@@ -9,6 +8,7 @@ from math import exp, isfinite
 import numpy as np
 import numpy.typing as npt
 
+from fastctc.htr import jpeg
 from fastctc.htr.reader import Line, Word
 
 WIDEST = 1800  # columns of the image that is shown
@@ -58,6 +58,7 @@ def write(name: str, lines: Sequence[Line], image: npt.NDArray[np.uint8], doubtf
                 f"{escape(word.text)}</span>"
             )
         texts.append(f'<div class="line">{" ".join(words)}{_others(line)}</div>')
+    picture = base64.b64encode(jpeg.encoded(image, QUALITY, WIDEST)).decode()
     n_doubtful = sum(word.confidence < doubtful for line in lines for word in line.words)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -65,7 +66,7 @@ def write(name: str, lines: Sequence[Line], image: npt.NDArray[np.uint8], doubtf
         f"<style>{STYLE}</style></head><body><header><h1>{escape(name)}</h1>"
         f"<p>{len(lines)} lines, {number} words, {n_doubtful} of them doubtful (below {doubtful:g}) and dashed."
         f' Point at a word to find it on the other side.</p></header><main><div class="page">'
-        f'<img alt="{escape(name)}" src="data:image/jpeg;base64,{_jpeg(image)}">{"".join(boxes)}</div>'
+        f'<img alt="{escape(name)}" src="data:image/jpeg;base64,{picture}">{"".join(boxes)}</div>'
         f'<div class="text">{"".join(texts)}</div></main><script>{SCRIPT}</script></body></html>\n'
     )
 
@@ -91,13 +92,3 @@ def _others(line: Line) -> str:
         for one, weight in zip(line.hypotheses, weights, strict=True)
     )
     return f"<details><summary>or</summary><ol>{items}</ol></details>"
-
-
-def _jpeg(image: npt.NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    picture = Image.fromarray(image)
-    picture.thumbnail((WIDEST, 4 * WIDEST))
-    data = io.BytesIO()
-    picture.convert("RGB").save(data, "JPEG", quality=QUALITY)
-    return base64.b64encode(data.getvalue()).decode()

@@ -17,6 +17,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM", "GIF", "JPEG2000")
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm")
 DOCUMENTS = (*ENDINGS, ".pdf")
 DPI = 300  # at which the pages of a PDF are drawn
+SOUND_DPI = (100, 4800)  # what scanners do; 72 and 96 mean that nobody knows
 WIDEST = 30_000  # pixels in a row or column: more is no picture of writing
 LARGEST = 150_000_000  # pixels of a picture: an A2 sheet at 600 DPI
 INSTALL = 'images need Pillow: pip install "fastctc[htr]"'
@@ -96,6 +97,22 @@ def _pictures(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
                     raise ValueError(f"{where}{cause}") from None
                 raise ValueError(f"{where}the image cannot be decoded: {cause}") from None
             yield picture
+
+
+def dpi(path: str | PathLike[str]) -> float:
+    """Pixels of an inch, as the file says; 0 if it does not, or says what programs write that do not know."""
+    if Path(path).suffix.lower() == ".pdf":
+        return DPI
+    try:
+        from PIL import Image
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as file:
+                found = float(file.info.get("dpi", (0, 0))[0])
+    except Exception:  # of damaged files: that there is no picture is said where it is read
+        return 0.0
+    return found if SOUND_DPI[0] <= found <= SOUND_DPI[1] else 0.0
 
 
 def _unknown(path: str | PathLike[str]) -> str:
