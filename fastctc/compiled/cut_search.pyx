@@ -299,7 +299,7 @@ cdef int make_beams(Search *s, Py_ssize_t n) noexcept nogil:
     cdef float *sums
     if n <= s.beam_room:
         return 0
-    n = min(max(n, 2 * s.beam_room), s.width)
+    n = max(n, min(2 * s.beam_room, s.width))  # a width of 0 still has the beam that the search starts with
     beams = <Beam *> PyMem_RawRealloc(s.beams, n * sizeof(Beam))
     if beams is NULL:
         return -1
