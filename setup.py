@@ -86,6 +86,7 @@ setup(
             "gradient",
             "interrupts",
             "kenlm",
+            "label_choice",
             "lexicon",
             "lexicon_model",
             "lexicon_search",

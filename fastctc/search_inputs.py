@@ -168,12 +168,19 @@ class Pieces(NamedTuple):
     is_prefix_code: bool  # whether none begins a word and no string begins another: words have one spelling
 
 
+class ChosenLabels(NamedTuple):
+    """The labels of each frame that a search follows, in the order in which it does."""
+
+    labels: Any  # int32
+    log_probs: Any  # float64: natural logarithms
+    offsets: Any  # int64: where those of each frame begin, and the end
+
+
 class Pruning(NamedTuple):
     """What a search with thresholds keeps."""
 
     beam_width: int
     beam_floor: float  # how far below the best a beam may be, <= 0
-    label_floor: float  # the least log probability of a label, but for the frame's most probable one
     history: int  # of beams that have the same last words, as many as this, the best is kept; 0: all are
 
 

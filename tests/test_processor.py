@@ -15,9 +15,10 @@ SCRIPT = """
 import hashlib, importlib
 import numpy as np
 
-names = ("annotation", "best_path", "frames", "lexicon_search", "morphology", "outside", "prefix_search", "viterbi")
+names = ("annotation", "best_path", "frames", "label_choice", "lexicon_search", "morphology", "outside",
+         "prefix_search", "viterbi")
 modules = [importlib.import_module(f"fastctc.compiled.{name}") for name in names]
-annotation, best_path, frames, lexicon_search, morphology, outside, prefix_search, viterbi = modules
+annotation, best_path, frames, label_choice, lexicon_search, morphology, outside, prefix_search, viterbi = modules
 (level,) = {module.REGISTERS for module in modules}
 rng = np.random.default_rng(1)
 digest = hashlib.sha256()
@@ -36,6 +37,9 @@ for dtype in (np.float32, np.float64):
         for values in (rows, spoilt, below):
             note(best_path.best_path(values, width - 1))
             note(frames.first_bad_row(values))
+        for values, is_probs in ((rows, False), (np.exp(rows), True)):
+            for part in label_choice.choose_labels(values, is_probs, -6.0):
+                note(part)
         note(prefix_search.prefix_search(np.exp(rows[:4]).astype(np.float64), width - 1, 2, 300))
         if width > 2:  # the words 0, 01, 1
             tree = [np.array(a, np.int32) for a in ([0, 1, 1, -1], [2, 2, 3, 3], [0, 1, 2, 3])]

@@ -30,7 +30,6 @@ from fastctc.compat.pyctcdecode.decoder import (
     _prune_history,
     _sort_and_trim_beams,
     _sum_log_scores,
-    log_probabilities,
 )
 from fastctc.compat.pyctcdecode.language_model import (
     AbstractLanguageModel,
@@ -40,6 +39,7 @@ from fastctc.compat.pyctcdecode.language_model import (
     MultiLanguageModelState,
     load_unigram_set_from_arpa,
 )
+from fastctc.compiled.label_choice import choose_labels
 from fastctc.search_inputs import PartBeam, PreferredWords, Pruning
 
 LABELS = [" ", "a", "b", "c", ""]
@@ -110,11 +110,10 @@ def random_case(rng, ngram, binary):
         labels = [*PIECES, *(f"x{k}" for k in range(rng.integers(0, 60)))]
         alphabet = Alphabet(labels, True)
     frames = rng.normal(size=(rng.integers(0, 12), len(labels))) * rng.choice([0.0, 1.0, 4.0])
-    frames = log_probabilities(frames)
+    chosen = choose_labels(frames, False, float(rng.choice([-math.inf, -5.0, -1.0])))
     pruning = Pruning(
         int(rng.choice([1, 2, 5, 50])),
         float(rng.choice([-math.inf, -10.0, -2.0, 0.0])),
-        float(rng.choice([-math.inf, -5.0, -1.0])),
         int(rng.integers(0, 3)),
     )
     lm = model(ngram, alpha=0.7, unk_score_offset=-2.0, score_boundary=bool(rng.integers(2)))
@@ -128,7 +127,7 @@ def random_case(rng, ngram, binary):
         start = [START[0]._replace(state=lm.get_start_state())]
     elif isinstance(lm._kenlm_model, kenlm.Model):
         start = [START[0]._replace(state=lm.get_start_state().state.context)]
-    return frames, alphabet.pieces, pruning, words, preferred, start
+    return chosen, alphabet.pieces, pruning, words, preferred, start
 
 
 def raw(state):
@@ -147,15 +146,16 @@ def check(found, expected, case=""):
 @pytest.mark.parametrize("seed", range(100))
 def test_the_twins_agree(seed, ngram, binary):
     rng = np.random.default_rng(seed)
-    frames, pieces, pruning, words, preferred, start = random_case(rng, ngram, binary)
+    chosen, pieces, pruning, words, preferred, start = random_case(rng, ngram, binary)
+    n_frames = len(chosen.offsets) - 1
     compiled, plain = (backends.load(name, "pruned_search").pruned_search for name in ("compiled", "reference"))
     for closes, ends, most in ((True, True, 0), (True, False, 1), (False, False, 0)):
-        case = frames, pieces, pruning, words, preferred, start, 7, closes, ends, most
+        case = chosen, pieces, pruning, words, preferred, start, 7, closes, ends, most
         found, expected = compiled(*case), plain(*case)
         check(found, expected)
-        if not closes and len(frames):  # go on from there
-            more = log_probabilities(rng.normal(size=(4, len(pieces.kinds))))
-            case = more, pieces, pruning, words, preferred, found, 7 + len(frames)
+        if not closes and n_frames:  # go on from there
+            more = choose_labels(rng.normal(size=(4, len(pieces.kinds))), False, -5.0)
+            case = more, pieces, pruning, words, preferred, found, 7 + n_frames
             check(compiled(*case), plain(*case))
 
 
@@ -164,7 +164,7 @@ def test_the_twins_agree(seed, ngram, binary):
 def test_everything_sums_to_the_probability_of_each_text(labels, seed):
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(4, 4)) * 2
-    log_probs = log_probabilities(logits)
+    log_probs = choose_labels(logits, False, -math.inf).log_probs.reshape(4, 4)
     sums = {}
     for path in itertools.product(range(4), repeat=4):
         merged = "".join(labels[label] for label, _ in itertools.groupby(path))
@@ -258,8 +258,81 @@ def test_logits_and_probabilities_are_guessed():
 
 
 def test_probabilities_are_clipped():
-    assert log_probabilities(np.array([[1.0, 0.0]]))[0].tolist() == [0.0, math.log(1e-15)]
-    assert log_probabilities(np.array([[0.0, -1e9]]))[0].tolist() == [0.0, math.log(1e-15)]
+    for probs, is_probs in (([[1.0, 0.0]], True), ([[0.0, -1e9]], False)):
+        chosen = choose_labels(np.array(probs), is_probs, -math.inf)
+        assert chosen.log_probs.tolist() == [0.0, math.log(1e-15)]
+
+
+def random_rows(rng):
+    """Logits or probabilities: ties, zeros, -inf, networks very sure, rows shorter and longer than registers."""
+    width = int(rng.choice([1, 2, 7, 15, 16, 17, 29, 63, 64, 65, 130, 1025]))
+    rows = rng.normal(size=(rng.integers(0, 9), width)) * rng.choice([0.0, 1.0, 5.0, 200.0])
+    if rng.random() < 0.3:
+        rows = np.round(rows)
+    is_probs = bool(rng.integers(2))
+    if is_probs:
+        rows = np.exp(rows - rows.max(axis=1, keepdims=True, initial=-math.inf))
+        rows /= rows.sum(axis=1, keepdims=True)
+        rows[rows < rng.choice([0.0, 1e-3])] = 0.0
+    elif width > 1:
+        rows[:, 1:][rng.random((len(rows), width - 1)) < rng.choice([0.0, 0.5])] = -math.inf
+    floor = float(rng.choice([-math.inf, -40.0, -5.0, -1.0, -0.1, 0.0, 1.0]))
+    return rows.astype(rng.choice([np.float32, np.float64])), is_probs, floor
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_twins_choose_the_same_labels(seed):
+    rng = np.random.default_rng(seed)
+    compiled, plain = (backends.load(name, "label_choice").choose_labels for name in ("compiled", "reference"))
+    for _ in range(20):
+        rows, is_probs, floor = random_rows(rng)
+        found, expected = compiled(rows, is_probs, floor), plain(rows, is_probs, floor)
+        # Sums are added in another order: a logarithm may differ in its last digit, and so lie on the other side of the
+        # floor, or of the one that is the greatest.
+        near = 1e-5 if rows.dtype == np.float32 else 1e-13
+        logs = plain(rows, is_probs, -math.inf)
+        for t in range(len(rows)):
+            every = dict(zip(*(part[logs.offsets[t] : logs.offsets[t + 1]] for part in logs[:2]), strict=True))
+            ours, theirs = (
+                dict(zip(*(part[one.offsets[t] : one.offsets[t + 1]] for part in one[:2]), strict=True))
+                for one in (found, expected)
+            )
+            if list(ours) != list(theirs):
+                top = max(every.values())
+                for label in set(ours) ^ set(theirs):
+                    assert min(abs(every[label] - floor), abs(every[label] - top)) <= near * max(1.0, abs(floor))
+            for label, log_prob in ours.items():
+                assert log_prob == pytest.approx(every[label], rel=near, abs=near)
+
+
+def test_chosen_labels_stand_as_in_a_set():
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        n = int(rng.integers(1, 300))
+        rows = np.where(rng.random((1, n)) < rng.random(), 1.0, -50.0)
+        probable = {int(label) for label in np.flatnonzero(rows[0] > 0)}
+        chosen = choose_labels(rows, False, -10.0 if probable else 1.0)
+        assert chosen.labels.tolist() == list(probable | {int(np.argmax(rows[0]))})
+
+
+def test_bad_labels_of_frames():
+    one = choose_labels(np.zeros((2, 3)), False, -5.0)
+    pieces = Alphabet(["a", "b", ""], False).pieces
+    search = backends.load("compiled", "pruned_search").pruned_search
+    call = pieces, Pruning(5, -10.0, 0), None, None, START
+    for change, message in (
+        ({"labels": one.labels + 1}, "a label must be 0 to 2, got 3"),
+        ({"labels": one.labels - 1}, "a label must be 0 to 2, got -1"),
+        ({"labels": one.labels[:-1]}, "must begin with 0 and end with their number"),
+        ({"offsets": one.offsets + 1}, "must begin with 0 and end with their number"),
+        ({"offsets": np.array([0, 7, 6])}, "each frame must have a chosen label, got offsets 0, 7"),
+        ({"offsets": np.array([0, 0, 6])}, "each frame must have a chosen label, got offsets 0, 0"),
+        ({"log_probs": one.log_probs * math.nan}, "must be numbers, got NaN"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            search(one._replace(**change), *call)
+    with pytest.raises(ValueError, match="entries for 2 labels"):
+        search(one, pieces._replace(kinds=pieces.kinds[:2]), *call[1:])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, ">f4"])

@@ -1,10 +1,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fastctc.search_inputs import PartBeam, Pieces, PreferredWords, Pruning, WordWeights
+from fastctc.search_inputs import ChosenLabels, PartBeam, Pieces, PreferredWords, Pruning, WordWeights
 
 def pruned_search(
-    frames: Any,
+    chosen: ChosenLabels,
     pieces: Pieces,
     pruning: Pruning,
     words: WordWeights | Any | None = None,

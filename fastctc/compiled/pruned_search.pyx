@@ -8,7 +8,7 @@ a label, and all that merge arise under one label: a stamp at the prefix finds t
 
 from libc.math cimport INFINITY, exp, log
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from fastctc.compiled.interrupts cimport look
@@ -25,16 +25,13 @@ cdef extern from "pairs.h":
     int32_t pairs_get(const Pairs *table, int a, int b) nogil
     int pairs_set(Pairs *table, int a, int b, int value) nogil
 
-cdef extern from "set_order.h":
-    int set_order(int32_t *numbers, int n, int32_t more, int32_t *table, int32_t *other) nogil
-
 cdef double LN10 = log(10.0)
 cdef int BLANK = 0, ENDS = 1, BEGINS = 2, GOES_ON = 3
 cdef int MODEL = 0, KNOWN = 1, PREFERRED = 2  # what a part is looked up in
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # candidates between two looks for Ctrl-C
 cdef int MOST = 1 << 30
 cdef Py_ssize_t FULL = 1 << 20  # prefixes, above which the search begins anew with its beams, and forgets all others
-cdef int ABSENT = -1, UNKNOWN = -2
+cdef int ABSENT = -1
 
 cdef struct Strings:
     const uint8_t *text
@@ -67,10 +64,12 @@ cdef struct Prefix:
     int64_t stamp       # of the label under which it was last met, and the candidate that it is there
     int candidate
     int block           # where its children stand while it is a beam, -1 if they stand nowhere
+    int64_t lease       # its number, for every time that a block has been given
     int64_t frame       # in which it was last a beam
 
 cdef struct Child:
-    int prefix          # that a label leads to, ABSENT or UNKNOWN
+    int64_t lease       # of its block; what an older one has left behind means nothing
+    int prefix          # that a label leads to, or ABSENT
     int candidate       # while it is absent, as of a prefix
     int64_t stamp
     double knowledge
@@ -79,6 +78,12 @@ cdef struct Closed:
     int before
     int first
     int last
+
+cdef struct Frames:
+    Py_ssize_t n
+    const int64_t *offsets      # where the labels of each frame begin
+    int32_t *labels
+    double *log_probs
 
 cdef struct Beam:
     int prefix          # ABSENT: the child of the parent by the label, which will be made if it is kept
@@ -177,8 +182,8 @@ cdef class _Search:
     cdef int64_t stamp, frame
     cdef Child *children        # blocks of one for each label
     cdef int n_blocks
+    cdef int64_t leases
     cdef bint breaks            # whether the next label begins a word
-    cdef bint has_twins         # whether labels come twice
     cdef bint is_lazy           # whether only one prefix leads to another by a label that goes on
 
     def __cinit__(self):
@@ -503,6 +508,7 @@ cdef class _Search:
         cdef int text, part, at
         cdef int64_t i
         cdef double value
+        child.lease, child.stamp = self.prefix(prefix).lease, 0
         if kind == ENDS or kind == BEGINS or not self.is_lazy:
             child.prefix = self.step(prefix, label, kind)
             child.knowledge = self.prefix(child.prefix).knowledge
@@ -534,8 +540,8 @@ cdef class _Search:
         return self.worth(&longer)
 
     cdef int hold(self, int prefix) except -1 nogil:
-        """Give a beam's prefix a block of children."""
-        cdef int block, i, n
+        """Give a beam's prefix a block of children, of which none is known."""
+        cdef int block, n
         cdef Child *children
         if self.spare.n:
             self.spare.n -= 1
@@ -544,14 +550,16 @@ cdef class _Search:
             block = self.holders.n
             if block >= self.n_blocks:
                 n = 2 * self.n_blocks if self.n_blocks else 16
-                children = <Child *> realloc(self.children, <size_t> n * self.n_labels * sizeof(Child))
+                children = <Child *> calloc(<size_t> n * self.n_labels, sizeof(Child))  # untouched: no page is taken
                 if children == NULL:
                     with gil:
                         raise MemoryError("the search needs more memory than there is")
+                if self.n_blocks:
+                    memcpy(children, self.children, <size_t> self.n_blocks * self.n_labels * sizeof(Child))
+                free(self.children)
                 self.children, self.n_blocks = children, n
-        children = self.children + <Py_ssize_t> block * self.n_labels
-        for i in range(self.n_labels):
-            children[i].prefix, children[i].stamp = UNKNOWN, 0
+        self.leases += 1
+        self.prefix(prefix).lease = self.leases
         self.holders.more()
         (<int *> self.holders.items)[self.holders.n - 1] = prefix
         self.prefix(prefix).block = block
@@ -800,68 +808,41 @@ cdef int without_twins(_Search s) except -1 nogil:
     return 0
 
 
-cdef int frame_labels(const double *row, Py_ssize_t n, double floor, int32_t *labels) noexcept nogil:
-    """The labels of a frame that are probable enough, and the most probable one; -1 for NaN. As a set orders them."""
-    cdef Py_ssize_t c, top = 0
-    cdef int kept = 0
-    cdef bint has_nan = False
-    for c in range(n):
-        has_nan |= row[c] != row[c]
-        if row[c] > row[top]:
-            top = c
-    if has_nan:
-        return -1
-    for c in range(n):
-        if row[c] >= floor:
-            labels[kept] = <int32_t> c
-            kept += 1
-    if kept < 5 and (kept == 0 or labels[kept - 1] < 8) and top < 8:
-        kept += kept == 0 or row[top] < floor
-        if kept == 1:
-            labels[0] = <int32_t> top
-        return kept
-    return set_order(labels, kept, <int32_t> top, labels + n, labels + 9 * n + 16)
-
-
-cdef void sort_labels(int32_t *labels, int n, const int32_t[::1] same) noexcept nogil:
+cdef int sort_labels(int32_t *labels, double *log_probs, Py_ssize_t n, const int32_t[::1] same) noexcept nogil:
     """Put labels that are the same side by side; mostly none are."""
-    cdef int i, j, label
+    cdef Py_ssize_t i, j
+    cdef int32_t label
+    cdef double log_prob
     for i in range(1, n):
-        label, j = labels[i], i
+        label, log_prob, j = labels[i], log_probs[i], i
         while j and same[labels[j - 1]] > same[label]:
-            labels[j] = labels[j - 1]
+            labels[j], log_probs[j] = labels[j - 1], log_probs[j - 1]
             j -= 1
-        labels[j] = label
+        labels[j], log_probs[j] = label, log_prob
+    return 0
 
 
 cdef Py_ssize_t search(
-    _Search s, Py_ssize_t t, int32_t *labels, const double[:, ::1] frames, const int8_t[::1] kinds,
-    const uint8_t[::1] closes, const int32_t[::1] same, double beam_floor, double label_floor, int width,
-    int first_frame
+    _Search s, Py_ssize_t t, const Frames *frames, const int8_t[::1] kinds, const uint8_t[::1] closes,
+    const int32_t[::1] same, double beam_floor, int width, int first_frame
 ) except -1 nogil:
     """Go on from a frame. Returns the one to go on from anew, or the number of frames."""
     cdef Py_ssize_t worked = 0
-    cdef int frame, n_labels, i, b, label, kind, n
+    cdef int64_t i
+    cdef int frame, b, label, kind, n
     cdef bint forced
     cdef double log_prob
     cdef Child *child
     cdef Beam new
     cdef Beam *old
     cdef Beam *all
-    while t < frames.shape[0]:
+    while t < frames.n:
         frame = first_frame + <int> t
-        n_labels = frame_labels(&frames[t, 0], frames.shape[1], label_floor, labels)
-        if n_labels < 0:
-            with gil:
-                raise ValueError(f"frames must be numbers, got NaN in frame {frame}")
-        if s.has_twins:
-            sort_labels(labels, n_labels, same)
         s.candidates.n = 0
-        for i in range(n_labels):
-            label = labels[i]
-            log_prob = frames[t, label]
+        for i in range(frames.offsets[t], frames.offsets[t + 1]):
+            label, log_prob = frames.labels[i], frames.log_probs[i]
             kind = kinds[label]
-            if i == 0 or new.label != same[label]:
+            if i == frames.offsets[t] or new.label != same[label]:
                 s.stamp += 1
             for b in range(s.beams.n):
                 old = <Beam *> s.beams.items + b
@@ -889,20 +870,20 @@ cdef Py_ssize_t search(
                         new.knowledge = s.prefix(new.prefix).knowledge
                     else:
                         child = s.child(old.prefix, label)
-                        if child.prefix == UNKNOWN:
+                        if child.lease != s.prefix(old.prefix).lease:
                             s.resolve(child, old.prefix, label, kind)
                         new.parent, new.prefix, new.knowledge = old.prefix, child.prefix, child.knowledge
                 s.add(&new)
         n = <int> s.candidates.n
         all = <Beam *> s.candidates.items
-        for i in range(n):
-            all[i].score = all[i].log_prob + all[i].knowledge
+        for b in range(n):
+            all[b].score = all[b].log_prob + all[b].knowledge
         s.select(width, beam_floor)
         s.make_absent()
         if s.history and s.beams.n > 1:
             without_twins(s)
         s.settle()
-        worked += n + frames.shape[1]
+        worked += n + 1
         if worked > SIGNAL_WORK:
             worked = 0
             look()
@@ -997,9 +978,39 @@ cdef list results(_Search s, dict scores, int most):
     return found
 
 
+cdef int take_frames(Frames *frames, chosen, const int32_t[::1] same, bint has_twins) except -1:
+    """Copy the labels of all frames; where labels come twice, those that are the same side by side."""
+    cdef const int32_t[::1] labels = chosen.labels
+    cdef const double[::1] log_probs = chosen.log_probs
+    cdef const int64_t[::1] offsets = chosen.offsets
+    cdef Py_ssize_t n = labels.shape[0], i, t
+    if log_probs.shape[0] != n or offsets.shape[0] < 1 or offsets[0] != 0 or offsets[offsets.shape[0] - 1] != n:
+        raise ValueError("the offsets of chosen labels must begin with 0 and end with their number")
+    frames.n = offsets.shape[0] - 1
+    frames.offsets = &offsets[0]
+    for t in range(frames.n):
+        if not offsets[t] < offsets[t + 1] <= n:
+            raise ValueError(f"each frame must have a chosen label, got offsets {offsets[t]}, {offsets[t + 1]}")
+    for i in range(n):
+        if not 0 <= labels[i] < same.shape[0]:
+            raise ValueError(f"a label must be 0 to {same.shape[0] - 1}, got {labels[i]}")
+        if log_probs[i] != log_probs[i]:
+            raise ValueError("log probabilities of chosen labels must be numbers, got NaN")
+    frames.labels = <int32_t *> malloc((n + 1) * sizeof(int32_t))
+    frames.log_probs = <double *> malloc((n + 1) * sizeof(double))
+    if frames.labels is NULL or frames.log_probs is NULL:
+        raise MemoryError
+    if n:
+        memcpy(frames.labels, &labels[0], n * sizeof(int32_t))
+        memcpy(frames.log_probs, &log_probs[0], n * sizeof(double))
+    for t in range(frames.n if has_twins else 0):
+        sort_labels(frames.labels + offsets[t], frames.log_probs + offsets[t], offsets[t + 1] - offsets[t], same)
+    return 0
+
+
 def pruned_search(
-    const double[:, ::1] frames, pieces, pruning, words=None, preferred=None, start=(), int first_frame=0,
-    bint closes=True, bint ends=True, int most=0
+    chosen, pieces, pruning, words=None, preferred=None, start=(), int first_frame=0, bint closes=True, bint ends=True,
+    int most=0
 ):
     """See the reference."""
     cdef const int8_t[::1] kinds = pieces.kinds
@@ -1007,13 +1018,13 @@ def pruned_search(
     cdef const int32_t[::1] same = pieces.same
     cdef Py_ssize_t n_labels = kinds.shape[0]
     cdef int width = min(MOST, pruning.beam_width)
-    cdef double beam_floor = pruning.beam_floor, label_floor = pruning.label_floor
+    cdef double beam_floor = pruning.beam_floor
     cdef _Search s = _Search(pieces, pruning, words, preferred)
-    cdef int32_t *labels
+    cdef Frames frames
     cdef Py_ssize_t i, t = 0
     cdef bint has_twins = False, breaks = False
-    if not 0 < n_labels < MOST // 4 or s.on.n != n_labels or s.first.n != n_labels or frames.shape[1] != n_labels:
-        raise ValueError(f"frames must have {n_labels} classes, got {frames.shape[1]}")
+    if not 0 < n_labels < MOST // 4 or s.on.n != n_labels or s.first.n != n_labels:
+        raise ValueError(f"all fields of pieces must have entries for {n_labels} labels")
     if closing.shape[0] != n_labels or same.shape[0] != n_labels:
         raise ValueError(f"all fields of pieces must have {n_labels} entries")
     for i in range(n_labels):
@@ -1024,25 +1035,25 @@ def pruned_search(
         raise ValueError("start must hold at least one beam")
     if width < 1:
         raise ValueError(f"beam_width must be at least 1, got {width}")
-    if first_frame < 0 or frames.shape[0] > MOST - first_frame:
-        raise ValueError(f"frames must have numbers from 0 to {MOST}, got {first_frame} and {frames.shape[0]} more")
-    labels = <int32_t *> calloc(17 * n_labels + 32, sizeof(int32_t))  # and room for set_order
-    if labels == NULL:
-        raise MemoryError
+    frames.labels, frames.log_probs = NULL, NULL
     try:
+        take_frames(&frames, chosen, same, has_twins)
+        if first_frame < 0 or frames.n > MOST - first_frame:
+            raise ValueError(f"frames must have numbers from 0 to {MOST}, got {first_frame} and {frames.n} more")
         while True:
-            s.has_twins, s.breaks = has_twins, breaks
+            s.breaks = breaks
             s.begin(start)
             s.take_candidates()
             s.settle()
             with nogil:
-                t = search(s, t, labels, frames, kinds, closing, same, beam_floor, label_floor, width, first_frame)
+                t = search(s, t, &frames, kinds, closing, same, beam_floor, width, first_frame)
             if s.has_kenlm:
                 s.scorer.check()
-            if t == frames.shape[0]:
+            if t == frames.n:
                 break
             start, breaks = results(s, {}, 0), s.breaks
             s = _Search(pieces, pruning, words, preferred)
     finally:
-        free(labels)
+        free(frames.labels)
+        free(frames.log_probs)
     return results(s, finish(s, width, beam_floor, closes or ends, ends), most)

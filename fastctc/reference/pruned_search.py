@@ -10,7 +10,16 @@ from itertools import pairwise
 from typing import Any
 
 from fastctc.reference import kenlm, ngram
-from fastctc.search_inputs import KenLMTables, PartBeam, Pieces, PreferredWords, Pruning, Tokens, WordWeights
+from fastctc.search_inputs import (
+    ChosenLabels,
+    KenLMTables,
+    PartBeam,
+    Pieces,
+    PreferredWords,
+    Pruning,
+    Tokens,
+    WordWeights,
+)
 
 BLANK, ENDS, BEGINS, GOES_ON = range(4)
 LN10 = math.log(10)
@@ -90,7 +99,7 @@ class _Preferred:
 
 
 def pruned_search(
-    frames: Sequence[Sequence[float]],
+    chosen: ChosenLabels,
     pieces: Pieces,
     pruning: Pruning,
     words: WordWeights | Any | None = None,
@@ -105,8 +114,9 @@ def pruned_search(
 
     Parameters
     ----------
-    frames : (frames, classes)
-        Natural log probabilities, none of them NaN.
+    chosen : ChosenLabels
+        The labels that may go on, one or more in each frame, and their log probabilities, none of them NaN; see
+        :func:`fastctc.reference.label_choice.choose_labels`.
     pieces : Pieces
     pruning : Pruning
     words : WordWeights, or an object with ``score`` and ``score_partial_token`` as :class:`_NGramWords`, optional
@@ -127,8 +137,8 @@ def pruned_search(
 
     Notes
     -----
-    Scores that are equal keep the order in which they arose: labels as a set of Python orders them, as in the original,
-    under each the beams as they stood. It also decides which beam breaks its word after a piece that ends one.
+    Scores that are equal keep the order in which they arose: labels as they are given, under each the beams as they
+    stood. It also decides which beam breaks its word after a piece that ends one.
     """
     model = _NGramWords(words) if isinstance(words, WordWeights) else words
     hot = preferred if not isinstance(preferred, PreferredWords | None) else _Preferred(preferred)
@@ -159,12 +169,12 @@ def pruned_search(
         return [b for b in ordered if b.score >= ordered[0].score + pruning.beam_floor][: pruning.beam_width]
 
     beams, breaks = list(start), False
-    for frame, row in enumerate(frames, first_frame):
-        if any(math.isnan(value) for value in row):
-            raise ValueError(f"frames must be numbers, got NaN in frame {frame}")
-        top = max(range(len(row)), key=row.__getitem__)
+    for frame, (begins, ends_before) in enumerate(pairwise(chosen.offsets), first_frame):
+        row = dict(zip(chosen.labels[begins:ends_before], chosen.log_probs[begins:ends_before], strict=True))
+        if any(math.isnan(value) for value in row.values()):
+            raise ValueError("log probabilities of chosen labels must be numbers, got NaN")
         found: dict[Key, tuple[PartBeam, str]] = {}  # with the word that has just ended
-        labels = list({label for label, log_prob in enumerate(row) if log_prob >= pruning.label_floor} | {top})
+        labels = list(row)
         if any(label != same for label, same in enumerate(pieces.same)):
             labels.sort(key=lambda label: pieces.same[label])
         for label in labels:

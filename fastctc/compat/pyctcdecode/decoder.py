@@ -26,7 +26,6 @@ from fastctc.compat.pyctcdecode.constants import (
     DEFAULT_PRUNE_LOGP,
     DEFAULT_SCORE_LM_BOUNDARY,
     DEFAULT_UNK_LOGP_OFFSET,
-    MIN_TOKEN_CLIP_P,
 )
 from fastctc.compat.pyctcdecode.language_model import (
     AbstractLanguageModel,
@@ -36,8 +35,9 @@ from fastctc.compat.pyctcdecode.language_model import (
     load_model,
     load_unigram_set_from_arpa,
 )
+from fastctc.compiled.label_choice import choose_labels
 from fastctc.compiled.pruned_search import pruned_search
-from fastctc.search_inputs import PartBeam, Pruning, WordWeights
+from fastctc.search_inputs import ChosenLabels, PartBeam, Pruning, WordWeights
 
 logger = logging.getLogger("pyctcdecode.decoder")  # by which programs silence it
 
@@ -179,24 +179,16 @@ def _get_valid_pool(pool: Pool | None) -> Pool | None:
     return pool
 
 
-def log_probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Log probabilities of the labels, at least that of 1e-15, from probabilities or logits.
+def _chosen(logits: NDArray[Any], token_min_logp: float) -> ChosenLabels:
+    """The labels of each frame that are probable enough, from probabilities or logits.
 
     They are taken for probabilities if the rows' sums are 1 in the mean, to nine digits in the array's own precision.
     """
-    if logits.dtype == np.float16 or logits.dtype.kind != "f":
-        logits = logits.astype(np.float32 if logits.dtype == np.float16 else np.float64)
-    least = math.log(MIN_TOKEN_CLIP_P)
-    if not len(logits):
-        return logits.astype(np.float64)
-    if abs(float(logits[0].sum()) - 1) < 0.5 and math.isclose(logits.sum(axis=1).mean(), 1):
-        log_probs = np.log(np.clip(logits, MIN_TOKEN_CLIP_P, 1))
-    else:
-        log_probs = logits - logits.max(axis=1, keepdims=True)
-        log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
-        np.clip(log_probs, least, 0, out=log_probs)
-    result: NDArray[np.float64] = np.ascontiguousarray(log_probs, np.float64)
-    return result
+    if logits.dtype not in (np.float32, np.float64) or not logits.dtype.isnative:
+        logits = logits.astype(np.float32 if logits.dtype.itemsize < 8 and logits.dtype.kind == "f" else np.float64)
+    logits = np.ascontiguousarray(logits)
+    is_probs = len(logits) > 0 and abs(float(logits[0].sum()) - 1) < 0.5 and math.isclose(logits.sum(axis=1).mean(), 1)
+    return choose_labels(logits, is_probs, token_min_logp)
 
 
 class BeamSearchDecoderCTC:
@@ -271,6 +263,7 @@ class BeamSearchDecoderCTC:
     def _search(
         self,
         logits: Any,
+        token_min_logp: float,
         pruning: Pruning,
         scorer: HotwordScorer,
         start: list[PartBeam],
@@ -279,18 +272,18 @@ class BeamSearchDecoderCTC:
         ends: bool = True,
         most: int = 0,
     ) -> list[PartBeam]:
-        frames = log_probabilities(self._check_logits_dimension(logits))
+        chosen = _chosen(self._check_logits_dimension(logits), token_min_logp)
         model = self._language_model
         words = model if (weights := _weights(model)) is None else weights
         found: list[PartBeam] = pruned_search(
-            frames, self._alphabet.pieces, pruning, words, scorer.preferred, start, first_frame, closes, ends, most
+            chosen, self._alphabet.pieces, pruning, words, scorer.preferred, start, first_frame, closes, ends, most
         )
         return found
 
-    def _pruning(self, beam_width: int, beam_prune_logp: float, token_min_logp: float, prune_history: bool) -> Pruning:
+    def _pruning(self, beam_width: int, beam_prune_logp: float, prune_history: bool) -> Pruning:
         model = self._language_model
         order = 1 if model is None else model.order
-        return Pruning(beam_width, beam_prune_logp, token_min_logp, max(1, order - 1) if prune_history else 0)
+        return Pruning(beam_width, beam_prune_logp, max(1, order - 1) if prune_history else 0)
 
     def _start(self, state: Any) -> list[PartBeam]:
         """The empty text, after a state or where texts begin."""
@@ -315,8 +308,8 @@ class BeamSearchDecoderCTC:
         most: int = 0,
     ) -> list[PartBeam]:
         scorer = HotwordScorer.build_scorer(hotwords, weight=hotword_weight)
-        pruning = self._pruning(beam_width, beam_prune_logp, token_min_logp, prune_history)
-        return self._search(logits, pruning, scorer, self._start(lm_start_state), most=most)
+        pruning = self._pruning(beam_width, beam_prune_logp, prune_history)
+        return self._search(logits, token_min_logp, pruning, scorer, self._start(lm_start_state), most=most)
 
     def decode_beams(
         self,
@@ -492,9 +485,9 @@ class BeamSearchDecoderCTC:
             number = -1 if last is None else labels[last]
             state = _to_native(weights, state)
             start.append(PartBeam(text, part, number, list(spans), part_span, log_prob, 0.0, lm_score, state))
-        pruning = self._pruning(beam_width, beam_prune_logp, token_min_logp, prune_history)
+        pruning = self._pruning(beam_width, beam_prune_logp, prune_history)
         closes = force_next_word or is_end
-        found = self._search(logits, pruning, scorer, start, processed_frames, closes, is_end)
+        found = self._search(logits, token_min_logp, pruning, scorer, start, processed_frames, closes, is_end)
         wrap = _wrapper(model)
         result = []
         for b in found:

@@ -1,0 +1,5 @@
+from typing import Any
+
+from fastctc.search_inputs import ChosenLabels
+
+def choose_labels(rows: Any, is_probs: bool, floor: float) -> ChosenLabels: ...
