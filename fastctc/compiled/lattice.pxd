@@ -7,8 +7,11 @@ place that stays empty.) Symbols are the distinct classes of the text; the blank
 from libc.math cimport INFINITY, exp, log
 from libc.stdlib cimport calloc, free, malloc
 
+from fastctc.compiled.symbols cimport number_symbols
+
 cdef extern from *:
     """
+    #include <stddef.h>
     #include <stdint.h>
     #include <string.h>
     #define LATTICE_MASKED -1e5
@@ -56,11 +59,8 @@ cdef inline int fill_lattice(
     Lattice *g, const double[:, ::1] frames, tuple labels, int blank, bint is_log
 ) except -1:
     """Check the arguments, and point to the frames, which the caller keeps alive. To be freed, error or not."""
-    cdef Py_ssize_t i, n = len(labels), n_blocks = n // BLOCK + 1, width = frames.shape[1]
-    cdef int label
+    cdef Py_ssize_t n = len(labels), n_blocks = n // BLOCK + 1, width = frames.shape[1]
     cdef int *number
-    if not 0 <= blank < width:
-        raise ValueError(f"blank must be a class, 0 to {width - 1}, got {blank}")
     number = <int *> malloc((2 * width + n + 1 + n_blocks) * sizeof(int))
     g.classes = number  # owned through this pointer
     g.step = <double *> calloc(n_blocks * BLOCK, sizeof(double))
@@ -69,24 +69,8 @@ cdef inline int fill_lattice(
         raise MemoryError()
     g.symbol = number + 2 * width
     g.exponents = number + 2 * width + n + 1
-    number = number + width
-    for i in range(width):
-        number[i] = -1
-    number[blank] = 0
-    g.classes[0] = blank
     g.symbol[0] = 0
-    g.n_symbols = 1
-    for i in range(n):
-        if not 0 <= labels[i] < width or labels[i] == blank:  # still Python's numbers, which may be of any size
-            raise ValueError(
-                f"labels must be classes, 0 to {width - 1}, other than the blank {blank}, got {labels[i]}"
-            )
-        label = labels[i]
-        if number[label] < 0:
-            number[label] = <int> g.n_symbols
-            g.classes[g.n_symbols] = label
-            g.n_symbols += 1
-        g.symbol[i + 1] = number[label]
+    g.n_symbols = number_symbols(labels, blank, width, g.classes, g.symbol + 1)
     g.frames = &frames[0, 0] if frames.shape[0] else NULL
     g.probs = NULL
     g.n_frames = frames.shape[0]

@@ -9,30 +9,21 @@ What is cut off is bounded by groups of labels (see outside.pyx), up to where th
 states of a group: no path that comes back there can be the best.
 """
 
-from libc.math cimport INFINITY, log
-from libc.stdint cimport int32_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.math cimport INFINITY
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from fastctc.compiled.interrupts cimport look
+from fastctc.compiled.band cimport (
+    STRETCH, Text, choose_registers, describe, end_path, free_labels, greatest, load_logs, max_row, resize, step_back,
+    take_labels
+)
+from fastctc.compiled.interrupts cimport look_after
 from fastctc.compiled.outside cimport Outside, Place, bound_places, leave_room, note, note_sure, take_room
-
-cdef extern from "processor.h":
-    const char *choose_registers() except NULL
-
-cdef extern from "band_rows.h":
-    void max_row(
-        const double *, const double *, double *, double *, const double *, const int32_t *, const double *, Py_ssize_t
-    ) noexcept nogil
-    double greatest(const double *, Py_ssize_t) noexcept nogil
 
 REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 
-cdef double MASKED = -1e5  # log probabilities below are meant as -inf
 cdef Py_ssize_t SIGNAL_WORK = 1 << 24  # labels between two looks for Ctrl-C
 cdef Py_ssize_t LEAST_ROOM = 1 << 20  # numbers that are always kept
-cdef enum:
-    STRETCH = 16  # frames with the same band
 
 # A number of STRETCH frames, and its band: blanks and labels low to low + width - 1.
 cdef struct Stretch:
@@ -43,17 +34,8 @@ cdef struct Stretch:
     double *kept        # its first row, where it begins a part whose rows were in the room together
 
 cdef struct Lattice:
-    const float *floats     # the frames, in one of two precisions
-    const double *doubles
-    bint is_log
-    Py_ssize_t n_frames
-    Py_ssize_t n_classes
-    Py_ssize_t n
-    Py_ssize_t n_symbols
-    int *classes            # class of each symbol, the blank first; the symbol behind the last never occurs
-    int32_t *symbol         # of label i, n + 2 entries
-    double *bar             # 0 where label i may follow label i - 1, else minus infinity
-    double *q
+    Text text
+    double *q              # log probabilities of the symbols in a frame
     Stretch *stretches
     Py_ssize_t n_stretches
     double *rows
@@ -64,49 +46,15 @@ cdef struct Lattice:
     Py_ssize_t n_aside
     Place *lost             # what left the band, and where the band is as good as all
     Py_ssize_t n_lost
-    Py_ssize_t *first
-    Py_ssize_t *last
     Py_ssize_t widest
     Py_ssize_t worked       # since the last look for Ctrl-C
     double done             # labels of all frames so far
     double tops             # sum of the frames' greatest scores so far
 
 
-cdef inline double load(const Lattice *g, Py_ssize_t t) noexcept nogil:
-    """Scores of the symbols; returns the greatest."""
-    cdef Py_ssize_t k, start = t * g.n_classes
-    cdef double x, most = -INFINITY
-    for k in range(g.n_symbols):
-        x = g.floats[start + g.classes[k]] if g.floats is not NULL else g.doubles[start + g.classes[k]]
-        if not g.is_log:
-            x = log(x)
-        x = x if x >= MASKED else -INFINITY
-        g.q[k] = x
-        most = x if x > most else most
-    g.q[g.n_symbols] = -INFINITY
-    return most
-
-
 cdef inline double *row_of(const Lattice *g, const Stretch *s, Py_ssize_t number, int which) noexcept nogil:
     """Blanks (0) or labels (1) after so many frames of a stretch."""
     return g.rows + s.place + (2 * number + which) * (s.width + 2) + 1
-
-
-cdef inline int notice(Lattice *g, Py_ssize_t work) except -1 nogil:
-    g.worked += work
-    if g.worked > SIGNAL_WORK:
-        g.worked = 0
-        look()
-    return 0
-
-
-cdef int resize(double **numbers, size_t n) except -1 nogil:
-    cdef double *larger = <double *> realloc(numbers[0], n * sizeof(double))
-    if larger is NULL:
-        with gil:
-            raise MemoryError()
-    numbers[0] = larger
-    return 0
 
 
 cdef int make_room(Lattice *g, Py_ssize_t j) except -1 nogil:
@@ -125,7 +73,7 @@ cdef int make_room(Lattice *g, Py_ssize_t j) except -1 nogil:
     else:
         g.used = size
     if g.used > g.n_rows:
-        resize(&g.rows, g.used)
+        resize(<void **> &g.rows, g.used, sizeof(double))
         g.n_rows = g.used
     return s.place == 0
 
@@ -140,7 +88,7 @@ cdef int begin(Lattice *g, double reach, Py_ssize_t j) except -1 nogil:
     """Choose the band of a stretch, and make its first row of the last one before; 0 if nothing is left."""
     cdef Stretch *s = &g.stretches[j]
     cdef Stretch *before = s - 1
-    cdef Py_ssize_t n = g.n, low, high, width, needed = n - (g.n_frames - j * STRETCH)
+    cdef Py_ssize_t n = g.text.n, low, high, width, needed = n - (g.text.n_frames - j * STRETCH)
     cdef double *blanks
     cdef double *labels
     cdef double most, least, below = -INFINITY, above = -INFINITY
@@ -181,13 +129,13 @@ cdef int begin(Lattice *g, double reach, Py_ssize_t j) except -1 nogil:
     g.widest = max(g.widest, s.width)
     size = 2 * (s.width + 2)
     if s.width + 2 > g.n_aside:
-        resize(&g.aside, size)
+        resize(<void **> &g.aside, size, sizeof(double))
         g.n_aside = s.width + 2
     fill_row(g.aside, <Py_ssize_t> size)
     memcpy(g.aside + 1, blanks + low, (high - low) * sizeof(double))
     memcpy(g.aside + s.width + 3, labels + low, (high - low) * sizeof(double))
     if make_room(g, j):
-        resize(&s.kept, size)
+        resize(<void **> &s.kept, size, sizeof(double))
         memcpy(s.kept, g.aside, size * sizeof(double))
     memcpy(g.rows + s.place, g.aside, size * sizeof(double))
     return 1
@@ -203,15 +151,15 @@ cdef double sweep(Lattice *g, Py_ssize_t j) noexcept nogil:
     """The rows of a stretch; returns the sum of its frames' greatest scores."""
     cdef double tops = 0.0
     cdef Stretch *s = &g.stretches[j]
-    cdef Py_ssize_t t, start = j * STRETCH, stop = min(g.n_frames, start + STRETCH), k
+    cdef Py_ssize_t t, start = j * STRETCH, stop = min(g.text.n_frames, start + STRETCH), k
     for t in range(start, stop):
         k = t - start
-        tops += load(g, t)
+        tops += load_logs(&g.text, t, g.q)
         (row_of(g, s, k + 1, 0) - 1)[0] = -INFINITY
         (row_of(g, s, k + 1, 1) - 1)[0] = -INFINITY
         max_row(
             row_of(g, s, k, 0), row_of(g, s, k, 1), row_of(g, s, k + 1, 0), row_of(g, s, k + 1, 1), g.q,
-            g.symbol + s.low, g.bar + s.low, s.width
+            g.text.symbol + s.low, g.text.bar + s.low, s.width
         )
     return tops
 
@@ -229,11 +177,11 @@ cdef double forward(Lattice *g, double reach, double work) except? 1.0 nogil:
         if g.done > work:
             return -INFINITY
         g.tops += sweep(g, j)
-        notice(g, STRETCH * g.stretches[j].width)
+        look_after(&g.worked, STRETCH * g.stretches[j].width, SIGNAL_WORK)
     s = &g.stretches[g.n_stretches - 1]
-    if s.low + s.width != g.n + 1:
+    if s.low + s.width != g.text.n + 1:
         return -INFINITY
-    k = g.n_frames - (g.n_stretches - 1) * STRETCH
+    k = g.text.n_frames - (g.n_stretches - 1) * STRETCH
     return max(row_of(g, s, k, 0)[s.width - 1], row_of(g, s, k, 1)[s.width - 1])
 
 
@@ -255,25 +203,17 @@ cdef int refill(Lattice *g, Py_ssize_t first, Py_ssize_t last) except -1 nogil:
             memcpy(row_of(g, s, 0, 0), row_of(g, before, STRETCH, 0) + s.low - before.low, count * sizeof(double))
             memcpy(row_of(g, s, 0, 1), row_of(g, before, STRETCH, 1) + s.low - before.low, count * sizeof(double))
         sweep(g, j)
-        notice(g, STRETCH * s.width)
+        look_after(&g.worked, STRETCH * s.width, SIGNAL_WORK)
     return 0
 
 
 cdef int go_back(Lattice *g) except -1 nogil:
     """The places of the labels, from the last one to the first."""
-    cdef Py_ssize_t n = g.n, t, j, k, first, last = g.n_stretches - 1, at = n, i
+    cdef Text *text = &g.text
+    cdef Py_ssize_t t, j, first, last = g.n_stretches - 1
     cdef Stretch *s = &g.stretches[last]
-    cdef const double *blanks
-    cdef const double *labels
-    cdef double best
-    cdef bint in_blank
-    cdef int way
-    k = g.n_frames - last * STRETCH
-    blanks = row_of(g, s, k, 0)
-    labels = row_of(g, s, k, 1)
-    in_blank = n == 0 or blanks[n - s.low] > labels[n - s.low]
-    if not in_blank:
-        g.last[n] = g.n_frames - 1
+    cdef Py_ssize_t k = text.n_frames - last * STRETCH, end = text.n - s.low
+    end_path(text, row_of(g, s, k, 0)[end], row_of(g, s, k, 1)[end])
     while last >= 0:
         first = last
         while first > 0 and g.stretches[first].kept is NULL:
@@ -282,29 +222,9 @@ cdef int go_back(Lattice *g) except -1 nogil:
             refill(g, first, last)
         for j in range(last, first - 1, -1):
             s = &g.stretches[j]
-            for t in range(min(g.n_frames, (j + 1) * STRETCH) - 1, j * STRETCH - 1, -1):
+            for t in range(min(text.n_frames, (j + 1) * STRETCH) - 1, j * STRETCH - 1, -1):
                 k = t - j * STRETCH
-                blanks = row_of(g, s, k, 0)
-                labels = row_of(g, s, k, 1)
-                i = at - s.low
-                if in_blank:
-                    if labels[i] > blanks[i]:
-                        in_blank = False
-                        g.last[at] = t - 1
-                else:
-                    g.first[at] = t
-                    way = 0
-                    best = labels[i]
-                    if blanks[i - 1] > best:
-                        best = blanks[i - 1]
-                        way = 1
-                    if labels[i - 1] + g.bar[at] > best:
-                        way = 2
-                    if way and t > 0:
-                        at -= 1
-                        in_blank = way == 1
-                        if way == 2:
-                            g.last[at] = t - 1
+                step_back(text, t, row_of(g, s, k, 0), row_of(g, s, k, 1), s.low)
         last = first - 1
     return 0
 
@@ -323,15 +243,10 @@ cdef double bound_lost(Lattice *g, double score, bint prove) except? -1.0 nogil:
                 result = max(result, g.lost[i].value)
         return max(0.0, result - (score - g.tops))
     memset(&o, 0, sizeof(Outside))
-    o.probs = g.doubles
-    o.floats = g.floats
-    o.is_log = g.is_log
-    o.n_frames = g.n_frames
-    o.n_classes = g.n_classes
-    o.n = g.n
-    o.classes = g.classes
-    o.n_symbols = g.n_symbols
-    o.symbol = g.symbol
+    describe(&g.text, &o)
+    o.probs = g.text.doubles
+    o.floats = g.text.floats
+    o.is_log = g.text.is_log
     try:
         take_room(&o)
         bound_places(&o, g.lost, g.n_lost, True, False, score - g.tops - 1.0)
@@ -339,73 +254,36 @@ cdef double bound_lost(Lattice *g, double score, bint prove) except? -1.0 nogil:
     finally:
         leave_room(&o)
     # Scores are rounded: what is better by no more than that is no better path.
-    return max(0.0, result + 1e-9 * g.n_frames)
+    return max(0.0, result + 1e-9 * g.text.n_frames)
 
 
 cdef class _Text:
     """Checked arguments, and memory."""
     cdef Lattice lattice
     cdef object kept  # the array whose memory is in use
-    cdef Py_ssize_t *positions
 
     def __cinit__(self, frames, labels, int blank, bint is_log, Py_ssize_t memory):
         cdef Lattice *g = &self.lattice
-        cdef Py_ssize_t i, n, n_classes
-        cdef int label
-        cdef int *number
-        cdef tuple given = tuple(labels)
+        cdef Text *text = &g.text
         cdef const double[:, ::1] doubles
         cdef const float[:, ::1] floats
         if getattr(getattr(frames, "dtype", None), "char", "") == "f":
             floats = frames
-            g.n_frames, n_classes = floats.shape[0], floats.shape[1]
-            g.floats = &floats[0, 0] if g.n_frames else NULL
+            text.n_frames, text.n_classes = floats.shape[0], floats.shape[1]
+            text.floats = &floats[0, 0] if text.n_frames else NULL
         else:
             doubles = frames
-            g.n_frames, n_classes = doubles.shape[0], doubles.shape[1]
-            g.doubles = &doubles[0, 0] if g.n_frames else NULL
+            text.n_frames, text.n_classes = doubles.shape[0], doubles.shape[1]
+            text.doubles = &doubles[0, 0] if text.n_frames else NULL
         self.kept = frames
-        if not 0 <= blank < n_classes:
-            raise ValueError(f"blank must be a class, 0 to {n_classes - 1}, got {blank}")
-        n = len(given)
-        g.n = n
-        g.n_classes = n_classes
-        g.is_log = is_log
+        text.is_log = is_log
+        take_labels(text, tuple(labels), blank)
         g.most = max(LEAST_ROOM, memory // 16)
-        g.n_stretches = (g.n_frames + STRETCH - 1) // STRETCH
-        g.classes = <int *> malloc(2 * (n_classes + 1) * sizeof(int))
-        g.symbol = <int32_t *> calloc(n + 2, sizeof(int32_t))
-        g.bar = <double *> malloc((n + 2) * sizeof(double))
-        g.q = <double *> malloc((n_classes + 2) * sizeof(double))
+        g.n_stretches = (text.n_frames + STRETCH - 1) // STRETCH
+        g.q = <double *> malloc((text.n_classes + 2) * sizeof(double))
         g.stretches = <Stretch *> calloc(g.n_stretches + 1, sizeof(Stretch))
-        self.positions = <Py_ssize_t *> calloc(2 * (n + 1), sizeof(Py_ssize_t))
-        if (
-            g.classes is NULL or g.symbol is NULL or g.bar is NULL or g.q is NULL or g.stretches is NULL
-            or self.positions is NULL
-        ):
+        if g.q is NULL or g.stretches is NULL:
             raise MemoryError()
-        g.first = self.positions
-        g.last = self.positions + n + 1
-        number = g.classes + n_classes + 1
-        for i in range(n_classes):
-            number[i] = -1
-        number[blank] = 0
-        g.classes[0] = blank
-        g.n_symbols = 1
-        for i in range(n):
-            if not 0 <= given[i] < n_classes or given[i] == blank:  # still Python's numbers, which may be of any size
-                raise ValueError(
-                    f"labels must be classes, 0 to {n_classes - 1}, other than the blank {blank}, got {given[i]}"
-                )
-            label = given[i]
-            if number[label] < 0:
-                number[label] = <int> g.n_symbols
-                g.classes[g.n_symbols] = label
-                g.n_symbols += 1
-            g.symbol[i + 1] = number[label]
-        g.symbol[0] = g.symbol[n + 1] = <int32_t> g.n_symbols
-        for i in range(n + 2):
-            g.bar[i] = 0.0 if 1 < i <= n and g.symbol[i] != g.symbol[i - 1] else -INFINITY
 
     cdef void forget(self) noexcept nogil:
         cdef Py_ssize_t j
@@ -416,15 +294,12 @@ cdef class _Text:
     def __dealloc__(self):
         if self.lattice.stretches is not NULL:
             self.forget()
-        free(self.lattice.classes)
-        free(self.lattice.symbol)
-        free(self.lattice.bar)
+        free_labels(&self.lattice.text)
         free(self.lattice.q)
         free(self.lattice.stretches)
         free(self.lattice.rows)
         free(self.lattice.aside)
         free(self.lattice.lost)
-        free(self.positions)
 
 
 def best_alignment(
@@ -436,9 +311,9 @@ def best_alignment(
     cdef Py_ssize_t i
     if not reach > 0.0:
         raise ValueError(f"reach must be positive, got {reach}")
-    if g.n_frames == 0:
-        return (-INFINITY if g.n else 0.0), (), (), 0.0, 0
-    g.widest = min(g.n + 1, 1 + STRETCH)
+    if g.text.n_frames == 0:
+        return (-INFINITY if g.text.n else 0.0), (), (), 0.0, 0
+    g.widest = min(g.text.n + 1, 1 + STRETCH)
     g.lost = <Place *> malloc(3 * g.n_stretches * sizeof(Place))
     if g.lost is NULL:
         raise MemoryError()
@@ -451,8 +326,8 @@ def best_alignment(
         return score, (), (), INFINITY if reach < INFINITY or g.done > work else 0.0, g.widest
     return (
         score,
-        tuple([g.first[i] for i in range(1, g.n + 1)]),
-        tuple([g.last[i] for i in range(1, g.n + 1)]),
+        tuple([g.text.first[i] for i in range(1, g.text.n + 1)]),
+        tuple([g.text.last[i] for i in range(1, g.text.n + 1)]),
         bound,
         g.widest,
     )
