@@ -1,4 +1,4 @@
-"""Train a language model from text, ask it, or convert it."""
+"""Train a language model from text, ask it, prune it, or convert it."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -39,7 +39,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     convert.add_argument(
         "output", metavar="FILE", help=".arpa, .arpa.gz, .bin or .binary (KenLM's hash tables), or fastctc's own format"
     )
-    for action in (query, convert):
+    prune = actions.add_parser(
+        "prune",
+        help="leave out n-grams that are hardly needed",
+        description="Leave out the n-grams without which the perplexity grows by less than a share of T each.",
+    )
+    prune.add_argument("model", metavar="MODEL", help=READ)
+    prune.add_argument("output", metavar="FILE", help="as of convert")
+    prune.add_argument("--threshold", type=float, required=True, metavar="T", help="such as 1e-7; more leaves out more")
+    for action in (convert, prune):
+        action.add_argument(
+            "--bits", type=int, choices=(8, 16), help="round values, for small files in fastctc's own format"
+        )
+    for action in (query, convert, prune):
         action.add_argument(
             "--unit", choices=("word", "character"), default="word", help="of an ARPA file (%(default)s)"
         )
@@ -59,7 +71,11 @@ def run(options: Namespace) -> int:
             )
             _write(model, options.output, options.unit)
         elif options.action == "convert":
-            _write(read_model(options.model, options.unit), options.output, options.unit)
+            _write(read_model(options.model, options.unit), options.output, options.unit, options.bits)
+        elif options.action == "prune":
+            read = read_model(options.model, options.unit)
+            whole = read.to_ngram() if isinstance(read, KenLM) else read
+            _write(whole.prune(options.threshold), options.output, options.unit, options.bits)
         else:
             _query(options)
     except (OSError, ValueError) as error:
@@ -82,7 +98,9 @@ def read_model(file: str, unit: str) -> NGram | KenLM:
     return model if model.tables.hashed else model.to_ngram()
 
 
-def _write(model: NGram | KenLM, file: str, unit: str) -> None:
+def _write(model: NGram | KenLM, file: str, unit: str, bits: int | None = None) -> None:
+    if bits is not None and file.endswith((".arpa", ".arpa.gz", ".bin", ".binary")):
+        raise ValueError(f"--bits is for fastctc's own format, not for {file}")
     if isinstance(model, KenLM):
         model = model.to_ngram()
     if file.endswith((".arpa", ".arpa.gz")):
@@ -90,7 +108,7 @@ def _write(model: NGram | KenLM, file: str, unit: str) -> None:
     elif file.endswith((".bin", ".binary")) and unit == "word":
         KenLM.from_ngram(model).save(file)
     else:
-        model.save(file)
+        model.save(file, bits=bits)
     print(f"{file}: {len(model)} n-grams of {len(model.vocabulary)} tokens, order {model.order}", file=sys.stderr)
 
 

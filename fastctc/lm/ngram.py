@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import exp, log
+from math import exp, inf, log
 from os import PathLike
 from typing import Any, BinaryIO
 
@@ -151,6 +151,43 @@ class NGram(Value):
                 above, start, stop = start, stop, int(self.children[stop])
         return result
 
+    def prune(self, threshold: float) -> "NGram":
+        """The model without the n-grams that it hardly needs (entropy-based pruning).
+
+        An n-gram goes if without it the model would differ so little that the perplexity changes by less than a share
+        of ``threshold``; the probabilities of others stay, and the back-off weights are made anew, so that all that
+        may follow a history has the sum 1 again.
+
+        Parameters
+        ----------
+        threshold : float
+            0 or more; 1e-8 to 1e-6 is usual.
+
+        Raises
+        ------
+        ValueError
+            For a threshold that is negative or not finite; for an add-k model, which has no back-off weights.
+
+        References
+        ----------
+        A. Stolcke: Entropy-based Pruning of Backoff Language Models, 1998.
+
+        Examples
+        --------
+        >>> model = NGram.train("the cat sat on the mat, and the cat ate", 4)
+        >>> len(model), len(model.prune(1e-2))
+        (91, 39)
+        """
+        from fastctc.lm import pruning
+
+        if not 0 <= threshold < inf:
+            raise ValueError(f"threshold must be 0 or more, and finite, got {threshold}")
+        if self.uniform:
+            raise ValueError("a model with add-k smoothing has no back-off weights: train with kneser-ney to prune it")
+        begin, end = (self.vocabulary.number(token) for token in (BEGIN, END))
+        levels = pruning.prune(self.levels(), len(self.vocabulary), threshold, begin, end)
+        return self.from_levels(levels, self.vocabulary, self.unit, 0.0, False)
+
     @classmethod
     def from_arpa(
         cls,
@@ -200,10 +237,33 @@ class NGram(Value):
 
         arpa.write(self, path)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the arrays to a file that :meth:`load` maps into memory."""
+    def save(self, path: str | PathLike[str], *, bits: int | None = None) -> None:
+        """Write a file for :meth:`load`, which maps its arrays into memory.
+
+        Parameters
+        ----------
+        path : str or path-like
+        bits : {None, 8, 16}
+            For a small file: the values of the n-grams of each length are rounded to 256 or 65 536 different ones, and
+            an n-gram takes one to six bytes instead of 12 to 20. Such a file is unpacked into memory by :meth:`load`,
+            where it takes what any model takes.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ValueError
+            For other bits, or bits for an add-k model, which has no back-off weights.
+        """
         about = {"order": self.order, "unit": self.unit, "uniform": self.uniform}
         arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in TABLES}
+        if bits is not None:
+            from fastctc.lm import quantization
+
+            if self.uniform:
+                raise ValueError("a model with add-k smoothing has no back-off weights to round: save it without bits")
+            arrays = quantization.pack(self.levels(), len(self.vocabulary), bits)
+            about["bits"] = bits
         arrays |= {"text": self.vocabulary.text, "offsets": self.vocabulary.offsets}
         storage.save(path, "n-gram model", about, arrays)
 
@@ -221,14 +281,27 @@ class NGram(Value):
         ValueError
             If it is no such file, or damaged.
         """
-        about, arrays = storage.load(path, "n-gram model", {**TABLES, "text": "uint8", "offsets": "int64"})
+        about, arrays = storage.load(path, "n-gram model")
+        rounded = "bits" in about
+        spelled = {"text": "uint8", "offsets": "int64"}
+        expected = spelled if rounded else {**TABLES, **spelled}
+        storage.check(
+            path,
+            {name: array for name, array in arrays.items() if name in expected or not rounded},
+            {name: (dtype, None) for name, dtype in expected.items()},
+        )
         text, offsets = arrays.pop("text"), arrays.pop("offsets")
         order, unit, uniform = about.get("order"), about.get("unit"), about.get("uniform")
         try:
-            if type(order) is not int or unit not in UNITS or type(uniform) is not bool:
+            if type(order) is not int or unit not in UNITS or type(uniform) is not bool or (rounded and uniform):
                 raise ValueError(f"order, unit and uniform cannot be {order!r}, {unit!r} and {uniform!r}")
             check_order(order)
             check_vocabulary(text, offsets)
+            if rounded:
+                from fastctc.lm import quantization
+
+                levels = quantization.unpack(arrays, order, len(offsets) - 1)
+                arrays = dict(zip(TABLES, tree(levels, len(offsets) - 1, 0.0), strict=True))
             check_tables(order, len(offsets) - 1, **arrays)
         except (TypeError, ValueError) as error:
             raise storage.StorageError(f"{path}: its parts do not fit together: {error}") from None

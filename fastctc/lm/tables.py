@@ -95,17 +95,27 @@ def running_sums(
     own = _sums_by_parent(probs, children)
     if uniform:
         return RunningSums(own, np.zeros(len(own)))
-    # From the longest shorter history down to the one that knows the token.
-    shorter = suffixes[parents]
-    known = np.where(suffixes > 0, parents[suffixes], 0)
-    weights = np.zeros(len(probs))
+    nodes = np.arange(len(probs))
+    lower = probs[suffixes] * np.exp(shorter_weights(nodes, parents, backoffs, suffixes))
+    return RunningSums(own, _sums_by_parent(lower, children))
+
+
+def shorter_weights(
+    nodes: NDArray[Any], parents: NDArray[Any], backoffs: NDArray[np.float32], suffixes: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """For some n-grams, what their shortened histories add to ``log_probs[suffixes]``.
+
+    It is the sum of the back-off weights from the longest shorter history down to the one that knows the token.
+    """
+    shorter, ends = suffixes[parents[nodes]], suffixes[nodes]
+    known = np.where(ends > 0, parents[ends], 0)
+    weights = np.zeros(len(nodes))
     apart = np.flatnonzero(shorter != known)
     while len(apart):
         weights[apart] += backoffs[shorter[apart]]
         shorter[apart] = suffixes[shorter[apart]]
         apart = apart[shorter[apart] != known[apart]]
-    lower = probs[suffixes] * np.exp(weights)
-    return RunningSums(own, _sums_by_parent(lower, children))
+    return weights
 
 
 def _sums_by_parent(values: NDArray[np.float64], children: NDArray[np.int32]) -> NDArray[np.float64]:
