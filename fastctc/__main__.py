@@ -7,7 +7,20 @@ import sys
 from collections.abc import Sequence
 
 import fastctc
-from fastctc.commands import align, decode, devices, experiment, lm, morph, read, segment, synthesize, train, tune
+from fastctc.commands import (
+    align,
+    decode,
+    devices,
+    experiment,
+    lm,
+    morph,
+    read,
+    review,
+    segment,
+    synthesize,
+    train,
+    tune,
+)
 
 COMMANDS = {
     "decode": decode,
@@ -18,6 +31,7 @@ COMMANDS = {
     "morph": morph,
     "devices": devices,
     "read": read,
+    "review": review,
     "segment": segment,
     "train": train,
     "synthesize": synthesize,

@@ -415,6 +415,7 @@ def test_usage_errors_are_2(arguments, capsys):
         (["lm", "query", "no such file", "x.txt"], 1),
         (["read", "no such file"], 1),
         (["read", "x.png", "--weights", "no such file"], 2),
+        (["review", "no such file"], 2),
         (["segment", "no such file", "--out", "x"], 1),
         (["morph", "erode", "no such file", "x.png"], 1),
         (["train", "--data", "no such file", "--out", "x"], 1),

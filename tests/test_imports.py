@@ -24,6 +24,7 @@ HEAVY = {
     "PIL",
     "scipy",
     "pypdfium2",
+    "tornado",
 }
 # Each room, a package or a module beside them, and the rooms that it may know beside itself. `backends` chooses among
 # reference, compiled and opencl by name.

@@ -147,7 +147,8 @@ def test_every_package_is_listed():
 
 # What a message that names an extra speaks of.
 BRINGS = {"Pillow": "pillow", "SciPy": "scipy", "matplotlib": "matplotlib", "Keras": "tensorflow-cpu",
-          "pypdfium2": "pypdfium2", "pyopencl": "pyopencl", "onnxruntime": "onnxruntime"}  # fmt: skip
+          "pypdfium2": "pypdfium2", "pyopencl": "pyopencl", "onnxruntime": "onnxruntime",
+          "Tornado": "tornado"}  # fmt: skip
 
 
 def requirements(extra, extras):

@@ -15,6 +15,7 @@ from fastctc.commands.summary import Row, Summary, settings_digest
 from fastctc.imaging import images
 
 MANY = 8  # words, from which on their mean confidence tells something,
+ALTERNATIVES = 5  # of a word, in the format that shows them
 NOISE = 0.15  # ... and below which nothing of what was read is to be believed
 SETTINGS = (
     "level",
@@ -44,30 +45,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--level", choices=("word", "line", "page"), default="page", help="what an image shows (default: page)"
     )
-    parser.add_argument(
-        "--weights", metavar="FILE", help="a network that fastctc train made (default: the one that comes along)"
-    )
-    parser.add_argument(
-        "--network", metavar="FILE", help="any CTC network for lines as .onnx file, or rapidocr, if that is installed"
-    )
-    parser.add_argument(
-        "--backend", choices=("numpy", "keras"), default="numpy", help="who computes it (default: numpy)"
-    )
-    parser.add_argument("--words", metavar="FILE", help="read only words of this text or word list")
-    parser.add_argument(
-        "--lm",
-        metavar="FILE",
-        help="a language model that fastctc lm train made, over characters, or, with --words, over words",
-    )
-    parser.add_argument("--lm-weight", type=float, metavar="W", help="weight of a character model (default: 0.7)")
-    parser.add_argument(
-        "--views",
-        dest="n_views",
-        type=int,
-        choices=range(1, 6),
-        default=1,
-        help="so many views of every image, slanted this way and that: what they agree on is read",
-    )
+    add_reader(parser)
     parser.add_argument(
         "--format",
         choices=tuple(SUFFIXES),
@@ -95,16 +73,41 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
+def add_reader(parser: ArgumentParser) -> None:
+    """What reads: network, language model, views."""
+    parser.add_argument(
+        "--weights", metavar="FILE", help="a network that fastctc train made (default: the one that comes along)"
+    )
+    parser.add_argument(
+        "--network", metavar="FILE", help="any CTC network for lines as .onnx file, or rapidocr, if that is installed"
+    )
+    parser.add_argument(
+        "--backend", choices=("numpy", "keras"), default="numpy", help="who computes it (default: numpy)"
+    )
+    parser.add_argument("--words", metavar="FILE", help="read only words of this text or word list")
+    parser.add_argument(
+        "--lm",
+        metavar="FILE",
+        help="a language model that fastctc lm train made, over characters, or, with --words, over words",
+    )
+    parser.add_argument("--lm-weight", type=float, metavar="W", help="weight of a character model (default: 0.7)")
+    parser.add_argument(
+        "--views",
+        dest="n_views",
+        type=int,
+        choices=range(1, 6),
+        default=1,
+        help="so many views of every image, slanted this way and that: what they agree on is read",
+    )
+
+
 def run(options: Namespace) -> int:
-    if options.lm_weight is not None and (not options.lm or options.words):
-        options.parser.error("--lm-weight is that of a character model: it goes with --lm, and without --words")
-    if not 0 <= options.min_confidence <= 1:
-        options.parser.error(f"--min-confidence must be between 0 and 1, got {options.min_confidence}")
+    check_reader(options)
     if options.format == "pdf" and not options.out:
         options.parser.error("--format pdf is written to files: it goes with --out")
     try:
         _check_language(options.language)
-        reader = _reader(options)
+        reader = make_reader(options, n_alternatives=ALTERNATIVES if options.format == "html" else 0)
     except (OSError, ValueError, ImportError) as error:
         refuse(options, error)
     files = list(images.find(options.files, images.DOCUMENTS, options.out))
@@ -134,6 +137,14 @@ def run(options: Namespace) -> int:
     if not files:
         print("fastctc read: there are no images", file=sys.stderr)
     return 1 if failed or not files else 0
+
+
+def check_reader(options: Namespace) -> None:
+    """End with a message if the options do not go together."""
+    if options.lm_weight is not None and (not options.lm or options.words):
+        options.parser.error("--lm-weight is that of a character model: it goes with --lm, and without --words")
+    if not 0 <= options.min_confidence <= 1:
+        options.parser.error(f"--min-confidence must be between 0 and 1, got {options.min_confidence}")
 
 
 def _read_file(
@@ -259,13 +270,15 @@ def _warning(lines: list[Any]) -> str:
     return ""
 
 
-def _reader(options: Namespace) -> Any:
+def make_reader(options: Namespace, n_alternatives: int = 0) -> Any:
+    """The reader that the options ask for."""
     from fastctc.commands.lm import read_model
     from fastctc.htr.reader import Reader
     from fastctc.lexicon import Lexicon
     from fastctc.lm.ngram import NGram
 
     plain = {name: getattr(options, name) for name in ("weights", "network", "backend", "n_views")}
+    plain["n_alternatives"] = n_alternatives
     if not options.words and not options.lm:
         return Reader(**plain)
     alphabet = Reader(weights=options.weights, network=options.network).word_alphabet

@@ -5,6 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
+from fastctc.htr.review import transcript
+
 FARTHEST = 1_000_000  # pixels from the corner of a page
 ABOVE, BELOW = 0.75, 0.35  # of the distance between lines: what a line takes above and below its base line
 
@@ -21,7 +23,8 @@ class XmlLine:
 def read_lines(path: Path) -> tuple[Path, list[XmlLine]]:
     """The image that a file describes, and its lines.
 
-    A polygon is taken where there is one, else the base line with what lines take above and below it.
+    A polygon is taken where there is one, else the base line with what lines take above and below it. Of what
+    ``fastctc review`` wrote, the lines are taken that a person has settled.
 
     Raises
     ------
@@ -35,6 +38,8 @@ def read_lines(path: Path) -> tuple[Path, list[XmlLine]]:
     kind = _name(root)
     if kind == "PcGts":
         name, lines = _page(root)
+        if any(creator.text == transcript.CREATOR for creator in _all(root, "Creator")):
+            lines = _settled(path)
     elif kind == "alto":
         name, lines = _alto(root)
     else:
@@ -78,6 +83,15 @@ def _page(root: ElementTree.Element) -> tuple[str, list[Found]]:
         polygon = _points(coords.get("points")) if coords is not None else []
         lines.append((line.get("id", "?"), text, polygon, _points(base.get("points")) if base is not None else []))
     return (pages[0].get("imageFilename", "") if pages else ""), lines
+
+
+def _settled(path: Path) -> list[Found]:
+    found = transcript.Transcript.from_xml(path)
+    return [
+        (line.name, line.text, list(line.outline), [])
+        for line in found.lines
+        if line.words and line.settled(found.doubtful)
+    ]
 
 
 def _alto(root: ElementTree.Element) -> tuple[str, list[Found]]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import exp, inf
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,13 @@ class Character:
     confidence: float  # probability of this character in its place, the rest of the text being what it is
 
 
+class Alternative(NamedTuple):
+    """What a word may be instead."""
+
+    text: str
+    probability: float
+
+
 @dataclass(frozen=True)
 class Word:
     """A word that was read."""
@@ -54,6 +61,9 @@ class Word:
     # of them) or "words" (a lexicon), in "one view" or "several views". Empty: it is the word's probability in its
     # place given the image alone, and with a language model too low.
     fitted_for: str = ""
+    # Other texts for its place, most probable first, if the reader was asked for them. What confidence leaves is theirs
+    # in the proportions that the decoder gives them.
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,8 @@ class Reader:
         1 to 5 views of every image, slanted this way and that: what they agree on is read, with fewer errors. Five
         take five times the time of one. ``log_prob`` is the mean of theirs. Candidates are what a decoder returns for
         each view, so that one of your own should have a larger ``n_best``.
+    n_alternatives : int, default 0
+        So many :attr:`Word.alternatives` at most: what the decoder finds in the frames of that word alone.
 
     Raises
     ------
@@ -150,12 +162,15 @@ class Reader:
     temperature: float | None = None
     n_views: int = 1
     network: str | PathLike[str] | None = None
+    n_alternatives: int = 0
 
     def __post_init__(self) -> None:
         if self.backend not in ("numpy", "keras"):
             raise ValueError(f"backend must be 'numpy' or 'keras', got {self.backend!r}")
         if not 1 <= self.n_views <= len(SLANTS):
             raise ValueError(f"n_views must be 1 to {len(SLANTS)}, got {self.n_views}")
+        if self.n_alternatives < 0:
+            raise ValueError(f"n_alternatives must be 0 or more, got {self.n_alternatives}")
         if self.decoder is not None and (self.lexicon, self.ngram, self.lm_weight) != (None, None, None):
             raise ValueError("a decoder has its own lexicon and model: lexicon, ngram and lm_weight go without decoder")
         if self.lm_weight is not None and (self.ngram is None or self.lexicon is not None):
@@ -377,7 +392,8 @@ class Reader:
 
         words, rest = [], combine_segments([alignment.characters for alignment in alignments])
         sure = self._confidences(aligned, hypotheses)
-        for segment, certainty, (left, right, *rows) in zip(aligned, sure, extents, strict=True):
+        others = self._alternatives(views, [alignment.words for alignment in alignments], sure)
+        for segment, certainty, instead, (left, right, *rows) in zip(aligned, sure, others, extents, strict=True):
             own: list[Character] = []
             while rest and len(own) < len(segment.text):
                 head = rest.pop(0)
@@ -388,11 +404,29 @@ class Reader:
                     )
                     own.append(Character(head.text, placed(start, stop), head.probability))
             place = placed(left, right, (rows[0], rows[1]))
-            words.append(Word(segment.text, place, certainty, tuple(own), self._fitted_for))
+            words.append(Word(segment.text, place, certainty, tuple(own), self._fitted_for, instead))
         whole = words[0].box
         for word in words[1:]:
             whole = whole | word.box
         return Line(best.text, whole, tuple(words), best.log_prob, _probability(best.log_prob), tuple(hypotheses))
+
+    def _alternatives(
+        self, views: Sequence[npt.NDArray[np.float32]], words: Sequence[Sequence[Segment]], sure: Sequence[float]
+    ) -> list[tuple[Alternative, ...]]:
+        """What the decoder finds in each word's frames, from half-way after the word before to half-way to the next."""
+        if not self.n_alternatives:
+            return [()] * len(sure)
+        cut = []
+        for rows, own in zip(views, words, strict=True):
+            bounds = [0, *((a.last + b.first) // 2 + 1 for a, b in pairwise(own)), len(rows)]
+            cut.append([np.ascontiguousarray(rows[start:stop]) for start, stop in pairwise(bounds)])
+        found = [self._decoder.decode_batch(parts) for parts in cut]
+        result = []
+        for k, certainty in enumerate(sure):
+            parts, beams = [part[k] for part in cut], [beam[k] for beam in found]
+            candidates = combine_views(self.alphabet, parts, beams)
+            result.append(_others(candidates, words[0][k].text, certainty)[: self.n_alternatives])
+        return result
 
     def _computed(self, images: list[Prepared]) -> list[npt.NDArray[np.float32]]:
         """The network's output for each image, computed for images of one width together.
@@ -416,6 +450,19 @@ class Reader:
             for i, output in zip(numbers, outputs, strict=True):
                 result[i] = np.ascontiguousarray(output, np.float32)
         return result
+
+
+def _others(candidates: list[Hypothesis], text: str, certainty: float) -> tuple[Alternative, ...]:
+    """All texts but the one that was read, and their parts of what its probability leaves."""
+    weights: dict[str, float] = {}
+    for one in candidates:
+        other = one.text.strip()
+        if other and one.score > -inf:
+            weights[other] = weights.get(other, 0.0) + exp(one.score - candidates[0].score)
+    seen = min(1.0, sum(exp(one.log_prob) for one in candidates))  # of all texts that there are
+    weights.pop(text.strip(), None)
+    left = (1.0 - certainty) * seen / (sum(weights.values()) or 1.0)
+    return tuple(Alternative(other, left * weight) for other, weight in sorted(weights.items(), key=lambda x: -x[1]))
 
 
 def _extents(ink: npt.NDArray[np.uint8], words: list[tuple[int, int]], reach: int) -> list[tuple[int, int, int, int]]:

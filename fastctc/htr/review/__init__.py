@@ -1,0 +1,1 @@
+"""Review: a local page on which doubtful words are settled, and what was settled is kept."""
