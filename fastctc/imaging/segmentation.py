@@ -4,90 +4,27 @@ Everything is measured in the height of small letters, which is estimated from t
 resolution nor the size of the hand matters.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastctc.imaging import morphology
+from fastctc.imaging.layout import Binary, Box, Grey, PageLayout, TextLine
+from fastctc.imaging.line_ink import LineInk, ink_of_lines, middle_rows
+from fastctc.imaging.reading_order import reading_order
+from fastctc.imaging.ridges import text_ridges
+from fastctc.imaging.rules import without_rules
 
-Grey = npt.NDArray[np.uint8]
-Binary = npt.NDArray[np.bool_]
+__all__ = ["Box", "PageLayout", "TextLine", "binarize", "segment_page", "skew", "straightened", "x_height"]
+
 INSTALL = 'segmentation needs SciPy: pip install "fastctc[htr]"'
 REACH = 0.35  # rows of the closing that makes a word of its letters, in x-heights
 GAPS = (0.3, 0.55, 0.9)  # columns of that closing, in x-heights: the least, the usual, the most
 SMALLEST = 0.02  # part of a squared x-height: what is smaller is dirt
 STEEPEST = 5.0  # degrees that a page is turned at most
+PALE = 0.14  # how sure binarization is to be: pale ink counts
 BLOCKS = 1200  # along the longer side of a page, in which ink is counted to find out how it is turned
-
-
-@dataclass(frozen=True)
-class Box:
-    """Columns left .. right - 1 and rows top .. bottom - 1 of an image."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.right - self.left
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.bottom - self.top
-
-    def __or__(self, other: "Box") -> "Box":
-        """The smallest box that holds both."""
-        return Box(
-            min(self.left, other.left),
-            min(self.top, other.top),
-            max(self.right, other.right),
-            max(self.bottom, other.bottom),
-        )
-
-    def iou(self, other: "Box") -> float:
-        """Intersection over union, 0 to 1."""
-        wide = min(self.right, other.right) - max(self.left, other.left)
-        tall = min(self.bottom, other.bottom) - max(self.top, other.top)
-        shared = max(0, wide) * max(0, tall)
-        union = self.width * self.height + other.width * other.height - shared
-        return shared / union if union else 0.0
-
-
-@dataclass(frozen=True)
-class TextLine:
-    """A line of writing: where it is, and its words from left to right."""
-
-    box: Box
-    words: tuple[Box, ...]
-
-
-@dataclass(frozen=True)
-class PageLayout:
-    """What is where on a page.
-
-    Attributes
-    ----------
-    lines : tuple of TextLine
-        In reading order. Boxes are those of the straightened image.
-    image : (H, W) uint8
-        The page, straightened.
-    angle : float
-        By how many degrees it was turned counter-clockwise for that.
-    x_height : float
-        The height of small letters, in pixels.
-    """
-
-    lines: tuple[TextLine, ...]
-    image: Grey
-    angle: float
-    x_height: float
 
 
 def binarize(image: Grey, window: int | None = None, k: float = 0.2) -> Binary:
@@ -207,35 +144,34 @@ def segment_page(image: Grey, gap: float | None = None) -> PageLayout:
 
     Notes
     -----
-    Letters grow together to words by a closing whose size follows from the x-height and from the gaps found at a
-    finer scale (a scale space with flat structuring elements); lines are the peaks of the ink's density down the page.
-    Takes about a second for ten megapixels.
+    Rules, folds and gutters are removed (:mod:`fastctc.imaging.rules`), lines are ridges of the ink's density
+    (:mod:`fastctc.imaging.ridges`), to which pieces of ink belong (:mod:`fastctc.imaging.line_ink`); letters grow
+    together to words by a closing whose size follows from the x-height and from the gaps found at a finer scale (a
+    scale space with flat structuring elements).
 
     References
     ----------
     R. Manmatha, J. Rothfeder: A scale space approach for automatically segmenting words from historical handwritten
     documents, IEEE TPAMI 27, 2005.
     """
-    ink = binarize(image)
+    ink = binarize(image, k=PALE)
     if not ink.any():
         return PageLayout((), image, 0.0, 0.0)
     angle = skew(ink)
     image = straightened(image, angle)
     if abs(angle) >= 0.05:
-        ink = binarize(image)
+        ink = binarize(image, k=PALE)
+    ink = without_rules(ink)
     boxes, labels = _components(ink)
     height = x_height(boxes)
     kept = _without_dirt_and_rules(boxes, height, image.shape)
     if not len(kept):
         return PageLayout((), image, angle, height)
-    clean = np.isin(labels, kept)
-    height = _core_height(clean, height)
-    if gap is None:
-        fine, ink_of = _words(clean, height, GAPS[0] / 2)
-        gap = _gap_between_words(_lines(clean, fine, ink_of, height), height)
-    blobs, ink_of = _words(clean, height, gap)
-    lines = _lines(clean, blobs, ink_of, height)
-    return PageLayout(tuple(lines), image, angle, height)
+    clean = np.isin(np.arange(len(boxes) + 1), kept)[labels]
+    ridges = text_ridges(clean, _core_height(clean, height))
+    found = ink_of_lines(np.where(clean, labels, 0), boxes, ridges)
+    lines, owners = _with_words(found, clean, ridges.height, ridges.cell, gap)
+    return PageLayout(lines, image, angle, ridges.height, owners)
 
 
 def _label(ink: Binary) -> tuple[npt.NDArray[np.int32], int]:
@@ -305,31 +241,50 @@ def _without_dirt_and_rules(
     writing &= ~((widths > 0.8 * shape[1]) & (heights > 12 * height))
     at_edge = (boxes[:, 1] == 0) | (boxes[:, 2] == 0) | (boxes[:, 3] == shape[1]) | (boxes[:, 4] == shape[0])
     writing &= ~(at_edge & ((heights > 6 * height) | (widths > 12 * height)))
+    writing &= ~((heights < 0.25 * height) & (widths > 2.5 * heights))  # what is left of rules
     numbers: npt.NDArray[np.int64] = boxes[writing, 0]
     return numbers
 
 
-def _words(ink: Binary, height: float, gap: float) -> tuple[list[Box], npt.NDArray[np.int32]]:
-    """Pieces of ink that a closing joins, and the picture of the number of each pixel's word."""
-    from scipy import ndimage
+def _with_words(
+    found: list[LineInk], ink: Binary, height: float, cell: int, gap: float | None
+) -> tuple[tuple[TextLine, ...], npt.NDArray[np.uint16]]:
+    """Lines in reading order with their words, and the number of each pixel's line, from 1."""
+    if gap is None:
+        fine = [_words(line, blobs, height) for blobs in [_blobs(ink, height, GAPS[0] / 2)] for line in found]
+        gap = _gap_between_words(fine, height)
+    blobs = _blobs(ink, height, gap)
+    lines, owners = [], np.zeros(ink.shape, np.uint16)
+    for number in reading_order([line.box for line in found], height):
+        line = found[number]
+        columns = np.linspace(line.box.left, line.box.right, max(2, round(line.box.width / height)))
+        rows = middle_rows(line.ridge, columns, cell)
+        middle = tuple((float(x), float(y)) for x, y in zip(columns, rows, strict=True))
+        lines.append(TextLine(line.box, tuple(_words(line, blobs, height)), middle))
+        owners[line.rows, line.columns] = len(lines)
+    return tuple(lines), owners
 
+
+def _blobs(ink: Binary, height: float, gap: float) -> npt.NDArray[np.int32]:
+    """The number of each pixel's word: pieces of ink that a closing joins."""
     rows, columns = max(1, round(REACH * height)), max(1, round(gap * height))
-    joined = morphology.closing(ink, (rows | 1, columns | 1))
-    labels, _ = _label(joined)
-    labels = np.where(ink, labels, 0)
-    boxes = [
-        Box(s[1].start, s[0].start, s[1].stop, s[0].stop) if s is not None else Box(0, 0, 0, 0)
-        for s in ndimage.find_objects(labels)
-    ]
-    return boxes, labels
+    return _label(morphology.closing(ink, (rows | 1, columns | 1)))[0]
 
 
-def _gap_between_words(lines: list[TextLine], height: float) -> float:
+def _words(line: LineInk, blobs: npt.NDArray[np.int32], height: float) -> list[Box]:
+    """The words of a line: its pixels blob by blob."""
+    numbers = blobs[line.rows, line.columns]
+    order = np.argsort(numbers, kind="stable")
+    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    y, x = line.rows[order], line.columns[order]
+    sides = [f.reduceat(v, starts) for f in (np.minimum, np.maximum) for v in (x, y)]
+    boxes = [Box(int(a), int(b), int(c) + 1, int(d) + 1) for a, b, c, d in zip(*sides, strict=True)]
+    return _merged(boxes, height)
+
+
+def _gap_between_words(lines: list[list[Box]], height: float) -> float:
     """Where to part the gaps of a page, in x-heights: Otsu's threshold between two heaps of their logarithms."""
-    gaps = np.array(
-        [right.left - left.right for line in lines for left, right in pairwise(line.words)],
-        float,
-    )
+    gaps = np.array([right.left - left.right for words in lines for left, right in pairwise(words)], float)
     gaps = gaps[gaps > 0] / height
     gaps = np.sort(np.log(gaps[gaps < 4]))
     if len(gaps) < 12:
@@ -339,50 +294,6 @@ def _gap_between_words(lines: list[TextLine], height: float) -> float:
     between = n * (len(gaps) - n) * (below / n - (total - below) / (len(gaps) - n)) ** 2
     i = int(np.argmax(between))
     return float(np.clip(np.exp((gaps[i] + gaps[i + 1]) / 2), GAPS[0], GAPS[2]))
-
-
-def _lines(ink: Binary, blobs: list[Box], labels: npt.NDArray[np.int32], height: float) -> list[TextLine]:
-    """Words on lines: columns of text first, in each the peaks of the ink down the page."""
-    blocks = _columns(ink, height)
-    result = []
-    for left, right in blocks:
-        own = [(n, box) for n, box in enumerate(blobs, 1) if box.width and left <= (box.left + box.right) / 2 < right]
-        if not own:
-            continue
-        centres = _line_centres(ink[:, left:right], height)
-        members: dict[int, list[Box]] = {}
-        for number, box in own:
-            rows = np.flatnonzero((labels[box.top : box.bottom, box.left : box.right] == number).any(1))
-            middle = box.top + float(np.average(rows, weights=_mass(labels, box, number, rows)))
-            nearest = int(np.argmin(np.abs(centres - middle)))
-            if box.height > 2.6 * height and len(centres) > 1:  # letters of two lines that touch
-                for line, part in _split(labels, box, number, centres, height):
-                    members.setdefault(line, []).append(part)
-            else:
-                members.setdefault(nearest, []).append(box)
-        for line in sorted(members):
-            words = _merged(members[line], height)
-            if words:
-                whole = words[0]
-                for word in words[1:]:
-                    whole = whole | word
-                result.append(TextLine(whole, tuple(words)))
-    return result
-
-
-def _mass(labels: npt.NDArray[np.int32], box: Box, number: int, rows: Any) -> Any:
-    return (labels[box.top : box.bottom, box.left : box.right] == number).sum(1)[rows]
-
-
-def _columns(ink: Binary, height: float) -> list[tuple[int, int]]:
-    """Columns of text: parted by white from top to bottom that is wider than any gap between words."""
-    used = np.flatnonzero(ink.any(0))
-    breaks = np.flatnonzero(np.diff(used) > 6 * height)
-    edges = [0, *((used[b] + used[b + 1]) // 2 for b in breaks), ink.shape[1]]
-    blocks = [(int(a), int(b)) for a, b in pairwise(edges)]
-    # A column holds several lines; a lone word far off to the side belongs to its line.
-    tall = [np.count_nonzero(ink[:, a:b].any(1)) for a, b in blocks]
-    return blocks if len(blocks) > 1 and min(tall) > 0.4 * max(tall) and min(tall) > 6 * height else [(0, ink.shape[1])]
 
 
 def _line_centres(ink: Binary, height: float) -> npt.NDArray[np.float64]:
@@ -401,34 +312,6 @@ def _line_centres(ink: Binary, height: float) -> npt.NDArray[np.float64]:
         if all(abs(peak - other) > 1.5 * height for other in kept):
             kept.append(int(peak))
     return np.array(sorted(kept), np.float64)
-
-
-def _split(
-    labels: npt.NDArray[np.int32], box: Box, number: int, centres: npt.NDArray[np.float64], height: float
-) -> list[tuple[int, Box]]:
-    """A tall piece, cut half-way between the lines that it touches."""
-    inside = [
-        int(i) for i in np.flatnonzero((centres > box.top - 0.2 * height) & (centres < box.bottom + 0.2 * height))
-    ]
-    if len(inside) < 2:
-        middle = (box.top + box.bottom) / 2
-        return [(int(np.argmin(np.abs(centres - middle))), box)]
-    cuts = [
-        box.top,
-        *(int((centres[a] + centres[b]) / 2) for a, b in pairwise(inside)),
-        box.bottom,
-    ]
-    parts = []
-    for line, top, bottom in zip(inside, cuts, cuts[1:], strict=False):
-        mine = labels[top:bottom, box.left : box.right] == number
-        rows, columns = np.flatnonzero(mine.any(1)), np.flatnonzero(mine.any(0))
-        if len(rows):
-            part = Box(
-                box.left + int(columns[0]), top + int(rows[0]), box.left + int(columns[-1]) + 1, top + int(rows[-1]) + 1
-            )
-            if part.height > 0.3 * height or len(inside) == 1:
-                parts.append((line, part))
-    return parts
 
 
 def _merged(boxes: list[Box], height: float) -> list[Box]:
