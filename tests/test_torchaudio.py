@@ -381,6 +381,11 @@ def test_addresses(within, emissions, files):
     (best,) = torchaudio(frames[None])[0]
     assert results[0].score == pytest.approx(best.score, abs=1e-9)
     assert len(results[0].tokens) == len(results[0].words) == len(frames) + 2
+    assert results[0].tokens is results[0].tokens
+    made = flashlight.DecodeResult(2)
+    assert (made.score, made.tokens, made.words) == (0.0, [-1, -1], [-1, -1])
+    made.tokens, made.words = results[0].tokens, [3]
+    assert (made.tokens, made.words) == (results[0].tokens, [3])
     one = results[0]
     bonus = 0.5 * sum(word >= 0 for word in one.words) - 0.1 * sum(token == 1 for token in one.tokens[1:-1])
     assert one.score == pytest.approx(one.emittingModelScore + 2 * one.lmScore + bonus, abs=1e-5)

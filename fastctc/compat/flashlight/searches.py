@@ -58,21 +58,53 @@ class LexiconFreeDecoderOptions:
 
 
 class DecodeResult:
-    """A path: its score, with the shares of emissions and language model; of each frame the token, and a word or -1."""
+    """A path: its score, with the shares of emissions and language model; of each frame the token, and a word or -1.
+
+    A beam has many paths of which programs read few: lists are made of arrays when they are read.
+    """
+
+    __slots__ = ("_found", "_place", "_tokens", "_words", "emittingModelScore", "lmScore", "score")
 
     def __init__(self, length: int = 0) -> None:
-        self.score = 0.0
-        self.emittingModelScore = 0.0
-        self.lmScore = 0.0
-        self.words: list[int] = [-1] * length
-        self.tokens: list[int] = [-1] * length
+        self.score = self.emittingModelScore = self.lmScore = 0.0
+        self._tokens: list[int] | None = [-1] * length
+        self._words: list[int] | None = [-1] * length
+        self._found: Results
+        self._place: int
+
+    @property
+    def tokens(self) -> list[int]:
+        """Of each frame the token."""
+        if self._tokens is None:
+            self._tokens = self._found[1][self._place].tolist()
+        return self._tokens
+
+    @tokens.setter
+    def tokens(self, tokens: list[int]) -> None:
+        self._tokens = tokens
+
+    @property
+    def words(self) -> list[int]:
+        """Of each frame the word that ends there, or -1."""
+        if self._words is None:
+            self._words = self._found[2][self._place].tolist()
+        return self._words
+
+    @words.setter
+    def words(self, words: list[int]) -> None:
+        self._words = words
 
     @classmethod
-    def _of(cls, scores: Sequence[float], tokens: list[int], words: list[int]) -> DecodeResult:
-        result = cls()
-        result.score, result.emittingModelScore, result.lmScore = scores
-        result.tokens, result.words = tokens, words
-        return result
+    def _each(cls, found: Results) -> list[DecodeResult]:
+        results = []
+        for place, scores in enumerate(found[0].tolist()):
+            result = cls.__new__(cls)
+            result.score, result.emittingModelScore, result.lmScore = scores
+            result._tokens = result._words = None
+            result._found = found
+            result._place = place
+            results.append(result)
+        return results
 
 
 class _Decoder:
@@ -161,8 +193,7 @@ class _Decoder:
         return self._results(-1)
 
     def _results(self, look_back: int) -> list[DecodeResult]:
-        scores, tokens, words = self._fill(look_back)
-        return [DecodeResult._of(*one) for one in zip(scores.tolist(), tokens.tolist(), words.tolist(), strict=True)]
+        return DecodeResult._each(self._fill(look_back))
 
     def _fill(self, look_back: int, n_best: int | None = None) -> Results:
         """(n, 3) scores, (n, frames) tokens and words."""
