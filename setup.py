@@ -102,6 +102,7 @@ setup(
             "spans",
             "spelling",
             "stream",
+            "text_graph",
             "token_passing",
             "viterbi",
         )

@@ -1,7 +1,7 @@
 """The work that is measured: append only, fixed seeds, so that results of different days can be compared."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,73 @@ def recording(n_frames: int, n_classes: int = 32, seed: int = 7) -> tuple[Floats
     scores = rng.normal(0.0, 1.0, (n_frames, n_classes))
     scores[np.arange(n_frames), shown] += 6.0
     return log_softmax(scores), tuple(labels.tolist()), starts
+
+
+class Spoken(NamedTuple):
+    """A text, and frames in which a speaker says most of it, some of it twice, and something else in between."""
+
+    frames: Floats
+    text: str
+    starts: NDArray[np.int64]  # (words, 2): first frames of each word where it is said, and where once more; else -1
+
+
+SPEAKER = Alphabet("abcdefghijklmnopqrstuvwxyz .'", blank=0)  # of what the speaker says
+
+
+def speaker(
+    n_paragraphs: int, seed: int = 3, skipped: float = 0.0, inserted: float = 0.0, repeated: float = 0.0
+) -> Spoken:
+    """Paragraphs of five to ten sentences, of 20 s or so each in frames of 20 ms; 5 % of the frames are wrong.
+
+    Between sentences there are pauses, and now and then silence or noise of a second or two. Each paragraph of the
+    text may be skipped, and each sentence said twice; after each paragraph another may be said that is not in the text.
+    """
+    rng = np.random.default_rng(seed)
+    letters = np.array(list("eeettaaooiinnsshhrrdlucmfwygpbvk"))
+    vocabulary = ["".join(rng.choice(letters, int(rng.integers(1, 10)))) for _ in range(4000)]
+    path: list[int] = []
+    noise: list[tuple[int, int]] = []
+    written: list[str] = []
+    starts: list[tuple[int, int]] = []
+
+    def say(words: list[str]) -> list[int]:
+        begun = []
+        for word in words:
+            begun.append(len(path) + 1)
+            for label in SPEAKER.encode(word + " "):
+                path.extend([0] * int(rng.integers(1, 3)))
+                begun[-1] = len(path) if len(path) - begun[-1] < 2 else begun[-1]
+                path.extend([label] * int(rng.integers(1, 3)))
+        length = int(rng.choice([5, 20, 60, 100], p=[0.6, 0.3, 0.07, 0.03]))
+        if length > 20 and rng.random() < 0.5:
+            noise.append((len(path), len(path) + length))
+        path.extend([0] * length)
+        return begun
+
+    def sentence() -> list[str]:
+        words = rng.choice(vocabulary, int(rng.integers(4, 14))).tolist()
+        return [*words[:-1], words[-1] + "."]
+
+    for _ in range(n_paragraphs):
+        is_said = rng.random() >= skipped
+        for _ in range(int(rng.integers(5, 11))):
+            words = sentence()
+            written += words
+            once = say(words) if is_said else [-1] * len(words)
+            twice = say(words) if is_said and rng.random() < repeated else [-1] * len(words)
+            starts += zip(once, twice, strict=True)
+        if rng.random() < inserted:
+            for _ in range(int(rng.integers(5, 11))):
+                say(sentence())
+    shown = np.array(path)
+    wrong = rng.random(len(shown)) < 0.05
+    shown[wrong] = rng.integers(0, SPEAKER.n_classes, wrong.sum())
+    scores = rng.normal(0.0, 1.0, (len(shown), SPEAKER.n_classes)).astype(np.float32)
+    height = np.full(len(shown), 7.0, np.float32)
+    for start, stop in noise:
+        height[start:stop] = 0.0
+    scores[np.arange(len(shown)), shown] += height
+    return Spoken(log_softmax(scores), " ".join(written), np.array(starts))
 
 
 def text(characters: Sequence[str], length: int = 100_000, seed: int = 1) -> str:

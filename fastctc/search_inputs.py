@@ -283,3 +283,15 @@ class ScoredTexts(NamedTuple):
     lengths: Any  # int32
     scores: Any  # float64: logarithms
     states: Any  # int32: the scorer's, behind the last token that has ended
+
+
+class TextGraph(NamedTuple):
+    """What a recording may say: elements in a row, and the junctions before, between and behind them.
+
+    An element is spoken in one of its forms, or left out at a price. At a junction anything may be heard, at a price a
+    frame. Prices are nats, 0 or more; infinite ones allow nothing.
+    """
+
+    forms: tuple[tuple[tuple[int, ...], ...], ...]  # of each element, strings of one label or more
+    skip_prices: tuple[float, ...]  # of leaving out each element
+    star_prices: tuple[float, ...]  # of each junction, of which there is one more than elements

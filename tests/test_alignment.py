@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastctc import Alphabet, backends, forced_align, forced_align_batch
-from fastctc.align import FORMATS, alignment, as_format
+from fastctc.align import FORMATS, alignment, as_format, probabilities
 
 LETTERS = Alphabet("abcdefghijklmnopqrstuvwxyz .", blank=0)
 
@@ -88,7 +88,7 @@ def speaker(n_sentences, seed=3):
 
 def test_a_long_recording():
     text, frames, starts = speaker(300)
-    assert len(frames) > 2 * alignment.AT_ONCE  # the probabilities come in stretches
+    assert len(frames) > 2 * probabilities.AT_ONCE  # the probabilities come in stretches
     found = forced_align(frames, text, LETTERS, frame_seconds=0.02)
     first = np.array([character.first for character in found.characters])
     assert np.mean(np.abs(first - starts) > 1) < 0.02
@@ -106,8 +106,8 @@ def test_a_long_recording():
 def test_stretches_hardly_change_probabilities(monkeypatch):
     text, frames, _ = speaker(100)
     whole = forced_align(frames, text, LETTERS)
-    monkeypatch.setattr(alignment, "AT_ONCE", 2000)
-    monkeypatch.setattr(alignment, "PIECES", 2)
+    monkeypatch.setattr(probabilities, "AT_ONCE", 2000)
+    monkeypatch.setattr(probabilities, "PIECES", 2)
     parts = forced_align(frames, text, LETTERS)
     assert len(frames) > 8000
     difference = [a.probability - b.probability for a, b in zip(whole.words, parts.words, strict=True)]

@@ -14,11 +14,13 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import hashlib, importlib
 import numpy as np
+from fastctc.search_inputs import TextGraph
 
 names = ("annotation", "best_path", "frames", "label_choice", "lexicon_search", "morphology", "outside",
-         "prefix_search", "viterbi")
+         "prefix_search", "text_graph", "viterbi")
 modules = [importlib.import_module(f"fastctc.compiled.{name}") for name in names]
-annotation, best_path, frames, label_choice, lexicon_search, morphology, outside, prefix_search, viterbi = modules
+annotation, best_path, frames, label_choice, lexicon_search, morphology, outside, *rest = modules
+prefix_search, text_graph, viterbi = rest
 (level,) = {module.REGISTERS for module in modules}
 rng = np.random.default_rng(1)
 digest = hashlib.sha256()
@@ -53,6 +55,9 @@ for n in (1, 40, 300):
     note(annotation.annotate([(rows, None, labels, [(0, len(labels) // 2)])], 8))
     note(outside.bound_outside(rows, labels, 8, [(0, 0, len(labels) // 2 + 1, 0.0)], [], False, False))
     note(viterbi.best_alignment(rows, labels[::2], 8, False, 30.0, 1e9, 0, True))
+    words = tuple((labels[i : i + 3],) for i in range(0, len(labels), 3))
+    graph = TextGraph(words, (2.0,) * len(words), (1.0,) * (len(words) + 1))
+    note(text_graph.best_reading(rows, graph, 8, False, 30.0, 1e9, 0))
 for dtype in ("uint8", "uint16", "int16", "float32"):
     for width in (1, 2, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 200):
         images = rng.integers(0, 9, (2, 37, width)).astype(dtype)

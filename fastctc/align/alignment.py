@@ -1,34 +1,28 @@
 """Forced alignment: the most probable path that reads as a given text, and the frames of its parts."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count, pairwise
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fastctc.align.fit import UNFIT, unfitness
+from fastctc.align.passages import ENDS, Passage, losses, seems_missing
+from fastctc.align.probabilities import Span, probabilities_of
+from fastctc.align.reading import read
+from fastctc.align.wording import Forms, Wording, elements_of
 from fastctc.alphabet import Alphabet
-from fastctc.compiled.annotation import annotate
 from fastctc.compiled.viterbi import best_alignment
 from fastctc.frames import Frames, as_batch, as_frames
 from fastctc.hypothesis import Segment, segments
 from fastctc.loss import Text, labels_of, missing
 from fastctc.threads import share
 
-Span = tuple[int, int]
-Stretch = tuple[int, int, int, int, list[int]]  # frames start to stop - 1, labels low to high - 1, numbers of spans
-
 WHOLE = 1 << 22  # labels times frames of a lattice that is gone through as a whole
 REACH = 1000.0  # nats by which a state may be worse than the best of its frame, at first
 CHEAP = 1 << 36  # labels times frames of an alignment that is proven even if nobody wants that
 WIDENED = 1 << 31  # labels of all frames that are gone through where a wider band may be needed for that
 MOST = 1 << 34  # ... in any case
-AT_ONCE = 1 << 14  # frames whose probabilities are computed at a stretch; where there are more,
-PIECE = 1 << 9  # ... stretches are made of pieces of at least so many frames,
-PIECES = 8  # ... so many of them, and one more before and behind, for what may stand there
 SEARCH = 0.3  # of the work, which the search is
-ENDS = ".!?…。！？"
 
 
 class Alignment(NamedTuple):
@@ -37,17 +31,18 @@ class Alignment(NamedTuple):
     text: str
     log_prob: float  # natural logarithm of the probability of that path, or the sum of its scores
     characters: tuple[Segment, ...]
-    words: tuple[Segment, ...]
-    sentences: tuple[Segment, ...] = ()  # words up to one that ends in . ! ? or …, and what is left
+    words: tuple[Passage, ...]
+    sentences: tuple[Passage, ...] = ()  # words up to one that ends in . ! ? or …, and what is left
     bound: float = 0.0  # nats by which another path may be better that was not looked at; 0: none is
     frame_seconds: float | None = None  # duration of a frame
+    stars: tuple[Span, ...] = ()  # first and last frames of what the text does not say
 
     @property
     def proven(self) -> bool:
         """Whether no path of this text is better."""
         return self.bound == 0.0
 
-    def seconds(self, segment: Segment) -> tuple[float, float]:
+    def seconds(self, segment: Segment | Passage) -> tuple[float, float]:
         """Start and end of a segment; the end is where its last frame ends.
 
         Raises
@@ -70,6 +65,11 @@ def forced_align(
     scores: Any = None,
     frame_seconds: float | None = None,
     memory: int = 256 << 20,
+    star: float | None = None,
+    skip_text: float | None = None,
+    skip_audio: float | None = None,
+    alternatives: Mapping[str, Forms] | None = None,
+    spoken: Callable[[str], Forms] | None = None,
     prove: bool = False,
     threads: int | None = None,
     progress: Callable[[float], object] | None = None,
@@ -89,6 +89,17 @@ def forced_align(
         Duration of a frame, for times in seconds.
     memory : int, default 256 MiB
         Bytes that the search may take for scores, beside the frames and the result.
+    star : float, optional
+        What a frame costs, in nats, in a word ``*`` of the text, which stands for anything, or for nothing. 2.0 suits
+        most networks. A frame gives what its best class has, less this; one that shows a blank costs nothing.
+    skip_text : float, optional
+        What it costs to leave out a word, for each of its characters: 2.0, say.
+    skip_audio : float, optional
+        What a frame costs that the text does not say, between any two words and at the ends: 2.0, say.
+    alternatives : mapping of str to str or sequence of str, optional
+        Other forms of words, as ``{"21": "twenty one"}``, beside what is written, if that can be spelled.
+    spoken : callable, optional
+        Called with each word (what stands between blank spaces); returns its form or forms, ``""`` if it is not spoken.
     prove : bool, default False
         Whether to search as widely as a proof takes that no path is better. What is cheap is proven anyway: some hours.
     threads : int, default 1
@@ -100,7 +111,7 @@ def forced_align(
     -------
     Alignment
         ``characters``, ``words`` and ``sentences``, each with text, first and last frame, and posterior probability;
-        ``proven``, or else ``bound``.
+        words and sentences also say whether they seem to be ``missing``. ``proven``, or else ``bound``.
 
     Raises
     ------
@@ -117,6 +128,11 @@ def forced_align(
     one is taken that stays longest in what comes first, seen from the end. Probabilities are those of all paths; of
     more than some thousand frames, of the paths that agree with the alignment in a few pauses between words.
 
+    With any of ``star``, ``skip_text``, ``skip_audio``, ``alternatives`` and ``spoken`` words are what stands between
+    blank spaces, in their number and order, stars aside; one that was left out stands in no frames. The search looks
+    at a band of words, beyond some ten minutes of speech, and says by ``bound`` what it may miss; as much text can be
+    left out at once as its price lets it be within 2 000 nats. Probabilities are those of the forms that were found.
+
     References
     ----------
     G. D. Forney: The Viterbi Algorithm, Proceedings of the IEEE 61, 1973.
@@ -131,8 +147,10 @@ def forced_align(
     if text is None or alphabet is None:
         raise missing(text=text, alphabet=alphabet)
     _check(frame_seconds, memory)
+    wording = Wording(star, skip_text, skip_audio, alternatives, spoken)
+    wording.check()
     frames = as_frames(alphabet.n_classes, log_probs, probs, logits, scores).checked()
-    return _align(frames, labels_of(alphabet, text), alphabet, frame_seconds, memory, prove, threads, progress)
+    return _align(frames, text, alphabet, wording, frame_seconds, memory, prove, threads, progress)
 
 
 def forced_align_batch(
@@ -147,6 +165,11 @@ def forced_align_batch(
     scores: Any = None,
     frame_seconds: float | None = None,
     memory: int = 256 << 20,
+    star: float | None = None,
+    skip_text: float | None = None,
+    skip_audio: float | None = None,
+    alternatives: Mapping[str, Forms] | None = None,
+    spoken: Callable[[str], Forms] | None = None,
     prove: bool = False,
 ) -> list[Alignment]:
     """Align a text with each sequence of a batch.
@@ -162,7 +185,7 @@ def forced_align_batch(
         How many frames of each sequence count.
     threads : int, default 1
         Number of threads that share the batch; each may take ``memory``.
-    frame_seconds, memory, prove
+    frame_seconds, memory, star, skip_text, skip_audio, alternatives, spoken, prove
         As in :func:`forced_align`.
 
     Returns
@@ -185,6 +208,8 @@ def forced_align_batch(
     if texts is None or alphabet is None:
         raise missing(texts=texts, alphabet=alphabet)
     _check(frame_seconds, memory)
+    wording = Wording(star, skip_text, skip_audio, alternatives, spoken)
+    wording.check()
     batch = as_batch(alphabet.n_classes, log_probs, probs, logits, lengths, scores)
     if isinstance(texts, str) or len(batch) != len(texts):
         raise ValueError(f"there must be one text a sequence, got {len(batch)} sequences and {len(texts)} texts")
@@ -192,7 +217,7 @@ def forced_align_batch(
     def one(pair: tuple[Frames, Text]) -> Alignment:
         frames, text = pair
         try:
-            return _align(frames.checked(), labels_of(alphabet, text), alphabet, frame_seconds, memory, prove)
+            return _align(frames.checked(), text, alphabet, wording, frame_seconds, memory, prove)
         except ValueError as error:
             if str(error).startswith("sequence "):
                 raise
@@ -210,31 +235,55 @@ def _check(frame_seconds: float | None, memory: int) -> None:
 
 def _align(
     frames: Frames,
-    labels: tuple[int, ...],
+    text: Text,
     alphabet: Alphabet,
+    wording: Wording,
     frame_seconds: float | None,
     memory: int,
     prove: bool,
     threads: int | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> Alignment:
-    score, first, last, bound = align_labels(frames, labels, alphabet.blank, memory, prove)
-    if bound > 0.0 and (share_lost := unfitness(frames, labels, alphabet.blank, first, last)) > UNFIT:
+    if not wording.is_plain:
+        elements = elements_of(text, alphabet, wording)
+        reading = read(frames, elements, alphabet, memory, prove, threads, progress)
+        score = reading.score + frames.log_normalizer
+        parts = reading.characters, reading.words, reading.sentences
+        return Alignment(elements.text, score, *parts, reading.bound, frame_seconds, reading.stars)
+    labels, blank = labels_of(alphabet, text), alphabet.blank
+    score, first, last, bound = align_labels(frames, labels, blank, memory, prove)
+    if bound > 0.0 and (share_lost := unfitness(frames, labels, blank, first, last)) > UNFIT:
         raise ValueError(
             "the text does not seem to be what the frames show: in its order its labels lose "
             f"{share_lost:.0%} of what they lose in any order"
         )
     if progress is not None:
         progress(SEARCH)
-    score += frames.log_normalizer
+
+    def later(share: float) -> None:
+        if progress is not None:
+            progress(SEARCH + (1.0 - SEARCH) * share)
+
     words = alphabet.words(labels)
-    spans = [(i, i + 1) for i in range(len(labels))] + words
-    spans += _sentences(alphabet, labels, words)
-    stretches = list(_stretches(len(frames.values), words, first, last, spans))
-    probabilities = _probabilities(frames, labels, alphabet.blank, spans, stretches, threads, progress)
+    sentences = _sentences(alphabet, labels, words)
+    spans = [(i, i + 1) for i in range(len(labels))] + words + sentences
+    probabilities = probabilities_of(frames, labels, blank, spans, words, first, last, None, threads, later)
     found = segments(alphabet, labels, spans, first, last, probabilities)
     n, m = len(labels), len(labels) + len(words)
-    return Alignment(alphabet.decode(labels), score, found[:n], found[n:m], found[m:], bound, frame_seconds)
+    sums = losses(frames, labels, blank, first, last)
+    passages = []
+    for number, (segment, (start, stop)) in enumerate(zip(found[n:], spans[n:], strict=True)):
+        lost = float(sums[segment.last + 1] - sums[segment.first])
+        passages.append(Passage(*segment, seems_missing(lost, stop - start, number >= len(words))))
+    return Alignment(
+        alphabet.decode(labels),
+        score + frames.log_normalizer,
+        found[:n],
+        tuple(passages[: m - n]),
+        tuple(passages[m - n :]),
+        bound,
+        frame_seconds,
+    )
 
 
 def align_labels(
@@ -293,56 +342,3 @@ def _sentences(alphabet: Alphabet, labels: tuple[int, ...], words: list[Span]) -
             found.append((start, stop))
             start = -1
     return found
-
-
-def _probabilities(
-    frames: Frames,
-    labels: tuple[int, ...],
-    blank: int,
-    spans: list[Span],
-    stretches: list[Stretch],
-    threads: int | None,
-    progress: Callable[[float], object] | None,
-) -> tuple[float, ...]:
-    """Posterior of each span; of long recordings, within a stretch that begins and ends in pauses between words."""
-    result = [1.0] * len(spans)
-    done = count(1)
-
-    def work(stretch: Stretch) -> None:
-        start, stop, low, high, numbers = stretch
-        # A long sentence may go on behind: what counts then is its part in here.
-        inner = [(spans[k][0] - low, min(spans[k][1], high) - low) for k in numbers]
-        values = frames.values[start:stop]
-        probs = np.exp(values, dtype=np.float64) if frames.is_log else values.astype(np.float64, copy=False)
-        logs = np.ascontiguousarray(values) if frames.is_log else None
-        [note] = annotate([(probs, logs, labels[low:high], inner)], blank)
-        for number, probability in zip(numbers, note[3], strict=True):
-            result[number] = probability
-        if progress is not None:
-            progress(SEARCH + (1.0 - SEARCH) * next(done) / len(stretches))
-
-    share(stretches, lambda: work, threads)
-    return tuple(result)
-
-
-def _stretches(
-    n_frames: int, words: list[Span], first: tuple[int, ...], last: tuple[int, ...], spans: list[Span]
-) -> Iterator[Stretch]:
-    """Frames and labels of each stretch, and the spans that begin in it."""
-    n_labels, place = len(first), 0
-    order = sorted(range(len(spans)), key=lambda number: spans[number][0])
-    cuts = [(0, 0)]
-    if n_frames > AT_ONCE:
-        for begin, _ in words[1:]:
-            frame = (last[begin - 1] + first[begin] + 1) // 2
-            if first[begin] - last[begin - 1] > 1 and frame - cuts[-1][0] >= PIECE and n_frames - frame >= PIECE:
-                cuts.append((frame, begin))
-    cuts.append((n_frames, n_labels))
-    for piece in range(0, len(cuts) - 1, PIECES):
-        following = min(piece + PIECES, len(cuts) - 1)
-        start, low = cuts[max(0, piece - 1)]
-        stop, high = cuts[min(following + 1, len(cuts) - 1)]
-        begun = place
-        while place < len(order) and (following == len(cuts) - 1 or spans[order[place]][0] < cuts[following][1]):
-            place += 1
-        yield start, stop, low, high, order[begun:place]

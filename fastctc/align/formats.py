@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from fastctc.align.alignment import Alignment
+from fastctc.align.passages import ENDS, Passage
 from fastctc.hypothesis import Segment
 
 LINE = 42  # characters of a line of a subtitle, of which there are at most two
@@ -36,35 +37,49 @@ def as_format(alignment: Alignment, kind: str, name: str = "recording") -> str:
 
 
 def _json(alignment: Alignment, name: str) -> str:
-    tiers = {tier: [_record(alignment, segment) for segment in getattr(alignment, tier)] for tier in TIERS}
+    tiers: dict[str, list[dict[str, str | float | bool]]] = {
+        tier: [_record(alignment, segment) for segment in getattr(alignment, tier)] for tier in TIERS
+    }
     head = {"name": name, "text": alignment.text, "log_prob": alignment.log_prob, "bound": alignment.bound}
+    seconds = alignment.frame_seconds or 0.0
+    tiers["stars"] = [
+        {"start": round(first * seconds, 6), "end": round((last + 1) * seconds, 6)} for first, last in alignment.stars
+    ]
     return json.dumps({**head, **tiers}, ensure_ascii=False) + "\n"
 
 
-def _record(alignment: Alignment, segment: Segment) -> dict[str, str | float]:
+def _record(alignment: Alignment, segment: Segment | Passage) -> dict[str, str | float | bool]:
     start, end = alignment.seconds(segment)
-    return {
+    record: dict[str, str | float | bool] = {
         "text": segment.text,
         "start": round(start, 6),
         "end": round(end, 6),
         "probability": round(segment.probability, 6),
     }
+    if isinstance(segment, Passage):
+        record["missing"] = segment.missing
+        if segment.spoken is not None:
+            record["spoken"] = segment.spoken
+    return record
 
 
 def _csv(alignment: Alignment, _: str) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["tier", "start", "end", "probability", "text"])
+    writer.writerow(["tier", "start", "end", "probability", "text", "missing"])
     for tier in TIERS:
         for segment in getattr(alignment, tier):
             record = _record(alignment, segment)
-            writer.writerow([tier[:-1], record["start"], record["end"], record["probability"], record["text"]])
+            columns = [record[key] for key in ("start", "end", "probability", "text")]
+            writer.writerow([tier[:-1], *columns, int(record.get("missing", False))])
     return stream.getvalue()
 
 
 def _ctm(alignment: Alignment, name: str) -> str:
     lines = []
     for word in alignment.words:
+        if not word.n_frames:
+            continue
         start, end = alignment.seconds(word)
         lines.append(f"{name} 1 {start:.3f} {end - start:.3f} {word.text} {word.probability:.3f}\n")
     return "".join(lines)
@@ -93,6 +108,8 @@ def _textgrid(alignment: Alignment, _: str) -> str:
         intervals, before = [], 0.0
         for segment in segments:
             start, stop = alignment.seconds(segment)
+            if start == stop:
+                continue  # left out: intervals are not empty
             if start > before:
                 intervals.append((before, start, ""))  # a tier has no gaps
             intervals.append((start, stop, segment.text.replace('"', '""')))
@@ -109,11 +126,12 @@ def _textgrid(alignment: Alignment, _: str) -> str:
 
 def _cues(alignment: Alignment) -> Iterator[tuple[float, float, str]]:
     """Subtitles: words up to the end of a sentence, a pause, or two full lines."""
-    ends = {sentence.last for sentence in alignment.sentences}
     texts = _texts_of_words(alignment)
     words: list[str] = []
     start = before = 0.0
     for word, text in zip(alignment.words, texts, strict=True):
+        if not word.n_frames:
+            continue
         begin, end = alignment.seconds(word)
         if words and (begin - before > PAUSE or len(_lines([*words, text])) > 2):
             yield start, before, "\n".join(_lines(words))
@@ -121,7 +139,7 @@ def _cues(alignment: Alignment) -> Iterator[tuple[float, float, str]]:
         start = start if words else begin
         words.append(text)
         before = end
-        if any(word.last <= last for last in ends) and text[-1:] in ".!?…。！？":
+        if text[-1:] in ENDS:
             yield start, end, "\n".join(_lines(words))
             words = []
     if words:

@@ -376,7 +376,8 @@ class Reader:
             return Line(best.text.strip(), box, (), best.log_prob, _probability(best.log_prob), tuple(hypotheses))
         stride = self._shape.stride
         alignments = [forced_align(rows, text=best.text, alphabet=self.alphabet) for rows in views]
-        aligned = combine_segments([alignment.words for alignment in alignments])
+        by_view = [[Segment(*word[:4]) for word in alignment.words] for alignment in alignments]
+        aligned = combine_segments(by_view)
         found = [(segment.first * stride, (segment.last + 1) * stride) for segment in aligned]
         extents = _extents(one.ink, found, 2 * stride)
 
@@ -392,7 +393,7 @@ class Reader:
 
         words, rest = [], combine_segments([alignment.characters for alignment in alignments])
         sure = self._confidences(aligned, hypotheses)
-        others = self._alternatives(views, [alignment.words for alignment in alignments], sure)
+        others = self._alternatives(views, by_view, sure)
         for segment, certainty, instead, (left, right, *rows) in zip(aligned, sure, others, extents, strict=True):
             own: list[Character] = []
             while rest and len(own) < len(segment.text):
