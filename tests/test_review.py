@@ -24,6 +24,7 @@ pytest.importorskip("PIL")
 pytest.importorskip("scipy")
 from PIL import Image, ImageDraw
 
+from fastctc.__main__ import main
 from fastctc.htr import data
 from fastctc.htr.places import Places
 from fastctc.htr.reader import Alternative, Line, Reader, Word
@@ -455,15 +456,64 @@ def test_broken_images_have_no_picture(server):
     assert request(server, "POST", "/page?name=broken.png", CHANGE)[0] == 409
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="for whom permissions mean nothing")
-def test_a_folder_that_cannot_be_written_is_said(server):
-    server.folder.root.chmod(0o500)
-    try:
-        status, text, _ = request(server, "POST", "/page?name=a.png", CHANGE)
-    finally:
-        server.folder.root.chmod(0o700)
+def test_a_disk_that_is_full_is_said(server, monkeypatch):
+    def refuse(path, _text):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(folders.storage, "write_text", refuse)
+    status, text, _ = request(server, "POST", "/page?name=a.png", CHANGE)
+    monkeypatch.undo()
     assert status == 507
-    assert "cannot be written" in json.loads(text)["error"]
+    assert json.loads(text)["error"] == f"a.png{ENDING} cannot be written: No space left on device"
+    assert request(server, "POST", "/page?name=a.png", CHANGE)[0] == 200  # as if nothing had happened
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+def test_lines_that_were_held_out_always_are():
+    items = [data.Item(Path("a.png"), f"text {i}", "a", "", ((0, i), (9, i), (9, i + 5))) for i in range(200)]
+    few, all_of_them = data.hold_out(items[:100], 0.2), data.hold_out(items, 0.2)
+    assert [item.split for item in all_of_them[:100]] == [item.split for item in few]
+    assert 20 < sum(item.split == "val" for item in all_of_them) < 60
+    for n in (2, 3, 5):
+        assert {item.split for item in data.hold_out(items[:n], 0.01)} == {"train", "val"}
+    with pytest.raises(ValueError, match="two lines or more"):
+        data.hold_out(items[:1], 0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras'
+def test_training_from_a_review(tmp_path, capfd):
+    """From settled lines to weights that the review reads on with, through the command line."""
+    pytest.importorskip("tensorflow", reason="TensorFlow, of the extra train, is not installed")
+    from fastctc.htr.checkpoint import load_network
+    from fastctc.htr.reader import shipped_weights
+
+    example = Path(__file__).parents[1] / "examples" / "handwriting" / "page.jpg"
+    shutil.copy(example, tmp_path / "page.jpg")
+    page = Reader().read_page(example)
+    now = Transcript.of("page.jpg", page.lines, Places(*page.layout.image.shape), "x", 0.5)
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--from-review", str(tmp_path)])
+    assert "nothing has been settled" in capfd.readouterr().err
+    texts = example.with_suffix(".txt").read_text(encoding="utf-8").split("\n")
+    for line, text in zip(now.lines, texts, strict=False):
+        now = now.with_line(line.name, line.text, text.upper())  # what the weights that come along do not read so
+    (tmp_path / f"page.jpg{ENDING}").write_text(now.to_xml(), encoding="utf-8")
+    short = ["--steps", "12", "--validate-every", "6", "--columns", "3000", "--learning-rate", "0.002"]
+    assert main(["train", "--from-review", str(tmp_path), *short, "--val", "0.5"]) == 0
+    out, err = capfd.readouterr()
+    assert "lines held out" in err
+    before, after = (float(x) for x in re.search(r"([\d.]+)% before, ([\d.]+)% after", err).groups())
+    assert after < before
+    assert out.split() == [str(tmp_path / folders.WEIGHTS)]
+    card = load_network(tmp_path / folders.WEIGHTS)[2]
+    assert {"confidence", "temperature"} & set(load_network(shipped_weights())[2]) <= set(card)
+    assert list(made(tmp_path).scans) == ["page.jpg"]  # curves are no scans
+    assert Reader(weights=tmp_path / folders.WEIGHTS).read_page(example).lines
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--from-review", str(tmp_path), "--data", "x"])
 
 
 @pytest.mark.slow

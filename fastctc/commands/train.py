@@ -15,6 +15,8 @@ from fastctc.commands.synthesize import add_source, synthesizer
 
 SHIPPED = "latin"  # the name of the weights in the package
 FROM_NOTHING = {"steps": 4000, "columns": 18_000, "learning_rate": 2e-3, "validate_every": 250}
+FROM_REVIEW = {"steps": 300, "columns": 6000, "learning_rate": 3e-4, "validate_every": 50, "warm_up": 30, "short": 0}
+REVIEW_VAL = 0.2  # share of the lines of a review to validate on
 FROM_WEIGHTS = {"steps": 800, "columns": 9000, "learning_rate": 5e-4, "validate_every": 100, "warm_up": 50, "short": 0}
 HOLD_OUT = 7  # every seventh font is for validation only
 
@@ -22,15 +24,20 @@ HOLD_OUT = 7  # every seventh font is for validation only
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", default=[], metavar="PATH", help="folders or tables of images and texts")
     parser.add_argument(
+        "--from-review",
+        metavar="FOLDER",
+        help="scans of fastctc review: learn from what was settled there, beginning with what the review reads with, "
+        "and let it read on with the result if that reads the lines held out better",
+    )
+    parser.add_argument(
         "--validate", nargs="+", default=[], metavar="PATH", help="others to validate on (default: a share of --data)"
     )
     parser.add_argument(
         "--val",
         type=float,
-        default=0.1,
         metavar="P",
-        help="share of --data to validate on, by page or writer, or else "
-        "by line (default: 0.1; another tenth is left for a test)",
+        help="share of --data to validate on, by page or writer, or else by line (default: 0.1; another tenth is left "
+        f"for a test); of a review's lines (default: {REVIEW_VAL})",
     )
     add_source(parser)
     parser.add_argument(
@@ -45,9 +52,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        required=True,
         metavar="DIR",
-        help="where weights, curves and the state go; a run that is there is continued",
+        help="where weights, curves and the state go; a run that is there is continued (--from-review has a place)",
     )
     parser.add_argument("--init", metavar="FILE", help=f"begin with these weights; {SHIPPED}: those that come along")
     parser.add_argument(
@@ -57,7 +63,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--units", type=int, metavar="N", help="of each LSTM of a new network: fewer are faster")
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="default: 4000; with --init 800, some ten minutes on two cores"
+        "--steps",
+        type=int,
+        metavar="N",
+        help="default: 4000; with --init 800, some ten minutes on two cores; from a review 300",
     )
     parser.add_argument(
         "--columns", type=int, metavar="N", help="columns of images in a batch (default: 18000, with --init 9000)"
@@ -90,8 +99,14 @@ def run(options: Namespace) -> int:
     from fastctc.htr.samples import Samples
     from fastctc.htr.train import Settings, Source, train
 
+    if options.from_review:
+        _begin_with_a_review(options)
     if not options.data and not (options.fonts and options.text):
-        options.parser.error("there must be something to train on: --data, or --fonts and --text")
+        options.parser.error("there must be something to train on: --data, --from-review, or --fonts and --text")
+    if not options.out:
+        options.parser.error("--out is missing: where weights, curves and the state go")
+    if options.val is None:
+        options.val = REVIEW_VAL if options.from_review else 0.1
     if bool(options.fonts) != bool(options.text):
         options.parser.error("--fonts and --text belong together: what is rendered is a text in a font")
     if options.fetch_fonts and not options.fonts:
@@ -109,12 +124,13 @@ def run(options: Namespace) -> int:
     out = Path(options.out)
     try:
         initial = None
+        card: dict[str, Any] = {}
         config = Config.simple() if options.model == "simple" else Config()
         if options.units:
             config = replace(config, units=(options.units,) * len(config.units))
         if options.init:
-            config, initial, _ = load_network(shipped_weights() if options.init == SHIPPED else options.init)
-        usual = FROM_WEIGHTS if options.init else FROM_NOTHING
+            config, initial, card = load_network(shipped_weights() if options.init == SHIPPED else options.init)
+        usual = FROM_REVIEW if options.from_review else FROM_WEIGHTS if options.init else FROM_NOTHING
         asked = {name: getattr(options, name) for name in usual if getattr(options, name, None) is not None}
         settings = Settings(**{**usual, **asked}, patience=options.patience, seed=options.seed)
         if options.init and options.data and not options.fonts:
@@ -135,6 +151,8 @@ def run(options: Namespace) -> int:
         with chatter.hidden():
             keras()
         best = train(config, settings, sources, together, out, initial)
+        if options.from_review:
+            best = _let_it_read(options, best, len(together), card)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         print(f"fastctc train: {in_one_line(error)}", file=sys.stderr)
         return 1
@@ -143,6 +161,48 @@ def run(options: Namespace) -> int:
         return 130
     print(best)
     return 0
+
+
+def _begin_with_a_review(options: Namespace) -> None:
+    """Set what follows from the folder of a review."""
+    from fastctc.htr.review.folder import WEIGHTS
+    from fastctc.htr.review.transcript import ENDING
+
+    if options.data or options.validate:
+        options.parser.error("--from-review has images of its own: it goes without --data and --validate")
+    if options.model or options.units is not None:
+        options.parser.error("--from-review begins with a network as it is: it goes without --model and --units")
+    folder = Path(options.from_review)
+    files = sorted(file for file in folder.rglob(f"*{ENDING}") if not file.name.startswith("."))
+    if not files:
+        options.parser.error(f"nothing has been settled in {folder}: fastctc review {folder} comes first")
+    options.data = [str(file) for file in files]
+    there = folder / WEIGHTS
+    options.init = options.init or (str(there) if there.exists() else SHIPPED)
+    if not options.out:
+        # Other corrections are another run; the same command goes on with the one that was stopped.
+        state = repr([(str(file), file.read_bytes()) for file in files] + [options.init, _version(there)]).encode()
+        options.out = str(folder / ".review-training" / f"{zlib.crc32(state):08x}")
+
+
+def _let_it_read(options: Namespace, best: Path, n_lines: int, card: dict[str, Any]) -> Path:
+    """Say what was gained on the lines held out, and give the review the weights if it is anything."""
+    from fastctc.htr.checkpoint import load_network, save_network
+    from fastctc.htr.review.folder import WEIGHTS
+
+    config, weights, found = load_network(best)
+    rows = (best.parent / "curves.csv").read_text(encoding="utf-8").splitlines()
+    before, after = float(rows[1].split(",")[rows[0].split(",").index("cer")]), float(found["cer"])
+    print(f"CER on {n_lines} lines held out: {before:.1%} before, {after:.1%} after", file=sys.stderr)
+    if after >= before:
+        print("that is not better: the review reads on as before", file=sys.stderr)
+        return best
+    place = Path(options.from_review) / WEIGHTS
+    # How sure the network is has hardly changed, so that what was fitted to it is the best that there is.
+    kept = {name: card[name] for name in ("temperature", "confidence") if name in card}
+    save_network(place, config, weights, found | kept)
+    print(f"the review reads on with {place}", file=sys.stderr)
+    return place
 
 
 def _data(options: Namespace, config: Any) -> dict[str, Any]:
@@ -167,6 +227,8 @@ def _data(options: Namespace, config: Any) -> dict[str, Any]:
             print("the images or their texts are not those of the run that is there", file=sys.stderr)
         for character, count in strange.most_common():
             print(f"character {character!r} is not in the alphabet: {count} times ({options.unknown})", file=sys.stderr)
+        if options.from_review:
+            items = data.hold_out(items, options.val)
         parts = data.split(items, options.val)
         if not (parts["train"] and parts["val"]) and not any(item.split for item in items):
             groups = len({item.group for item in items})

@@ -30,17 +30,25 @@ def find(
 ) -> Iterator[Path]:
     """The paths themselves, and the image files below those that are folders, in the order of their names; each once.
 
+    In folders, files and folders whose names begin with a dot are left out.
+
     What is below ``out``, a folder for results inside of one that was given, is left out.
     """
     results = None if out is None else Path(out).absolute()
     found = set()
     for path in map(Path, paths):
         inside = results is not None and path.absolute() in results.parents
-        for file in sorted(f for f in path.rglob("*") if f.suffix.lower() in endings) if path.is_dir() else [path]:
+        for file in sorted(_below(path, endings)) if path.is_dir() else [path]:
             place = file.absolute()
             if place not in found and not (inside and results in place.parents):
                 found.add(place)
                 yield file
+
+
+def _below(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    for file in folder.rglob("*"):
+        if file.suffix.lower() in endings and not any(p.startswith(".") for p in file.relative_to(folder).parts):
+            yield file
 
 
 def read(path: str | PathLike[str]) -> npt.NDArray[Any]:

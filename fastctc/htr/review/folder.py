@@ -216,16 +216,13 @@ class Folder:
 
 
 def _scans(root: Path) -> list[tuple[str, Path]]:
-    """Names and files of the scans: what is hidden, or a link to elsewhere, is none."""
+    """Names and files of the scans: a link to elsewhere is none."""
     whole, found = root.resolve(), []
     for file in images.find([root]):
-        name = file.relative_to(root)
-        if any(part.startswith(".") for part in name.parts):
-            continue
         if not file.resolve().is_relative_to(whole):
             print(f"{file}: leads out of the folder, and is left out", file=sys.stderr)
             continue
-        found.append((name.as_posix(), file))
+        found.append((file.relative_to(root).as_posix(), file))
     return found
 
 

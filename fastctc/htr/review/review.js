@@ -243,11 +243,13 @@ async function choose(text) {
   const line = lineOf(word), next = after(current), change = changeTo(text);
   leave();
   byId("text").blur();
-  const to = next && (!change.word ? doubts().find((one) => lineOf(one) !== line) : next);
-  const name = to && to.dataset.n;
-  if (name) mark(name);
-  if (!(await send(page.name, change))) return;
-  if (!name) { if (wordOf(current)) mark(current); if (!doubts().length && !keys().length) nextPageWithDoubts(); }
+  // Settled from now on; should the server see it otherwise, it says so.
+  for (const one of change.word ? [word] : line.querySelectorAll(".word")) one.classList.remove("doubtful");
+  const to = next && next.classList.contains("doubtful") ? next : doubts()[0];
+  if (to) mark(to.dataset.n);
+  if (!(await send(page.name, change)) || to) return;
+  if (wordOf(current)) mark(current);
+  if (!doubts().length && !keys().length) nextPageWithDoubts();
 }
 
 function confirmLine() {
