@@ -9,6 +9,7 @@ pytest.importorskip("scipy")
 from PIL import Image, ImageDraw, ImageFont
 
 from fastctc.imaging.layout import Box
+from fastctc.imaging.line_images import line_image
 from fastctc.imaging.reading_order import reading_order
 from fastctc.imaging.rules import rules, without_rules
 from fastctc.imaging.segmentation import binarize, segment_page
@@ -148,3 +149,56 @@ def test_every_pixel_of_ink_is_its_own_lines():
     for number, box in enumerate(boxes, 1):
         own = layout.owners[box.top : box.bottom, box.left : box.right][ink[box.top : box.bottom, box.left : box.right]]
         assert (own == number).mean() > 0.97
+
+
+def bent(picture, depth):
+    """The picture with its lines sagging by so many rows in the middle."""
+    image = np.asarray(picture)
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    source = np.rint(y - depth * np.sin(np.pi * x / image.shape[1])).astype(int)
+    return np.where((source >= 0) & (source < image.shape[0]), image[source.clip(0, image.shape[0] - 1), x], 235)
+
+
+def test_a_curved_line_is_bent_straight_without_its_neighbours():
+    picture, boxes = written(sentences(8))
+    layout = segment_page(bent(picture, 30).astype(np.uint8))
+    assert len(layout.lines) == len(boxes)
+    straight = np.asarray(picture)
+    for number, box in enumerate(boxes):
+        cut = line_image(layout, number)
+        rows = np.flatnonzero((cut.image < 120).any(1))
+        assert rows[-1] - rows[0] + 1 <= box.height + 8  # and not the 30 rows of its bend
+        mine = np.count_nonzero(cut.image < 120)
+        assert mine == pytest.approx(np.count_nonzero(straight[box.top : box.bottom] < 120), rel=0.05)
+
+
+def test_places_on_a_line_are_places_on_its_page():
+    picture, _ = written(sentences(5))
+    layout = segment_page(bent(picture, 30).astype(np.uint8))
+    for number, line in enumerate(layout.lines):
+        cut = line_image(layout, number)
+        for word in line.words:
+            columns = slice(word.left - cut.left, word.right - cut.left)
+            rows = np.flatnonzero((cut.image[:, columns] < 120).any(1))
+            place = cut.on_page(Box(columns.start, int(rows[0]), columns.stop, int(rows[-1]) + 1))
+            assert (place.left, place.right) == (word.left, word.right)
+            assert place.iou(word) > 0.6
+
+
+def test_lines_at_the_edges_of_the_page_are_cut_out_whole():
+    picture, _ = written(sentences(3), size=(1200, 260), left=0, top=30)
+    layout = segment_page(np.asarray(picture))
+    assert layout.lines
+    for number in range(len(layout.lines)):
+        cut = line_image(layout, number, margin=2.0)
+        assert cut.image.shape[1] == len(cut.tops)
+        assert (cut.image < 120).any()
+
+
+@pytest.mark.parametrize("angle", [-14.5, -9.0, 7.5, 15.0])
+def test_steep_pages_are_straightened(angle):
+    picture, boxes = written(sentences(12, words=7), left=300)
+    turned = picture.rotate(angle, Image.Resampling.BICUBIC, fillcolor=235)
+    layout = segment_page(np.asarray(turned))
+    assert layout.angle == pytest.approx(angle, abs=0.3)
+    assert found_of(layout, boxes) == len(layout.lines) == len(boxes)

@@ -1,7 +1,7 @@
 """Reader: images of words, lines and pages to text, with places and with how sure it is. Needs no TensorFlow."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from itertools import pairwise
@@ -22,7 +22,9 @@ from fastctc.htr.onnx_network import OnnxNetwork
 from fastctc.htr.preparation import INK, Prepared, as_input, grey, prepared
 from fastctc.htr.views import combine_segments, combine_views
 from fastctc.hypothesis import Hypothesis, Segment
-from fastctc.imaging.segmentation import Box, PageLayout, segment_page
+from fastctc.imaging.layout import Box, PageLayout
+from fastctc.imaging.line_images import LineImage, line_image
+from fastctc.imaging.segmentation import segment_page
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import NGram
 
@@ -298,7 +300,7 @@ class Reader:
             For what is no image; the message says which one.
         """
         shades = [_opened(image, number) for number, image in enumerate(images)]
-        return self._read(shades, [Box(0, 0, image.shape[1], image.shape[0]) for image in shades])
+        return self._read(shades, [_whole(image) for image in shades])
 
     def read_words(self, images: Sequence[Any]) -> list[Line]:
         """Read images of single words; blanks between characters are not believed."""
@@ -307,20 +309,10 @@ class Reader:
     def read_page(self, image: Any) -> Page:
         """Find the lines of a page, and read them."""
         layout = segment_page(_opened(image, 0))
-        margin = round(0.25 * layout.x_height)
-        boxes = []
-        for line in layout.lines:
-            box = line.box
-            boxes.append(
-                Box(
-                    max(0, box.left - margin),
-                    max(0, box.top - margin),
-                    min(layout.image.shape[1], box.right + margin),
-                    min(layout.image.shape[0], box.bottom + margin),
-                )
-            )
-        lines = self._read([layout.image[b.top : b.bottom, b.left : b.right] for b in boxes], boxes)
-        return Page(tuple(line for line in lines if line.text.strip()), layout)
+        cuts = [line_image(layout, number) for number in range(len(layout.lines))]
+        lines = self._read([cut.image for cut in cuts], [_whole(cut.image) for cut in cuts])
+        placed = [_on_page(line, cut) for line, cut in zip(lines, cuts, strict=True)]
+        return Page(tuple(line for line in placed if line.text.strip()), layout)
 
     def probability(self, image: Any, text: str) -> float:
         """The probability of a text given an image of a line."""
@@ -549,6 +541,23 @@ def _sheared(image: npt.NDArray[np.uint8], slant: float) -> npt.NDArray[np.uint8
         (width + grown, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=paper
     )
     return np.asarray(sheared)
+
+
+def _whole(image: npt.NDArray[np.uint8]) -> Box:
+    return Box(0, 0, image.shape[1], image.shape[0])
+
+
+def _on_page(line: Line, cut: LineImage) -> Line:
+    """A line that was read from an image cut out of a page, with its places on the page."""
+    words = tuple(
+        replace(
+            word,
+            box=cut.on_page(word.box),
+            characters=tuple(replace(one, box=cut.on_page(one.box)) for one in word.characters),
+        )
+        for word in line.words
+    )
+    return replace(line, box=cut.on_page(line.box), words=words)
 
 
 def _as_word(line: Line) -> Line:

@@ -22,7 +22,7 @@ INSTALL = 'segmentation needs SciPy: pip install "fastctc[htr]"'
 REACH = 0.35  # rows of the closing that makes a word of its letters, in x-heights
 GAPS = (0.3, 0.55, 0.9)  # columns of that closing, in x-heights: the least, the usual, the most
 SMALLEST = 0.02  # part of a squared x-height: what is smaller is dirt
-STEEPEST = 5.0  # degrees that a page is turned at most
+STEEPEST = 15.0  # degrees that a page is turned at most
 PALE = 0.14  # how sure binarization is to be: pale ink counts
 BLOCKS = 1200  # along the longer side of a page, in which ink is counted to find out how it is turned
 
