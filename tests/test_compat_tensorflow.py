@@ -167,6 +167,24 @@ class TestBesideTheOriginals:
             arguments = tf.constant(log_probs[:, None] + np.float32(7)), [len(log_probs)], beam_width, 1
             self.assert_equal(ctc_beam_search_decoder(*arguments), tf.nn.ctc_beam_search_decoder(*arguments), 0.06)
 
+    def test_tensors_are_the_same_where_tensorflow_has_to_be_asked(self, monkeypatch):
+        from fastctc.compat import tensorflow as ours
+        from fastctc.frameworks import tensorflow as layer
+
+        tf = self.tf
+        logits, lengths = random_logits(np.random.default_rng(5), 1)
+        arguments = tf.constant(logits), lengths, 5
+        expected = tf.nn.ctc_beam_search_decoder(*arguments)
+        self.assert_equal(ours.ctc_beam_search_decoder(*arguments), expected, 1e-5)
+        monkeypatch.setattr(ours, "_PARTS", [False])
+        monkeypatch.setattr(layer, "_tensor", lambda array, _, make=layer._tensor: make(array, object()))
+        found = ours.ctc_beam_search_decoder(*arguments)
+        self.assert_equal(found, expected, 1e-5)
+        assert vars(found[0][0]).keys() == ours._KNOWN
+        assert found[0][0].shape == expected[0][0].shape
+        for one in (found, expected):
+            np.testing.assert_array_equal(tf.sparse.to_dense(one[0][0]), tf.sparse.to_dense(expected[0][0]))
+
     def test_errors_have_the_same_types(self):
         from fastctc.compat import tensorflow as ours
 

@@ -36,7 +36,8 @@ def ctc_decode(
     if strategy not in ("greedy", "beam_search"):
         raise ValueError(f"Invalid strategy {strategy}. Supported values are 'greedy' and 'beam_search'.")
     blank = -1 if mask_index is None else mask_index
-    inputs = tf.convert_to_tensor(inputs)
+    if not isinstance(inputs, tf.Tensor):
+        inputs = tf.convert_to_tensor(inputs)
     if inputs.dtype not in (tf.float32, tf.float64):
         inputs = tf.cast(inputs, tf.float32)
 

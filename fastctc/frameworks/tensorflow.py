@@ -99,10 +99,11 @@ def ctc_loss(
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def differentiable(frames: Any) -> Any:
         batch = frames.shape[1 if logits_time_major else 0]
-        [loss] = run(lambda *x: compute(False, *x), [frames, lengths, *parts], [(frames.dtype, [batch])])
+        [loss] = run(lambda *x: compute(False, *x), [frames, lengths, *parts], lambda: [(frames.dtype, [batch])])
 
         def backward(grad: Any) -> Any:
-            [slope] = run(lambda *x: compute(True, *x), [frames, lengths, *parts], [(frames.dtype, frames.shape)])
+            results = [(frames.dtype, frames.shape)]
+            [slope] = run(lambda *x: compute(True, *x), [frames, lengths, *parts], lambda: results)
             return slope * (grad[None, :, None] if logits_time_major else grad[:, None, None])
 
         return loss, backward
@@ -112,24 +113,37 @@ def ctc_loss(
 
 
 def run(
-    function: Callable[..., Sequence[Any]], inputs: Sequence[Any], results: Sequence[tuple[Any, Any]]
+    function: Callable[..., Sequence[Any]], inputs: Sequence[Any], results: Callable[[], Sequence[tuple[Any, Any]]]
 ) -> Sequence[Any]:
     """Tensors of what a function of arrays makes of tensors: at once, or whenever the graph around it runs.
 
-    ``results`` holds the type and shape of each. A ValueError becomes an InvalidArgumentError either way.
+    ``results`` says the type and shape of each, for graphs. A ValueError becomes an InvalidArgumentError either way.
     """
     import tensorflow as tf
 
     if tf.executing_eagerly():
         try:
-            found = function(*[value.numpy() for value in inputs])
+            return [_tensor(array, inputs[0]) for array in function(*map(np.asarray, inputs))]
         except ValueError as error:
             raise tf.errors.InvalidArgumentError(None, None, str(error)) from error
-        return [tf.constant(value, dtype) for value, (dtype, _) in zip(found, results, strict=True)]
-    tensors: Sequence[Any] = tf.numpy_function(function, inputs, [dtype for dtype, _ in results])
-    for tensor, (_, shape) in zip(tensors, results, strict=True):
+    expected = results()
+    tensors: Sequence[Any] = tf.numpy_function(function, inputs, [dtype for dtype, _ in expected])
+    for tensor, (_, shape) in zip(tensors, expected, strict=True):
         tensor.set_shape(shape)
     return tensors
+
+
+def _tensor(array: Any, like: Any) -> Any:
+    """An eager tensor beside another one, of an array that nobody changes any more: it shares its memory.
+
+    ``tf.constant`` makes the same call, after copies and questions that cost five times as much.
+    """
+    try:
+        return type(like)(array, like.device, None)
+    except (AttributeError, TypeError):  # it is called otherwise in this TensorFlow
+        import tensorflow as tf
+
+        return tf.constant(array)
 
 
 def _texts_of_sparse(indices: Any, values: Any, n: int) -> list[list[int]]:
