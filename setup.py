@@ -80,6 +80,7 @@ setup(
             "annotation",
             "beam_search",
             "best_path",
+            "best_path_quality",
             "cut_search",
             "duplex_search",
             "frames",

@@ -287,14 +287,8 @@ WIDTHS, CUTS = st.integers(1, 9), st.sampled_from([0.0, 0.01, 0.1, np.nan])
 @pytest.mark.parametrize("backend", ["reference", "compiled"])
 def test_both_backends_have_the_names(backend):
     for module, names in {
-        "cut_search": [
-            "cut_search",
-            "crf_cut_search",
-            "best_path_text",
-            "best_path_means",
-            "crf_best_path_means",
-            "quality_string",
-        ],
+        "cut_search": ["cut_search", "crf_cut_search"],
+        "best_path_quality": ["best_path_text", "best_path_means", "crf_best_path_means", "quality_string"],
         "duplex_search": ["duplex_search", "crf_duplex_search"],
     }.items():
         assert all(callable(getattr(backends.load(backend, module), name)) for name in names)
@@ -305,6 +299,12 @@ def test_both_backends_have_the_names(backend):
 def test_cut_search_twins(probs, width, cut, collapse):
     one, two = (backends.load(b, "cut_search") for b in ("reference", "compiled"))
     assert outcome(one.cut_search, probs, width, cut, collapse) == outcome(two.cut_search, probs, width, cut, collapse)
+
+
+@settings(max_examples=80)
+@given(rows(FRAMES, CLASSES), st.booleans())
+def test_best_path_quality_twins(probs, collapse):
+    one, two = (backends.load(b, "best_path_quality") for b in ("reference", "compiled"))
     a, b = one.best_path_means(probs, collapse), two.best_path_means(probs, collapse)
     assert a[:2] == b[:2]
     np.testing.assert_array_equal(a[2], b[2])
@@ -332,6 +332,7 @@ def test_crf_twins(data, n_classes, width, cut):
     one, two = (backends.load(b, "cut_search") for b in ("reference", "compiled"))
     arguments = probs, state, 1.25, width, cut
     assert outcome(one.crf_cut_search, *arguments) == outcome(two.crf_cut_search, *arguments)
+    one, two = (backends.load(b, "best_path_quality") for b in ("reference", "compiled"))
     a, b = outcome(one.crf_best_path_means, probs, state), outcome(two.crf_best_path_means, probs, state)
     assert a[:2] == b[:2]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc.compiled import cut_search, duplex_search
+from fastctc.compiled import best_path_quality, cut_search, duplex_search
 
 __all__ = [
     "__version__",
@@ -73,10 +73,10 @@ def viterbi_search(
     collapse = _flag("collapse_repeats", collapse_repeats)
     characters = _characters(alphabet)
     if characters is not None:
-        return cut_search.best_path_text(probs, characters, collapse, qstring, scale, bias)
-    labels, frames, means = cut_search.best_path_means(probs, collapse)
+        return best_path_quality.best_path_text(probs, characters, collapse, qstring, scale, bias)
+    labels, frames, means = best_path_quality.best_path_means(probs, collapse)
     text = _text(alphabet, labels)
-    return (text + cut_search.quality_string(means, scale, bias) if qstring else text), frames
+    return (text + best_path_quality.quality_string(means, scale, bias) if qstring else text), frames
 
 
 def crf_greedy_search(
@@ -110,9 +110,9 @@ def crf_greedy_search(
     _refuse_other_size(probs, alphabet)
     if np.isnan(probs).any():
         raise ValueError("network_output must have an order, got NaN")
-    labels, frames, means = cut_search.crf_best_path_means(probs, _greatest(state))
+    labels, frames, means = best_path_quality.crf_best_path_means(probs, _greatest(state))
     text = _text(alphabet, labels)
-    return (text + cut_search.quality_string(means, scale, bias) if qstring else text), frames
+    return (text + best_path_quality.quality_string(means, scale, bias) if qstring else text), frames
 
 
 def beam_search(

@@ -7,7 +7,7 @@ one frame, in two arrays, with one place before the first state and one behind t
 
 from libc.math cimport INFINITY, log
 from libc.stdint cimport int32_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc
 
 from fastctc.compiled.lattice cimport MASKED
 from fastctc.compiled.outside cimport Outside
@@ -47,16 +47,6 @@ cdef struct Text:
     Py_ssize_t *last
     Py_ssize_t place        # and the state in which the path is, on the way back
     bint in_blank
-
-
-cdef inline int resize(void **memory, Py_ssize_t n, size_t size) except -1 nogil:
-    """Room for n things of a size."""
-    cdef void *larger = realloc(memory[0], n * size)
-    if larger is NULL:
-        with gil:
-            raise MemoryError()
-    memory[0] = larger
-    return 0
 
 
 cdef inline int take_labels(Text *text, tuple labels, int blank) except -1:

@@ -11,10 +11,11 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from fastctc.compiled.band cimport STRETCH, describe, greatest, resize
+from fastctc.compiled.band cimport STRETCH, describe, greatest
 from fastctc.compiled.band_sums cimport Back, Job, Room, Stretch, log_product, row_of
 from fastctc.compiled.lattice cimport LN2
 from fastctc.compiled.magnitudes cimport Wide, keep_greater, log_add, log_of
+from fastctc.compiled.memory cimport resize
 from fastctc.compiled.outside cimport (
     Outside, Place, bound_places, leave_room, nats, note, note_sure, take_room
 )

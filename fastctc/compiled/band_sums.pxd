@@ -8,10 +8,11 @@ from libc.math cimport INFINITY, exp, ilogb, log
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
-from fastctc.compiled.band cimport STRETCH, Text, greatest, load_logs, max_row, resize, sum_row
+from fastctc.compiled.band cimport STRETCH, Text, greatest, load_logs, max_row, sum_row
 from fastctc.compiled.interrupts cimport look_after
 from fastctc.compiled.lattice cimport LN2
 from fastctc.compiled.magnitudes cimport Wide, two_to_the
+from fastctc.compiled.memory cimport resize
 from fastctc.compiled.outside cimport Place
 
 cdef enum:

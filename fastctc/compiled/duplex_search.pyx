@@ -1,11 +1,13 @@
 """Twin of fastctc.reference.duplex_search."""
 
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport free
 from libc.string cimport memmove
 
-from fastctc.compiled.interrupts cimport look
+from fastctc.compiled.candidates cimport Candidate, sort_candidates
+from fastctc.compiled.interrupts cimport look_after
+from fastctc.compiled.memory cimport resize
 from fastctc.compiled.tuples cimport as_tuple
 
 NOT_COMPARABLE = "Failed to compare values (NaNs in input?)"
@@ -57,7 +59,8 @@ cdef struct Search:
     Beam *beams
     Py_ssize_t n_beams
     Beam *found
-    Beam *merged
+    Candidate *order    # of beams or of what is found
+    Candidate *merged   # scratch of the sort
     Py_ssize_t n_found
     Py_ssize_t room
     Py_ssize_t work
@@ -75,23 +78,17 @@ cdef inline float larger(float a, float b) noexcept nogil:
     return b if a < b else a
 
 
-cdef int grow(Search *s, Node *node, const Node *before, int64_t state, bint repeats, Py_ssize_t high) noexcept nogil:
+cdef int grow(
+    Search *s, Node *node, const Node *before, int64_t state, bint repeats, Py_ssize_t high
+) except -1 nogil:
     """Go on to row ``high``: from the text before by its label, behind a blank if the label is repeated."""
-    cdef Py_ssize_t row = node.offset + node.n_rows, i, j, room
+    cdef Py_ssize_t row = node.offset + node.n_rows, i, j
     cdef const float *p
-    cdef float *grown
     cdef float ends_label = -INFINITY, ends_gap = -INFINITY, gap, previous
     if high - node.offset > node.room:
-        room = high - node.offset
-        grown = <float *> PyMem_RawRealloc(node.ends_label, room * sizeof(float))
-        if grown is NULL:
-            return -1
-        node.ends_label = grown
-        grown = <float *> PyMem_RawRealloc(node.ends_gap, room * sizeof(float))
-        if grown is NULL:
-            return -1
-        node.ends_gap = grown
-        node.room = room
+        node.room = high - node.offset
+        resize(<void **> &node.ends_label, node.room, sizeof(float))
+        resize(<void **> &node.ends_gap, node.room, sizeof(float))
     if node.n_rows:
         ends_label = node.ends_label[node.n_rows - 1]
         ends_gap = node.ends_gap[node.n_rows - 1]
@@ -114,7 +111,7 @@ cdef int grow(Search *s, Node *node, const Node *before, int64_t state, bint rep
     return 0
 
 
-cdef int follow(Search *s, Node *node, Py_ssize_t low, Py_ssize_t high) noexcept nogil:
+cdef int follow(Search *s, Node *node, Py_ssize_t low, Py_ssize_t high) except -1 nogil:
     """Take in more rows of the second matrix, and forget those that lie before the envelope."""
     cdef Node *before = &s.nodes[node.parent]
     cdef Py_ssize_t drop, i
@@ -133,19 +130,15 @@ cdef int follow(Search *s, Node *node, Py_ssize_t low, Py_ssize_t high) noexcept
     )
 
 
-cdef int make_node(Search *s, int parent, int label) noexcept nogil:
-    """Its number; -1 without memory."""
+cdef int make_node(Search *s, int parent, int label) except -1 nogil:
+    """The number of a new text."""
     cdef Node *node
-    cdef Py_ssize_t room
     if s.n_nodes == s.node_room:
-        room = max(2 * s.node_room, 256)
-        if room > 0x7FFFFFFF:
-            return -1
-        node = <Node *> PyMem_RawRealloc(s.nodes, room * sizeof(Node))
-        if node is NULL:
-            return -1
-        s.nodes = node
-        s.node_room = room
+        if s.node_room > 0x3FFFFFFF:
+            with gil:
+                raise MemoryError()
+        s.node_room = max(2 * s.node_room, 256)
+        resize(<void **> &s.nodes, s.node_room, sizeof(Node))
     node = &s.nodes[s.n_nodes]
     node.parent = parent
     node.label = label
@@ -183,54 +176,31 @@ cdef inline void put(Search *s, int number, Py_ssize_t t, float ends_label, floa
     s.n_found += 1
 
 
-cdef inline bint better(const Beam *a, const Beam *b, bint by_number) noexcept nogil:
-    return a.node < b.node if by_number or a.score == b.score else a.score > b.score
+cdef bint is_older(const void *_, const Candidate *a, const Candidate *b) noexcept nogil:
+    return a.label < b.label
 
 
-cdef void sort(Search *s, Beam *items, Py_ssize_t n, bint by_number) noexcept nogil:
-    """Merge sort: best first, or in the order in which their nodes were made."""
-    cdef Py_ssize_t start, middle, stop, i, j, k, run = 1
-    cdef Beam *source = items
-    cdef Beam *target = s.merged
-    while run < n:
-        start = 0
-        while start < n:
-            middle = min(start + run, n)
-            stop = min(start + 2 * run, n)
-            i = start
-            j = middle
-            for k in range(start, stop):
-                if j >= stop or (i < middle and better(&source[i], &source[j], by_number)):
-                    target[k] = source[i]
-                    i += 1
-                else:
-                    target[k] = source[j]
-                    j += 1
-            start = stop
-        source, target = target, source
-        run *= 2
-    if source != items:
-        for i in range(n):
-            items[i] = source[i]
+cdef void sort(
+    Search *s, const Beam *items, Py_ssize_t n, bint by_number, Beam *target, Py_ssize_t kept
+) noexcept nogil:
+    """Write the first of n items to ``target``, in order: the best first, or as their nodes were made."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        s.order[i].score = 0.0 if by_number else items[i].score
+        s.order[i].beam = <int> i
+        s.order[i].label = items[i].node
+    sort_candidates(s.order, n, s.merged, is_older, NULL)
+    for i in range(kept):
+        target[i] = items[s.order[i].beam]
 
 
-cdef int make_room(Search *s, Py_ssize_t n) noexcept nogil:
-    cdef Beam *beams
-    if n <= s.room:
-        return 0
-    beams = <Beam *> PyMem_RawRealloc(s.beams, n * sizeof(Beam))
-    if beams is NULL:
-        return -1
-    s.beams = beams
-    beams = <Beam *> PyMem_RawRealloc(s.found, n * sizeof(Beam))
-    if beams is NULL:
-        return -1
-    s.found = beams
-    beams = <Beam *> PyMem_RawRealloc(s.merged, n * sizeof(Beam))
-    if beams is NULL:
-        return -1
-    s.merged = beams
-    s.room = n
+cdef int make_room(Search *s, Py_ssize_t n) except -1 nogil:
+    if n > s.room:
+        resize(<void **> &s.beams, n, sizeof(Beam))
+        resize(<void **> &s.found, n, sizeof(Beam))
+        resize(<void **> &s.order, n, sizeof(Candidate))
+        resize(<void **> &s.merged, n, sizeof(Candidate))
+        s.room = n
     return 0
 
 
@@ -244,8 +214,7 @@ cdef int step(Search *s, Py_ssize_t t, Py_ssize_t low, Py_ssize_t high) except -
     cdef int child
     cdef int64_t state
     cdef bint repeats
-    if make_room(s, s.n_beams * s.n_classes + 1):
-        return memory()
+    make_room(s, s.n_beams * s.n_classes + 1)
     s.n_found = 0
     for i in range(s.n_beams):
         beam = s.beams[i]
@@ -271,15 +240,12 @@ cdef int step(Search *s, Py_ssize_t t, Py_ssize_t low, Py_ssize_t high) except -
                 before = beam.ends_gap
             if child < 0:
                 child = make_node(s, beam.node, <int> c)
-                if child < 0:
-                    return memory()
                 s.nodes[child].offset = low
                 s.nodes[child].sibling = s.nodes[beam.node].first_child
                 s.nodes[beam.node].first_child = child
                 if s.has_states:
                     s.nodes[child].state = (state * (s.n_classes - 1)) % s.n_states + c - 1
-                if grow(s, &s.nodes[child], &s.nodes[beam.node], state if s.has_states else 0, repeats, high):
-                    return memory()
+                grow(s, &s.nodes[child], &s.nodes[beam.node], state if s.has_states else 0, repeats, high)
             put(s, child, t, before + row[c], -INFINITY)
     if s.n_found == 0:
         s.wrong = 2
@@ -290,34 +256,22 @@ cdef int step(Search *s, Py_ssize_t t, Py_ssize_t low, Py_ssize_t high) except -
         if s.n_found > 1 and found.score != found.score:
             s.wrong = 1
             return 0
-    sort(s, s.found, s.n_found, False)
-    s.beams, s.found = s.found, s.beams
     s.n_beams = min(s.n_found, s.width)
-    s.work += s.n_found
-    if s.work > SIGNAL_WORK:
-        s.work = 0
-        look()
-    return 0
-
-
-cdef int memory() except -1 nogil:
-    with gil:
-        raise MemoryError()
+    sort(s, s.found, s.n_found, False, s.beams, max(s.n_beams, 1))  # a width of 0 still has a best beam
+    return look_after(&s.work, s.n_found, SIGNAL_WORK)
 
 
 cdef int run(Search *s, const int64_t *envelope, int64_t state_1, int64_t state_2) except -1 nogil:
     cdef Py_ssize_t t, i, last = 0, low, high, n
     cdef Node *node
     cdef float gap = 0.0
-    if make_room(s, 1) or make_node(s, -1, 0) < 0:
-        return memory()
+    make_room(s, 1)
+    make_node(s, -1, 0)
     node = &s.nodes[0]
     node.state = state_1
     n = min(max(envelope[1], 0), s.n_rows) + 1
-    node.ends_label = <float *> PyMem_RawMalloc(n * sizeof(float))
-    node.ends_gap = <float *> PyMem_RawMalloc(n * sizeof(float))
-    if node.ends_label is NULL or node.ends_gap is NULL:
-        return memory()
+    resize(<void **> &node.ends_label, n, sizeof(float))
+    resize(<void **> &node.ends_gap, n, sizeof(float))
     node.offset = -1  # before the first row
     node.n_rows = node.room = n
     for i in range(n):
@@ -337,7 +291,8 @@ cdef int run(Search *s, const int64_t *envelope, int64_t state_1, int64_t state_
             s.wrong = 4
             return 0
         if high > last:
-            sort(s, s.beams, s.n_beams, True)  # texts after their beginnings
+            sort(s, s.beams, s.n_beams, True, s.found, s.n_beams)  # texts after their beginnings
+            s.beams, s.found = s.found, s.beams
             for i in range(s.n_beams):
                 node = &s.nodes[s.beams[i].node]
                 if s.beams[i].node == 0:
@@ -350,8 +305,7 @@ cdef int run(Search *s, const int64_t *envelope, int64_t state_1, int64_t state_
                     s.wrong = 3
                     s.state = node.state
                     return 0
-                if follow(s, node, low, high):
-                    return memory()
+                follow(s, node, low, high)
         last = high
         step(s, t, low, high)
         if s.wrong:
@@ -370,7 +324,8 @@ cdef tuple search(Search *s, const int64_t[:, ::1] envelope, int64_t state_1, in
     if not (0 <= state_1 < s.n_states and 0 <= state_2 < s.n_states):
         raise ValueError(NO_SUCH_STATE.format(max(state_1, state_2), s.n_states))
     s.nodes = NULL
-    s.beams = s.found = s.merged = NULL
+    s.beams = s.found = NULL
+    s.order = s.merged = NULL
     s.n_nodes = s.node_room = s.room = s.work = s.wrong = 0
     try:
         with nogil:
@@ -389,9 +344,7 @@ cdef tuple search(Search *s, const int64_t[:, ::1] envelope, int64_t state_1, in
         while number:
             depth += 1
             number = s.nodes[number].parent
-        labels = <int32_t *> PyMem_RawCalloc(depth + 1, sizeof(int32_t))
-        if labels is NULL:
-            raise MemoryError()
+        resize(<void **> &labels, depth, sizeof(int32_t))
         number = s.beams[0].node
         for i in range(depth - 1, -1, -1):
             labels[i] = s.nodes[number].label
@@ -399,13 +352,14 @@ cdef tuple search(Search *s, const int64_t[:, ::1] envelope, int64_t state_1, in
         return as_tuple(labels, depth)
     finally:
         for i in range(s.n_nodes):
-            PyMem_RawFree(s.nodes[i].ends_label)
-            PyMem_RawFree(s.nodes[i].ends_gap)
-        PyMem_RawFree(s.nodes)
-        PyMem_RawFree(s.beams)
-        PyMem_RawFree(s.found)
-        PyMem_RawFree(s.merged)
-        PyMem_RawFree(labels)
+            free(s.nodes[i].ends_label)
+            free(s.nodes[i].ends_gap)
+        free(s.nodes)
+        free(s.beams)
+        free(s.found)
+        free(s.order)
+        free(s.merged)
+        free(labels)
 
 
 def duplex_search(

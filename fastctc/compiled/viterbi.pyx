@@ -14,10 +14,11 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from fastctc.compiled.band cimport (
-    STRETCH, Text, choose_registers, describe, end_path, free_labels, greatest, load_logs, max_row, resize, step_back,
+    STRETCH, Text, choose_registers, describe, end_path, free_labels, greatest, load_logs, max_row, step_back,
     take_labels
 )
 from fastctc.compiled.interrupts cimport look_after
+from fastctc.compiled.memory cimport resize
 from fastctc.compiled.outside cimport Outside, Place, bound_places, leave_room, note, note_sure, take_room
 
 REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
