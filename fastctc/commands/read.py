@@ -27,6 +27,7 @@ SETTINGS = (
     "min_confidence",
     "language",
 )  # what results depend on, beside files
+WITHOUT = "none"  # in place of a language model
 SUFFIXES = {
     "text": ".txt",
     "json": ".json",
@@ -51,12 +52,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=tuple(SUFFIXES),
         default="text",
         help="html: the text beside the image, to look at; pdf: the scan, to be searched (default: text)",
-    )
-    parser.add_argument(
-        "--language",
-        default="",
-        metavar="TAG",
-        help="of the text, such as en or fr-CA, which hocr, alto, page, pdf say",
     )
     parser.add_argument(
         "--min-confidence", type=float, default=0.0, metavar="P", help="mark words that are less sure, 0 to 1"
@@ -88,7 +83,15 @@ def add_reader(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--lm",
         metavar="FILE",
-        help="a language model that fastctc lm train made, over characters, or, with --words, over words",
+        help="a language model that fastctc lm train made, over characters, or, with --words, over words; none: read "
+        "without that of the language",
+    )
+    parser.add_argument(
+        "--language",
+        default="",
+        metavar="TAG",
+        help="of the text, such as en or fr-CA: en and fr are read with a model of characters that comes along, en+fr "
+        "and auto with the one that fits the page; hocr, alto, page, pdf say it",
     )
     parser.add_argument("--lm-weight", type=float, metavar="W", help="weight of a character model (default: 0.7)")
     parser.add_argument(
@@ -141,8 +144,10 @@ def run(options: Namespace) -> int:
 
 def check_reader(options: Namespace) -> None:
     """End with a message if the options do not go together."""
-    if options.lm_weight is not None and (not options.lm or options.words):
-        options.parser.error("--lm-weight is that of a character model: it goes with --lm, and without --words")
+    if options.lm_weight is not None and (options.words or not (options.lm or options.language)):
+        options.parser.error(
+            "--lm-weight is that of a character model: it goes with --lm or --language, and without --words"
+        )
     if not 0 <= options.min_confidence <= 1:
         options.parser.error(f"--min-confidence must be between 0 and 1, got {options.min_confidence}")
 
@@ -175,10 +180,20 @@ def _read_file(
             rows += finished
 
 
-def _check_language(tag: str) -> None:
+def _check_language(tags: str) -> None:
     from fastctc.htr.documents import check_language
+    from fastctc.htr.languages import is_choice
 
-    check_language(tag)
+    if not is_choice(tags):
+        check_language(tags)
+
+
+def _language(options: Namespace, found: "_Found") -> str:
+    """The language to say of a page: as it was given, or as the reader chose."""
+    from fastctc.htr.languages import is_choice
+
+    said: str = found.lines[0].language if found.lines and is_choice(options.language) else options.language
+    return "" if is_choice(said) else said
 
 
 class _Results:
@@ -190,8 +205,8 @@ class _Results:
         self.names = OutputNames(options.files, files, Path(options.out))
         self.suffix = SUFFIXES[options.format]
         self.again = options.force or options.overlay is not None  # a picture needs what was read
-        asked = [getattr(options, name) for name in SETTINGS]
-        used = [options.weights or shipped_weights(), options.words, options.lm]
+        asked = [*(getattr(options, name) for name in SETTINGS), options.lm == WITHOUT]
+        used = [options.weights or shipped_weights(), options.words, lm_file(options)]
         self.summary = Summary(Path(options.out), settings_digest([fastctc.__version__, *asked], used))
 
     def there(self, file: Path) -> bool:
@@ -236,9 +251,10 @@ def _pdf(options: Namespace, file: Path) -> Any:
     """The searchable PDF of a file, if it is to be one."""
     if options.format != "pdf":
         return contextlib.nullcontext()
+    from fastctc.htr.languages import is_choice
     from fastctc.htr.searchable_pdf import SearchablePdf
 
-    return SearchablePdf(file, options.language)
+    return SearchablePdf(file, "" if is_choice(options.language) else options.language)
 
 
 def _document(options: Namespace, name: str, file: Path, found: _Found) -> str:
@@ -254,7 +270,7 @@ def _document(options: Namespace, name: str, file: Path, found: _Found) -> str:
         options.level,
         options.min_confidence,
         found.angle,
-        options.language,
+        _language(options, found),
         images.dpi(file),
     )
 
@@ -270,22 +286,33 @@ def _warning(lines: list[Any]) -> str:
     return ""
 
 
+def lm_file(options: Namespace) -> str | None:
+    """The file of the language model, if one is given."""
+    return None if options.lm == WITHOUT else options.lm
+
+
 def make_reader(options: Namespace, n_alternatives: int = 0) -> Any:
     """The reader that the options ask for."""
     from fastctc.commands.lm import read_model
+    from fastctc.htr.languages import has_model, is_choice
     from fastctc.htr.reader import Reader
     from fastctc.lexicon import Lexicon
     from fastctc.lm.ngram import NGram
 
     plain = {name: getattr(options, name) for name in ("weights", "network", "backend", "n_views")}
     plain["n_alternatives"] = n_alternatives
-    if not options.words and not options.lm:
-        return Reader(**plain)
+    lm = lm_file(options)
+    if not options.words and not lm:
+        if options.lm is None and (is_choice(options.language) or has_model(options.language)):
+            plain["language"] = options.language
+        return Reader(**plain, lm_weight=options.lm_weight)
+    if is_choice(options.language):
+        raise ValueError("several languages are to choose a model among them: they go without --lm and --words")
     alphabet = Reader(weights=options.weights, network=options.network).word_alphabet
     lexicon = Lexicon.from_file(options.words, alphabet, unknown="skip") if options.words else None
     ngram = None
-    if options.lm:
-        model = read_model(options.lm, "word" if lexicon else "character")
+    if lm:
+        model = read_model(lm, "word" if lexicon else "character")
         ngram = model if isinstance(model, NGram) else model.to_ngram()  # which says why it cannot
     return Reader(**plain, lexicon=lexicon, ngram=ngram, lm_weight=options.lm_weight)
 

@@ -14,7 +14,7 @@ from fastctc.commands.summary import settings_digest
 
 DOUBTFUL = 0.5
 ALTERNATIVES = 8
-SETTINGS = ("network", "lm_weight", "n_views")
+SETTINGS = ("network", "lm_weight", "n_views", "language")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -88,7 +88,6 @@ def _digest(options: Namespace) -> str:
     """Another one for other weights, models or settings."""
     from fastctc.htr.reader import shipped_weights
 
-    asked = [getattr(options, name) for name in SETTINGS]
-    return settings_digest(
-        [fastctc.__version__, *asked], [options.weights or shipped_weights(), options.words, options.lm]
-    )
+    asked = [*(getattr(options, name) for name in SETTINGS), options.lm == read.WITHOUT]
+    used = [options.weights or shipped_weights(), options.words, read.lm_file(options)]
+    return settings_digest([fastctc.__version__, *asked], used)

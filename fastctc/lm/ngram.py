@@ -189,6 +189,51 @@ class NGram(Value):
         return self.from_levels(levels, self.vocabulary, self.unit, 0.0, False)
 
     @classmethod
+    def mix(cls, models: Sequence["NGram"], shares: Sequence[float]) -> "NGram":
+        """One model that is the linear interpolation of several: of texts of different kinds, each with its share.
+
+        It has the n-grams of all of them, and their weighted mean probabilities; its back-off weights are made so that
+        all that may follow a history has the sum 1. A text that counts more than others is better mixed in so than
+        repeated, since smoothing goes by how often things were seen.
+
+        Parameters
+        ----------
+        models : sequence of NGram
+            Of any orders, over the same vocabulary: train them with ``vocabulary``.
+        shares : sequence of float
+            Above 0, with the sum 1.
+
+        Raises
+        ------
+        ValueError
+            For models of different units or vocabularies, add-k models, and shares that are none.
+
+        References
+        ----------
+        A. Stolcke: SRILM, An Extensible Language Modeling Toolkit, 2002.
+
+        Examples
+        --------
+        >>> models = [NGram.train(text, 3, vocabulary="abcdr ") for text in ("abracadabra", "bad cab")]
+        >>> mixed = NGram.mix(models, [0.75, 0.25])
+        >>> [round(exp(model.log_probs_of("ab")[1]), 2) for model in (*models, mixed)]
+        [0.31, 0.36, 0.32]
+        """
+        from fastctc.lm import mixing
+
+        if not models or len(models) != len(shares):
+            raise ValueError(f"there must be a share for each model, got {len(models)} and {len(shares)}")
+        if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-9:
+            raise ValueError(f"shares must be above 0, with the sum 1, got {', '.join(map(str, shares))}")
+        unit, vocabulary = models[0].unit, models[0].vocabulary
+        if any(one.unit != unit or list(one.vocabulary) != list(vocabulary) for one in models):
+            raise ValueError("the models must have the same unit and the same vocabulary")
+        if any(one.uniform for one in models):
+            raise ValueError("a model with add-k smoothing has no back-off weights: train with kneser-ney to mix it")
+        levels = mixing.mix([one.levels() for one in models], len(vocabulary), shares)
+        return cls.from_levels(levels, vocabulary, unit, 0.0, False)
+
+    @classmethod
     def from_arpa(
         cls,
         path: str | PathLike[str] | BinaryIO,

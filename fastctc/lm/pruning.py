@@ -10,7 +10,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from fastctc.lm.tables import GREATEST_BACKOFF, NEVER, Level, Tables, shorter_weights, tree
+from fastctc.lm.tables import GREATEST_BACKOFF, Level, Tables, shorter_weights, tree
 
 NOISE = 1e-6  # of a sum of probabilities, which are kept in single precision
 
@@ -67,7 +67,7 @@ def with_fitted_weights(levels: Sequence[Level], size: int) -> list[Level]:
         with np.errstate(divide="ignore", invalid="ignore"):
             weights = np.log(left / lower_left)
         weights[lower_left < NOISE] = 0.0  # whatever it is, it is that of nothing
-        weights = np.clip(weights, NEVER, GREATEST_BACKOFF * log(10))
+        weights = np.clip(weights, log(NOISE), GREATEST_BACKOFF * log(10))
         result[n - 1] = parents, words, log_probs, weights
         tables[2][first : first + len(words)] = weights  # which longer histories ask for
         first += len(words)

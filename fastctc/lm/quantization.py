@@ -1,9 +1,9 @@
 """Models in small files: values rounded to few, and the tree without what follows from it.
 
-An n-gram takes one to four bytes instead of 12 to 20. The values of the n-grams of each length are sorted into bins
-that hold as many each, and written as the means of their bins (M. Federico, N. Bertoldi: How Many Bits Are Needed to
-Store Probabilities for Phrase-Based Translation?, Workshop on Statistical Machine Translation, 2006). Back-off weights
-are made anew for rounded probabilities before they are rounded themselves, so that sums after histories stay near 1.
+An n-gram takes two to five bytes instead of 12 to 20. The values of the n-grams of each length are rounded to so many
+steps of one width, and each step is written as the mean of its values: bins that hold as many values each would put the
+rare extremes together with what is common. Back-off weights are made anew for rounded probabilities before they are
+rounded themselves, so that sums after histories stay near 1.
 """
 
 from collections.abc import Sequence
@@ -18,23 +18,15 @@ from fastctc.lm.tables import NEVER, Level
 BITS = (8, 16)  # of a number that stands for a value
 
 
-def bins(values: NDArray[np.float64], bits: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """The bin of each value, and the mean of each bin; where there are no more different values than bins, these."""
-    sort = np.argsort(values, kind="stable")
-    ordered = values[sort]
-    fresh = np.diff(ordered, prepend=np.nan) != 0
-    never = int(np.searchsorted(ordered, NEVER / 2))  # what is never predicted stays alone
-    most = (1 << bits) - (never > 0)
-    if fresh[never:].sum() <= most:
-        places = np.cumsum(fresh)
-    else:
-        places = (np.arange(len(values)) - never) * most // (len(values) - never) + 1
-        places = places[np.flatnonzero(fresh)[np.cumsum(fresh) - 1]]  # equal ones alike
-    places[:never] = 0
-    places = np.unique(places, return_inverse=True)[1]
-    codes: NDArray[Any] = np.empty(len(values), np.uint8 if bits == 8 else np.uint16)
-    codes[sort] = places
-    return codes, (np.bincount(places, ordered) / np.bincount(places)).astype(np.float32)
+def steps(values: NDArray[np.float64], bits: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """The step of each value, and the mean of each step; what is never predicted has one of its own."""
+    never = values < NEVER / 2
+    low, high = values[~never].min(initial=0.0), values[~never].max(initial=NEVER)
+    width = max((high - low) / ((1 << bits) - 2), 1e-9)
+    places = np.where(never, 0, 1 + np.rint((values - low) / width)).astype(np.int64)
+    codes = np.unique(places, return_inverse=True)[1]
+    means: NDArray[np.float32] = (np.bincount(codes, values) / np.bincount(codes)).astype(np.float32)
+    return codes.astype(np.uint8 if bits == 8 else np.uint16), means
 
 
 def pack(levels: Sequence[Level], size: int, bits: int) -> dict[str, NDArray[Any]]:
@@ -44,7 +36,7 @@ def pack(levels: Sequence[Level], size: int, bits: int) -> dict[str, NDArray[Any
     rounded: list[Level] = []
     arrays: dict[str, NDArray[Any]] = {}
     for n, (parents, words, log_probs, weights) in enumerate(levels, 1):
-        codes, means = bins(log_probs, bits)
+        codes, means = steps(log_probs, bits)
         arrays |= {f"{n}/log_probs": codes, f"{n}/log_prob_means": means}
         rounded.append((parents, words, means[codes].astype(np.float64), weights))
     fitted = with_fitted_weights(rounded, size)
@@ -53,7 +45,7 @@ def pack(levels: Sequence[Level], size: int, bits: int) -> dict[str, NDArray[Any
             counts = np.bincount(parents, minlength=len(levels[n - 2][1]))
             arrays |= {f"{n}/words": _narrow(words), f"{n}/counts": _narrow(counts)}
         if n < len(levels):
-            codes, means = bins(weights, bits)
+            codes, means = steps(weights, bits)
             arrays |= {f"{n}/backoffs": codes, f"{n}/backoff_means": means}
     return arrays
 
