@@ -31,6 +31,46 @@ def random_weights(config, seed=0):
     return {name: np.abs(w) + 0.1 if name.endswith("variance") else w for name, w in weights.items()}
 
 
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_images_of_many_widths_are_computed_as_each_alone(padding):
+    config = replace(TINY, padding=padding)
+    rng, weights = np.random.default_rng(4), random_weights(config)
+    images = [rng.random((16, width, 1), np.float32) for width in (37, 8, 120, 37, 9)]
+    together = plain.networks(config, weights, images)
+    for image, found in zip(images, together, strict=True):
+        [alone] = plain.network(config, weights, image[None])
+        np.testing.assert_allclose(found, alone, atol=FLOAT32_NOISE)
+        assert found.shape == (image.shape[1] // 4, 5)
+    for found, alone in zip(plain.network(config, weights, np.stack(images[::3])), together[::3], strict=True):
+        np.testing.assert_allclose(found, alone, atol=FLOAT32_NOISE)
+
+
+def test_the_recurrent_layers_are_those_of_the_papers():
+    """Step by step and gate by gate, each way alone."""
+    rng = np.random.default_rng(5)
+    units, lengths = 3, [6, 4, 4, 1]
+    x = rng.normal(size=(sum(lengths), 2)).astype(np.float32)
+    forward, backward = (
+        [rng.normal(size=shape).astype(np.float32) for shape in ((2, 12), (3, 12), (12,))] for _ in range(2)
+    )
+
+    def way(rows, kernel, recurrent, bias):
+        hidden = cell = np.zeros(units)
+        for row in rows.astype(float):
+            i, f, c, o = np.split(row @ kernel + hidden @ recurrent + bias, 4)
+            i, f, o = (1 / (1 + np.exp(-z)) for z in (i, f, o))
+            cell = f * cell + i * np.tanh(c)
+            hidden = o * np.tanh(cell)
+            yield hidden
+
+    expected = []
+    for part in np.split(x, np.cumsum(lengths)[:-1]):
+        there, back = list(way(part, *forward)), list(way(part[::-1], *backward))[::-1]
+        expected += [np.concatenate(one) for one in zip(there, back, strict=True)]
+    found = plain.lstms(x, plain.steps_of(lengths), forward, backward)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def keras_model():
     """The module of the Keras network; its first import takes seconds."""

@@ -3,8 +3,9 @@
 Shi, Bai, Yao: An End-to-End Trainable Neural Network for Image-Based Sequence Recognition, TPAMI 2017.
 """
 
+from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,18 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 Array = npt.NDArray[np.float32]
 EPSILON = np.float32(1e-3)  # of the batch normalisation
-_PAD_MODES: dict[str, Any] = {"zero": "constant", "reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
+_PAD_MODES: dict[str, Any] = {"reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
+
+
+class Steps(NamedTuple):
+    """The order in which recurrent layers take the frames of several sequences: step by step, the longest first.
+
+    ``frames`` are numbers of frames, those on the way back counted on behind all on the way there: in each step so many
+    sequences as ``counts`` says have a frame there, and then one back.
+    """
+
+    frames: npt.NDArray[np.intp]
+    counts: list[int]
 
 
 def network(config: Any, weights: dict[str, Array], images: Array, trace: dict[str, Array] | None = None) -> Array:
@@ -21,7 +33,16 @@ def network(config: Any, weights: dict[str, Array], images: Array, trace: dict[s
     ``config`` is a fastctc.htr.Config, of which pools, units, padding and pooling are needed; ``trace`` takes what
     every layer puts out, by the layer's name in Keras.
     """
-    return sequence(config, weights, features(config, weights, images, trace), trace)
+    return np.stack(sequences(config, weights, list(features(config, weights, images, trace)), trace))
+
+
+def networks(config: Any, weights: dict[str, Array], images: Sequence[Array]) -> list[Array]:
+    """Images (height, W, 1) of any widths to log probabilities (frames, classes).
+
+    Each is convolved alone, which stays in the processor's cache; the recurrent layers take a step of all at once, so
+    that their weights are read once for all.
+    """
+    return sequences(config, weights, [features(config, weights, image[None])[0] for image in images])
 
 
 def features(config: Any, weights: dict[str, Array], images: Array, trace: dict[str, Array] | None = None) -> Array:
@@ -34,7 +55,7 @@ def features(config: Any, weights: dict[str, Array], images: Array, trace: dict[
         x = pooled(convolved, pool, config.pooling)
         norm = {name: weights[f"norm{i}/{name}"] for name in ("gamma", "beta", "moving_mean", "moving_variance")}
         scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + EPSILON)
-        x = x * scale
+        x = np.multiply(x, scale, out=x if trace is None else None)
         x += norm["beta"] - norm["moving_mean"] * scale
         normalized = x
         x = np.maximum(x, 0, out=x if trace is None else None)
@@ -44,32 +65,65 @@ def features(config: Any, weights: dict[str, Array], images: Array, trace: dict[
     return x.transpose(0, 2, 1, 3).reshape(batch, columns, rows * channels)
 
 
-def sequence(config: Any, weights: dict[str, Array], x: Array, trace: dict[str, Array] | None = None) -> Array:
-    """The LSTMs and the last layer: features to log probabilities."""
-    trace = {} if trace is None else trace
+def sequences(
+    config: Any, weights: dict[str, Array], found: Sequence[Array], trace: dict[str, Array] | None = None
+) -> list[Array]:
+    """The LSTMs and the last layer: features (frames, channels) of each image to log probabilities.
+
+    With ``trace`` all must have as many frames.
+    """
+    order = sorted(range(len(found)), key=lambda i: -len(found[i]))
+    lengths = [len(found[i]) for i in order]
+    x, steps = np.concatenate([found[i] for i in order]), steps_of(lengths)
+    layers = {}
     for i in range(1, len(config.units) + 1):
         forward, backward = (
             [weights[f"lstm{i}/{way}/{name}"] for name in ("kernel", "recurrent_kernel", "bias")]
             for way in ("forward", "backward")
         )
-        x = trace[f"lstms{i}"] = lstms(x, forward, backward)
-    scores = trace["classes"] = x @ weights["classes/kernel"] + weights["classes/bias"]
-    scores = scores - scores.max(axis=2, keepdims=True)
-    result: Array = scores - np.log(np.exp(scores).sum(axis=2, keepdims=True))
-    trace["log_probs"] = result
-    return result
+        x = layers[f"lstms{i}"] = lstms(x, steps, forward, backward)
+    scores = layers["classes"] = x @ weights["classes/kernel"] + weights["classes/bias"]
+    scores = scores - scores.max(axis=1, keepdims=True)
+    x = layers["log_probs"] = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    if trace is not None:
+        trace |= {name: rows.reshape(len(found), lengths[0], -1) for name, rows in layers.items()}
+    parts = np.split(x, np.cumsum(lengths)[:-1])
+    return [part for _, part in sorted(zip(order, parts, strict=True), key=lambda one: one[0])]
+
+
+def steps_of(lengths: list[int]) -> Steps:
+    """Of sequences one after the other, the longest first."""
+    step = np.arange(lengths[0])[:, None]
+    stops = np.cumsum(lengths)
+    frames = np.concatenate([stops - lengths + step, stops[-1] + stops - 1 - step], axis=1)
+    taken = step < np.array(lengths)
+    return Steps(frames[np.concatenate([taken, taken], axis=1)], taken.sum(axis=1).tolist())
 
 
 def convolution(x: Array, kernel: Array, padding: str) -> Array:
     """Cross-correlation of (B, H, W, C) with (h, w, C, K): every neighbourhood as a row of a matrix, times kernel."""
     h, w, channels, out = kernel.shape
-    padded = np.pad(x, ((0, 0), (h // 2, h // 2), (w // 2, w // 2), (0, 0)), mode=_PAD_MODES[padding])
     batch, height, width = x.shape[:3]
+    padded = _padded(x, h // 2, w // 2, padding)
+    if channels == 1:  # every neighbour as a row is copied faster
+        shifts = [padded[:, i : i + height, j : j + width, 0] for i in range(h) for j in range(w)]
+        columns = np.stack(shifts).reshape(h * w, -1)
+        return np.ascontiguousarray(columns.T @ kernel.reshape(-1, out)).reshape(batch, height, width, out)
     # (B, H, W, C, h, w) -> (B, H, W, h, w, C)
     neighbours = sliding_window_view(padded, (h, w), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
     rows = np.ascontiguousarray(neighbours).reshape(-1, h * w * channels)
     result: Array = (rows @ kernel.reshape(-1, out)).reshape(batch, height, width, out)
     return result
+
+
+def _padded(x: Array, rows: int, columns: int, padding: str) -> Array:
+    """With so many more rows and columns on all sides."""
+    if padding != "zero":
+        return np.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode=_PAD_MODES[padding])
+    batch, height, width, channels = x.shape
+    padded = np.zeros((batch, height + 2 * rows, width + 2 * columns, channels), np.float32)
+    padded[:, rows : rows + height, columns : columns + width] = x
+    return padded
 
 
 def pooled(x: Array, pool: tuple[int, int], pooling: str) -> Array:
@@ -99,38 +153,45 @@ def _everywhere(x: Array, pool: tuple[int, int], largest: bool) -> Array:
     return result
 
 
-def lstms(x: Array, forward: list[Array], backward: list[Array]) -> Array:
-    """Long short-term memory over (B, T, features), there and back (Hochreiter, Schmidhuber 1997; Graves 2005).
+def lstms(x: Array, steps: Steps, forward: list[Array], backward: list[Array]) -> Array:
+    """Long short-term memory over frames (N, features), there and back (Hochreiter, Schmidhuber 1997; Graves 2005).
 
     Each direction has a kernel, a recurrent kernel and a bias, with gates in Keras' order i, f, c, o. The steps of both
-    are taken together, and all gates by one tanh: sigmoid(z) = (1 + tanh(z / 2)) / 2.
+    are taken together, and all gates by one tanh: sigmoid(z) = (1 + tanh(z / 2)) / 2. Halves are left for later, which
+    changes no digit.
     """
-    batch, steps, features = x.shape
     units = forward[1].shape[0]
-    i, f, c, o = np.split(np.arange(4 * units), 4)
-    order = np.concatenate([i, f, o, c])
-    halves = np.where(np.arange(4 * units) < 3 * units, np.float32(0.5), np.float32(1.0))
-    kernels, recurrents, biases = (
-        np.stack([there.take(order, -1), back.take(order, -1)]) * halves
-        for there, back in zip(forward, backward, strict=True)
-    )
-    inputs = np.empty((steps, 2, batch, 4 * units), np.float32)
-    rows = np.ascontiguousarray(x.swapaxes(0, 1)).reshape(-1, features)  # step by step
-    for way, kernel in enumerate(kernels):
-        seen = (rows @ kernel).reshape(steps, batch, 4 * units)
-        np.add(seen[::-1] if way else seen, biases[way], out=inputs[:, way])
-    result = np.empty((steps, 2, batch, units), np.float32)
-    hidden, cell, new = (np.zeros((2, batch, units), np.float32) for _ in range(3))
-    for z, out in zip(inputs, result, strict=True):
-        z += hidden @ recurrents
+    halves = np.full(4 * units, np.float32(0.5))
+    halves[2 * units : 3 * units] = 1
+    seen = [(x @ kernel + bias) * halves for kernel, _, bias in (forward, backward)]
+    inputs = np.concatenate(seen)[steps.frames]
+    recurrents = np.stack([forward[1], backward[1]]) * (np.float32(0.5) * halves)  # of twice the hidden state
+    result = np.empty((2 * len(x), units), np.float32)
+    hidden = np.zeros((2, steps.counts[0], units), np.float32)
+    cells, news = np.zeros_like(hidden), np.empty_like(hidden)
+    product = np.empty((2, steps.counts[0], 4 * units), np.float32)
+    start = 0
+    for count in steps.counts:
+        if count < hidden.shape[1]:
+            hidden, cells, news, product = (
+                np.ascontiguousarray(one[:, :count]) for one in (hidden, cells, news, product)
+            )
+        stop = start + 2 * count
+        z = inputs[start:stop].reshape(2, count, 4 * units)
+        z += np.matmul(hidden, recurrents, out=product)
         np.tanh(z, out=z)
-        gates = z[..., : 3 * units]
-        gates += 1
-        gates *= 0.5
-        cell *= gates[..., units : 2 * units]
-        np.multiply(gates[..., :units], z[..., 3 * units :], out=new)
-        cell += new
-        np.tanh(cell, out=new)
-        hidden = np.multiply(gates[..., 2 * units :], new, out=out)
-    there, back = result[:, 0], result[::-1, 1]
-    return np.ascontiguousarray(np.concatenate([there, back], axis=2).swapaxes(0, 1))
+        new, forget, candidate, output = (z[..., k : k + units] for k in range(0, 4 * units, units))
+        forget += 1
+        cells *= forget
+        new += 1
+        np.multiply(new, candidate, out=news)
+        cells += news
+        cells *= 0.5
+        np.tanh(cells, out=news)
+        output += 1
+        hidden = np.multiply(output, news, out=result[start:stop].reshape(2, count, units))
+        start = stop
+    result *= 0.5
+    found = np.empty_like(result)
+    found[steps.frames] = result
+    return np.concatenate([found[: len(x)], found[len(x) :]], axis=1)

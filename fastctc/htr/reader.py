@@ -364,11 +364,12 @@ class Reader:
 
     def _views(self, shades: list[npt.NDArray[np.uint8]]) -> tuple[list[Prepared], list[list[npt.NDArray[np.float32]]]]:
         """The images as they are, and what the network says of each, view by view."""
-        upright, views = [prepared(image, self._shape.height) for image in shades], []
-        for slant in SLANTS[: self.n_views]:
-            seen = [prepared(_sheared(image, slant), self._shape.height) for image in shades] if slant else upright
-            views.append(self._calibrated(self._computed(seen)))
-        return upright, views
+        views = [
+            [prepared(_sheared(image, slant), self._shape.height) for image in shades]
+            for slant in SLANTS[: self.n_views]
+        ]
+        rows = self._calibrated(self._computed([one for view in views for one in view]))
+        return views[0], [rows[start : start + len(shades)] for start in range(0, len(rows), len(shades))]
 
     def _read_classes(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The rows of the classes that are read, made distributions again."""
@@ -454,24 +455,24 @@ class Reader:
         return result
 
     def _computed(self, images: list[Prepared]) -> list[npt.NDArray[np.float32]]:
-        """The network's output for each image, computed for images of one width together.
+        """The network's output for each image; Keras computes images of one width together, NumPy all.
 
-        What comes out for an image does not depend on what it is read with: it is continued with paper to a width of
-        its own.
+        What comes out for an image does not depend on what it is read with, rounding aside: it is continued with paper
+        to a width of its own.
         """
         if self._onnx is not None:
             return [self._read_classes(rows) for rows in self._onnx.log_probs([image.ink for image in images])]
         config, weights, _ = self._network
         result: list[Any] = [None] * len(images)
-        for numbers in _batches(images, config):
-            width = _padded_width(images[numbers[0]].ink.shape[1], config)
-            batch = as_input([_fitting(images[i].ink, width) for i in numbers], width)
+        widths = [_padded_width(image.ink.shape[1], config) for image in images]
+        for numbers in _batches(widths, of_one_width=self.backend == "keras"):
+            inputs = [as_input([_fitting(images[i].ink, widths[i])], widths[i]) for i in numbers]
             if self.backend == "keras":
-                outputs = np.asarray(self._keras_model.predict_on_batch(batch))
+                outputs = list(self._keras_model.predict_on_batch(np.concatenate(inputs)))
             else:
-                from fastctc.htr.network import network
+                from fastctc.htr.network import networks
 
-                outputs = network(config, weights, batch)
+                outputs = networks(config, weights, [one[0] for one in inputs])
             for i, output in zip(numbers, outputs, strict=True):
                 result[i] = np.ascontiguousarray(output, np.float32)
         return result
@@ -526,14 +527,17 @@ def shipped_weights() -> Path:
     return Path(str(files("fastctc.htr").joinpath("weights", "latin.fastctc")))
 
 
-def _batches(images: list[Prepared], config: Config) -> Iterable[list[int]]:
-    by_width: dict[int, list[int]] = {}
-    for i, image in enumerate(images):
-        by_width.setdefault(_padded_width(image.ink.shape[1], config), []).append(i)
-    for width, numbers in sorted(by_width.items()):
-        at_once = max(1, COLUMNS // width)
-        for start in range(0, len(numbers), at_once):
-            yield numbers[start : start + at_once]
+def _batches(widths: Sequence[int], of_one_width: bool) -> Iterable[list[int]]:
+    """Numbers of images to compute together, the narrowest first."""
+    batch: list[int] = []
+    for i in sorted(range(len(widths)), key=lambda i: widths[i]):
+        full = (len(batch) + 1) * widths[i] > COLUMNS
+        if batch and (full or (of_one_width and widths[i] != widths[batch[0]])):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 def _padded_width(columns: int, config: Config) -> int:

@@ -93,7 +93,7 @@ class Scorer:
             features = np.repeat(self.features, len(part), axis=0)
             offset = first - start // self.config.stride
             features[:, first:last] = local[:, offset : offset + last - first]
-            rows = plain.sequence(self.config, self.weights, features)
+            rows = plain.sequences(self.config, self.weights, list(features))
             result += [self._score(row) for row in rows]
         self.evaluations += len(images)
         return np.array(result)
