@@ -105,6 +105,7 @@ setup(
             "stream",
             "text_graph",
             "token_passing",
+            "utterance_path",
             "viterbi",
         )
     ],

@@ -20,6 +20,15 @@ from fastctc.compat.aliases import AliasFinder
 
 ALIASES: dict[str, dict[str, str]] = {
     "ctc_decoder": {"ctc_decoder": "ctc_decoder"},
+    "ctc_forced_aligner": {  # the rest of the package prepares audio and texts
+        "ctc_forced_aligner.alignment_utils:forced_align": "ctc_forced_aligner.forced_align",
+        "ctc_forced_aligner.alignment_utils:get_alignments": "ctc_forced_aligner.get_alignments",
+        "ctc_forced_aligner.alignment_utils:get_spans": "ctc_forced_aligner.get_spans",
+        "ctc_forced_aligner.alignment_utils:merge_repeats": "ctc_forced_aligner.merge_repeats",
+        "ctc_forced_aligner.text_utils:merge_segments": "ctc_forced_aligner.merge_segments",
+        "ctc_forced_aligner.text_utils:postprocess_results": "ctc_forced_aligner.postprocess_results",
+    },
+    "ctc_segmentation": {"ctc_segmentation": "ctc_segmentation"},
     "ctcdecode": {"ctcdecode": "ctcdecode"},
     "fast_ctc_decode": {"fast_ctc_decode": "fast_ctc_decode"},
     "flashlight": {"flashlight.lib.text": "flashlight"},

@@ -64,7 +64,7 @@ def forced_align(
     found = np.zeros(scores.shape[:2], scores.dtype)
     for number, (text, length) in enumerate(zip(labels, n_labels, strict=True)):
         rows = scores[number, : n_frames[number]]
-        path = _best_path(rows, text[:length].tolist(), blank)
+        path = best_path(rows, text[:length].tolist(), blank)
         paths[number, : len(rows)] = path
         found[number, : len(rows)] = rows[np.arange(len(rows)), path]
     return as_tensor(paths, targets), as_tensor(found, log_probs)
@@ -120,7 +120,7 @@ class Aligner:
         return [[next(spans) for _ in word] for word in tokens]
 
 
-def _best_path(rows: Any, labels: list[int], blank: int) -> Any:
+def best_path(rows: Any, labels: list[int], blank: int) -> Any:
     """The class of each frame."""
     n_frames, n_classes = rows.shape
     if blank in labels:
