@@ -143,6 +143,31 @@ def test_import_fastctc_brings_numpy_and_nothing_else():
     }
 
 
+def test_drop_ins_and_layers_import_no_framework():
+    """All of them in one process: none brings more than NumPy, whatever is installed."""
+    names = [
+        ".".join(("fastctc", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+        for room in ("compat", "frameworks")
+        for file in sorted((ROOT / room).rglob("*.py"))
+        if file.name != "__main__.py"
+    ]
+    assert len(names) > 30
+    script = f"""
+import importlib, sys
+before = set(sys.modules)
+known = set()
+for name in {names!r}:
+    importlib.import_module(name)
+    found = {{n.split(".")[0] for n in set(sys.modules) - before}} - sys.stdlib_module_names
+    for new in sorted(found - known - {{"cython_runtime", "fastctc", "numpy"}}):
+        if not new.startswith("_"):
+            print(name, "imports", new)
+    known |= found
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT.parent, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+
+
 def test_reading_imports_no_training():
     code = "import sys; import fastctc.htr.reader; print(*(m for m in sys.modules if m.startswith('fastctc.htr.')))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=True)

@@ -53,14 +53,19 @@ def _pair(
     return measure("drop-ins", work, candidates, seconds, least_rounds=1)
 
 
-def gradient(seconds: float) -> list[Row]:
-    """Loss and gradient by the logits of 64 sequences of 100 x 80 with 30 labels, softmax and all."""
+def gradient(seconds: float, quick: bool = True) -> list[Row]:
+    """Loss and gradient by the logits of lines, 100 x 80 with 30 labels, and of long texts; softmax and all."""
+    rows = _gradient(64, 100, 30, seconds)
+    return rows if quick else rows + _gradient(16, 1000, 300, seconds)
+
+
+def _gradient(size: int, n_frames: int, n_labels: int, seconds: float) -> list[Row]:
     from fastctc import ctc_loss
 
     rng = np.random.default_rng(1)
-    texts = rng.integers(0, 79, (64, 30))
+    texts = rng.integers(0, 79, (size, n_labels))
     alphabet, given = workloads.alphabet(80), [tuple(text) for text in texts.tolist()]
-    logits = np.stack([workloads.spelled(text, 100, 80, seed) for seed, text in enumerate(given)])
+    logits = np.stack([workloads.spelled(text, n_frames, 80, seed) for seed, text in enumerate(given)])
     expected = ctc_loss(logits=logits.astype(np.float64), texts=given, alphabet=alphabet, gradient=True)[1]
 
     def quality(found: Any) -> Row:
@@ -69,11 +74,11 @@ def gradient(seconds: float) -> list[Row]:
     def ours() -> Any:
         return ctc_loss(logits=logits, texts=given, alphabet=alphabet, gradient=True)[1]
 
-    candidates = [Candidate("fastctc", "ctc_loss(gradient=True), NumPy in and out", ours, quality, 64)]
+    candidates = [Candidate("fastctc", "ctc_loss(gradient=True), NumPy in and out", ours, quality, size)]
     if torch := peers.optional("torch"):
         from fastctc.frameworks.torch import ctc_loss as ours_in_torch
 
-        lengths, targets = (torch.full((64,), 100), torch.full((64,), 30)), torch.tensor(texts)
+        lengths, targets = (torch.full((size,), n_frames), torch.full((size,), n_labels)), torch.tensor(texts)
         for who, how, loss in (
             ("fastctc", "frameworks.torch", ours_in_torch),
             ("torch", "functional.ctc_loss", torch.nn.functional.ctc_loss),
@@ -84,12 +89,12 @@ def gradient(seconds: float) -> list[Row]:
                 loss(x.log_softmax(-1).transpose(0, 1), targets, *lengths, 79, "sum").backward()
                 return x.grad.numpy()
 
-            candidates.append(Candidate(who, f"{how}, log_softmax, backward", run, quality, 64))
+            candidates.append(Candidate(who, f"{how}, log_softmax, backward", run, quality, size))
     if tf := peers.optional("tensorflow"):
         from fastctc.frameworks.tensorflow import ctc_loss as ours_in_tf
 
         variable, labels = tf.constant(logits.swapaxes(0, 1)), tf.constant(texts, tf.int32)
-        ends = tf.fill([64], 30), tf.fill([64], 100)
+        ends = tf.fill([size], n_labels), tf.fill([size], n_frames)
         for who, how, loss in (
             ("fastctc", "frameworks.tensorflow", ours_in_tf),
             ("tensorflow", "nn.ctc_loss", tf.nn.ctc_loss),
@@ -105,12 +110,12 @@ def gradient(seconds: float) -> list[Row]:
             def run_graph(slope: Callable[..., Any] = slope) -> Any:
                 return slope(variable).numpy().swapaxes(0, 1)
 
-            candidates.append(Candidate(who, f"{how} in a tf.function", run_graph, quality, 64))
+            candidates.append(Candidate(who, f"{how} in a tf.function", run_graph, quality, size))
     if (jax := peers.optional("jax")) and (optax := peers.optional("optax")):
         from fastctc.frameworks.jax import ctc_loss as ours_in_jax
 
-        nothing = np.zeros((64, 100), np.float32), np.zeros((64, 30), np.float32)
+        nothing = np.zeros((size, n_frames), np.float32), np.zeros((size, n_labels), np.float32)
         for who, how, loss in (("fastctc", "frameworks.jax", ours_in_jax), ("optax", "ctc_loss", optax.ctc_loss)):
             slope = jax.jit(jax.grad(lambda x, f=loss: f(x, nothing[0], texts, nothing[1], blank_id=79).sum()))
-            candidates.append(Candidate(who, f"{how}, jit", lambda s=slope: np.asarray(s(logits)), quality, 64))
-    return measure("gradient", "64 of 100x80, 30 labels", candidates, seconds)
+            candidates.append(Candidate(who, f"{how}, jit", lambda s=slope: np.asarray(s(logits)), quality, size))
+    return measure("gradient", f"{size} of {n_frames}x80, {n_labels} labels", candidates, seconds)

@@ -4,6 +4,7 @@ import math
 import random
 import tempfile
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,8 @@ TOKENS = ["-", "|", *LETTERS, "'"]  # a character model for speech: blank, silen
 SILENCE, BLANK = 1, 0
 
 
-def path_search(seconds: float, quick: bool) -> list[Row]:
+def path_search(seconds: float, quick: bool, arpa: str | None = None) -> list[Row]:
+    """``arpa``: a 3-gram of words, instead of one trained on the text that the words come from."""
     corpus = material.prose()[0].lower()
     known = [word for word in corpus.split() if set(word) <= set(LETTERS)]
     labels = [TOKENS.index(letter) - 1 for word in known[1000:1012] for letter in [*word, "|"]]
@@ -33,8 +35,9 @@ def path_search(seconds: float, quick: bool) -> list[Row]:
     words = lexicon(set(known), 20_000 if quick else N_WORDS)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        arpa = str(Path(folder, "words.arpa"))
-        NGram.train(corpus, 3, unit="word").to_arpa(arpa)
+        if arpa is None:
+            arpa = str(Path(folder, "words.arpa"))
+            NGram.train(corpus, 3, unit="word").to_arpa(arpa)
         libraries = [("fastctc", SimpleNamespace(decoder=decoder, dictionary=dictionary, KenLM=kenlm.KenLM))]
         if lib := peers.optional("flashlight.lib.text.decoder"):
             tables = peers.optional("flashlight.lib.text.dictionary")
@@ -46,12 +49,18 @@ def path_search(seconds: float, quick: bool) -> list[Row]:
             (f"{len(words)} words, 3-gram", words, arpa),
         ):
             parts = [(who, library, *_knowledge(library, spelt, path)) for who, library in libraries]
-            for width in WIDTHS[:1] if quick else WIDTHS:
+            for width, log_add in product(WIDTHS[:1] if quick else WIDTHS, (False, True)):
                 candidates = [
-                    Candidate(who, f"{width} paths", _run(_decoder(library, width, trie, lm, unknown), frames), _found)
+                    Candidate(
+                        who,
+                        f"{width} paths, log_add={log_add}",
+                        _run(_decoder(library, width, log_add, trie, lm, unknown), frames),
+                        _found,
+                    )
                     for who, library, trie, lm, unknown in parts
                 ]
-                rows += measure("path search", f"300x29, {what}, beam size {width}", candidates, seconds)
+                work = f"300x29, {what}, beam size {width}{', paths added up' if log_add else ''}"
+                rows += measure("path search", work, candidates, seconds)
     return rows
 
 
@@ -77,13 +86,13 @@ def _knowledge(library: Any, words: Sequence[str] | None, arpa: str | None) -> t
     return trie, lm, table.get_index("<unk>")
 
 
-def _decoder(library: Any, width: int, trie: Any, lm: Any, unknown: int) -> Any:
+def _decoder(library: Any, width: int, log_add: bool, trie: Any, lm: Any, unknown: int) -> Any:
     lib = library.decoder
     if trie is None:
-        options = lib.LexiconFreeDecoderOptions(width, len(TOKENS), 50.0, 0.0, 0.0, False, lib.CriterionType.CTC)
+        options = lib.LexiconFreeDecoderOptions(width, len(TOKENS), 50.0, 0.0, 0.0, log_add, lib.CriterionType.CTC)
         return lib.LexiconFreeDecoder(options, lm, SILENCE, BLANK, [])
     options = lib.LexiconDecoderOptions(
-        width, len(TOKENS), 50.0, 2.0, 0.0, -math.inf, 0.0, False, lib.CriterionType.CTC
+        width, len(TOKENS), 50.0, 2.0, 0.0, -math.inf, 0.0, log_add, lib.CriterionType.CTC
     )
     return lib.LexiconDecoder(options, trie, lm, SILENCE, BLANK, unknown, [], False)
 
