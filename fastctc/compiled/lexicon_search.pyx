@@ -6,9 +6,11 @@ logarithms.
 
 from libc.math cimport INFINITY, exp, log, log1p
 from libc.stdint cimport int32_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 
+from fastctc.compiled.heap cimport Entry, Heap, free_heap, pop, push, restore
 from fastctc.compiled.interrupts cimport look
+from fastctc.compiled.memory cimport resize
 
 cdef extern from "processor.h":
     const char *choose_registers() except NULL
@@ -35,13 +37,6 @@ REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 cdef double SURE = 1e-280  # scores below are not trusted: they may be sums of what doubles have rounded to 0
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # numbers computed between two looks for Ctrl-C
 
-# An entry of the queue: a node, and where the vectors of its prefix lie.
-cdef struct Entry:
-    double bound        # for a single word, later for all
-    double mass         # for all words below
-    int node
-    int slot
-
 cdef struct Found:
     double score
     int word
@@ -62,11 +57,10 @@ cdef struct Search:
     Wide *wide_vectors
     Py_ssize_t n_slots      # in use or free
     Py_ssize_t room
+    double *masses          # of each slot, the most for all words below its prefix
     int *free_slots
     Py_ssize_t n_free
-    Entry *queue            # a heap
-    Py_ssize_t n_queue
-    Py_ssize_t queue_room
+    Heap queue              # of nodes; the detail is the slot, the bound for a single word, later for all
     Found *found            # sorted
     Py_ssize_t n_found
     Py_ssize_t n_best
@@ -101,75 +95,25 @@ cdef inline double minus(const Search *s, double a, double b) noexcept nogil:
 
 
 cdef int new_slot(Search *s) except -1 nogil:
-    cdef size_t size = 2 * s.n_frames * (sizeof(Wide) if s.wide else sizeof(double))
-    cdef void *vectors
-    cdef int *free_slots
+    cdef Py_ssize_t n = 2 * s.n_frames
     if s.n_free:
         s.n_free -= 1
         return s.free_slots[s.n_free]
     if s.n_slots == s.room:
-        vectors = realloc(s.wide_vectors if s.wide else <void *> s.vectors, 2 * s.room * size)
-        if vectors is not NULL:
-            if s.wide:
-                s.wide_vectors = <Wide *> vectors
-            else:
-                s.vectors = <double *> vectors
-            free_slots = <int *> realloc(s.free_slots, 2 * s.room * sizeof(int))
-            if free_slots is not NULL:
-                s.free_slots = free_slots
-                s.room *= 2
-        if s.n_slots == s.room:
-            with gil:
-                raise MemoryError()
+        if s.wide:
+            resize(<void **> &s.wide_vectors, 2 * s.room * n, sizeof(Wide))
+        else:
+            resize(<void **> &s.vectors, 2 * s.room * n, sizeof(double))
+        resize(<void **> &s.masses, 2 * s.room, sizeof(double))
+        resize(<void **> &s.free_slots, 2 * s.room, sizeof(int))
+        s.room *= 2
     s.n_slots += 1
     return <int> s.n_slots - 1
 
 
-cdef int push(Search *s, double bound, double mass, int node, int slot) except -1 nogil:
-    cdef Py_ssize_t i = s.n_queue, parent
-    cdef Entry *queue
-    if s.n_queue == s.queue_room:
-        queue = <Entry *> realloc(s.queue, 2 * s.queue_room * sizeof(Entry))
-        if queue is NULL:
-            with gil:
-                raise MemoryError()
-        s.queue = queue
-        s.queue_room *= 2
-    s.n_queue += 1
-    while i > 0:
-        parent = (i - 1) // 2
-        if s.queue[parent].bound >= bound:
-            break
-        s.queue[i] = s.queue[parent]
-        i = parent
-    s.queue[i].bound = bound
-    s.queue[i].mass = mass
-    s.queue[i].node = node
-    s.queue[i].slot = slot
-    return 0
-
-
-cdef void sift_down(Search *s, Py_ssize_t i, Entry last) noexcept nogil:
-    cdef Py_ssize_t child
-    while True:
-        child = 2 * i + 1
-        if child >= s.n_queue:
-            break
-        if child + 1 < s.n_queue and s.queue[child + 1].bound > s.queue[child].bound:
-            child += 1
-        if s.queue[child].bound <= last.bound:
-            break
-        s.queue[i] = s.queue[child]
-        i = child
-    s.queue[i] = last
-
-
-cdef Entry pop(Search *s) noexcept nogil:
-    cdef Entry first = s.queue[0]
-    s.n_queue -= 1
-    if s.n_queue:
-        sift_down(s, 0, s.queue[s.n_queue])
-    s.waiting = minus(s, s.waiting, first.mass)
+cdef Entry next_entry(Search *s) noexcept nogil:
+    cdef Entry first = pop(&s.queue)
+    s.waiting = minus(s, s.waiting, s.masses[first.detail])
     return first
 
 
@@ -202,7 +146,7 @@ cdef void extend_prefix(
 ) noexcept nogil:
     """What a prefix is worth with one label more: its text, all that go on from it, the most that one of them has."""
     cdef Py_ssize_t n = s.n_frames, t
-    cdef const double *blanks = s.vectors + above.slot * 2 * n
+    cdef const double *blanks = s.vectors + above.detail * 2 * n
     cdef const double *labels = blanks + n
     cdef double *new_blanks = s.vectors + slot * 2 * n
     cdef double *new_labels = new_blanks + n
@@ -249,7 +193,7 @@ cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -
         if s.wide:
             find_wide_extension(
                 s.y, s.wide_on, s.wide_later, s.n_frames, s.width, s.blank, label, entry.node < 0, label == last,
-                s.wide_vectors + entry.slot * 2 * s.n_frames, s.wide_vectors + slot * 2 * s.n_frames,
+                s.wide_vectors + entry.detail * 2 * s.n_frames, s.wide_vectors + slot * 2 * s.n_frames,
                 &whole, &below, &single
             )
         else:
@@ -263,7 +207,8 @@ cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -
         single = min(mass, weighed(s, single, tree.bounds[child]))
         if child + 1 < tree.ends[child] and mass > s.nothing and (single >= worst(s) or s.certainty > 0.0):
             s.waiting = plus(s, s.waiting, mass)
-            push(s, mass if by_mass else single, mass, child, slot)
+            s.masses[slot] = mass
+            push(&s.queue, mass if by_mass else single, child, child, slot)
         else:
             if child + 1 < tree.ends[child]:
                 s.rest = plus(s, s.rest, mass)
@@ -271,7 +216,7 @@ cdef int expand(Search *s, const Tree *tree, Entry entry, bint by_mass) except -
             s.n_free += 1
         s.n_seen += 1
         child = tree.ends[child]
-    s.free_slots[s.n_free] = entry.slot
+    s.free_slots[s.n_free] = entry.detail
     s.n_free += 1
     return 0
 
@@ -325,26 +270,27 @@ cdef inline bint unsure(const Search *s) noexcept nogil:
 cdef int search(Search *s, const Tree *tree) except -1 nogil:
     cdef Py_ssize_t n = s.n_frames, t, looked = 0, limit
     s.explored = s.waiting = s.rest = s.nothing
-    s.n_slots = s.n_free = s.n_queue = s.n_found = s.n_seen = 0
-    push(s, INFINITY, s.nothing, -1, new_slot(s))
+    s.n_slots = s.n_free = s.queue.n = s.n_found = s.n_seen = 0
+    t = new_slot(s)
+    s.masses[t] = s.nothing
+    push(&s.queue, INFINITY, -1, -1, <int> t)
     if s.wide:
         find_wide_blanks(s.y, n, s.width, s.blank, s.wide_vectors)
     else:
         find_blanks(s)
-    while s.n_queue and s.queue[0].bound >= worst(s):
-        expand(s, tree, pop(s), False)
+    while s.queue.n and s.queue.entries[0].bound >= worst(s):
+        expand(s, tree, next_entry(s), False)
         looked = count_work(s, looked)
     if s.certainty > 0.0:
         limit = 3 * s.n_seen + s.patience
-        for t in range(s.n_queue):
-            s.queue[t].bound = s.queue[t].mass
-        for t in range(s.n_queue // 2 - 1, -1, -1):
-            sift_down(s, t, s.queue[t])
-        while s.n_queue and unsure(s) and s.n_seen < limit:
-            expand(s, tree, pop(s), True)
+        for t in range(s.queue.n):
+            s.queue.entries[t].bound = s.masses[s.queue.entries[t].detail]
+        restore(&s.queue)
+        while s.queue.n and unsure(s) and s.n_seen < limit:
+            expand(s, tree, next_entry(s), True)
             looked = count_work(s, looked)
-    for t in range(s.n_queue):
-        s.rest = plus(s, s.rest, s.queue[t].mass)
+    for t in range(s.queue.n):
+        s.rest = plus(s, s.rest, s.masses[s.queue.entries[t].detail])
     return 0
 
 
@@ -406,7 +352,9 @@ def lexicon_search(
     s.width = width
     s.blank = blank
     s.n_words = priors.shape[0]
-    s.room = s.queue_room = 256
+    s.room = 256
+    s.queue.n = s.queue.room = 0
+    s.queue.entries = NULL
     s.wide = False
     s.nothing = 0.0
     s.n_best = n_best
@@ -422,10 +370,10 @@ def lexicon_search(
     s.y = <double *> malloc(n_frames * (2 * width + 1) * sizeof(double))
     s.vectors = <double *> malloc(s.room * 2 * n_frames * sizeof(double))
     s.free_slots = <int *> malloc(s.room * sizeof(int))
-    s.queue = <Entry *> malloc(s.queue_room * sizeof(Entry))
+    s.masses = <double *> malloc(s.room * sizeof(double))
     s.found = <Found *> malloc((n_best + 1) * sizeof(Found))
     try:
-        if s.y is NULL or s.vectors is NULL or s.free_slots is NULL or s.queue is NULL or s.found is NULL:
+        if s.y is NULL or s.vectors is NULL or s.free_slots is NULL or s.masses is NULL or s.found is NULL:
             raise MemoryError()
         s.on = s.y + n_frames * width
         s.later = s.on + n_frames * width
@@ -452,5 +400,6 @@ def lexicon_search(
         free(s.wide_on)
         free(s.wide_vectors)
         free(s.free_slots)
-        free(s.queue)
+        free(s.masses)
+        free_heap(&s.queue)
         free(s.found)

@@ -4,9 +4,11 @@ Only prefixes that are extended keep their vectors; those of an extension are co
 """
 
 from libc.math cimport INFINITY, log
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 
-from fastctc.compiled.interrupts cimport look
+from fastctc.compiled.heap cimport Entry, Heap, free_heap, pop, push
+from fastctc.compiled.interrupts cimport look, look_after
+from fastctc.compiled.memory cimport resize
 
 cdef extern from "processor.h":
     const char *choose_registers() except NULL
@@ -25,13 +27,7 @@ REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # numbers computed between two looks for Ctrl-C
 
-# A prefix by the one without its last label; node -1 and label -1 for the empty one.
-cdef struct Entry:
-    double bound
-    Py_ssize_t count    # of equal bounds the one that came first goes first
-    int node
-    int label
-
+# The detail of an entry is the last label of a prefix, its node the prefix without it; both are -1 for the empty one.
 cdef struct Node:
     int parent
     int label
@@ -47,10 +43,8 @@ cdef struct Search:
     double *vectors         # of each node 2 n_frames numbers: the paths that end in a blank, and in the last label
     Py_ssize_t n_nodes
     Py_ssize_t room
-    Entry *queue            # a heap
-    Py_ssize_t n_queue
-    Py_ssize_t queue_room
-    Py_ssize_t count
+    Heap queue
+    Py_ssize_t count        # of equal bounds the one that came first goes first
     Entry *found            # sorted, the probabilities as bounds
     Py_ssize_t n_found
     Py_ssize_t n_best
@@ -68,10 +62,10 @@ cdef inline double worst(const Search *s) noexcept nogil:
 cdef int write(const Search *s, const Entry *entry, int *labels) noexcept nogil:
     """The labels of a prefix, and how many."""
     cdef int node = entry.node, n, i
-    if entry.label < 0:
+    if entry.detail < 0:
         return 0
     n = s.nodes[node].depth + 1
-    labels[n - 1] = entry.label
+    labels[n - 1] = entry.detail
     for i in range(n - 2, -1, -1):
         labels[i] = s.nodes[node].label
         node = s.nodes[node].parent
@@ -98,7 +92,7 @@ cdef void keep_text(Search *s, double probability, int node, int label) noexcept
         return
     new.bound = probability
     new.node = node
-    new.label = label
+    new.detail = label
     i = s.n_found
     if i == s.n_best:
         if not ranks_above(s, &new, &s.found[i - 1]):
@@ -112,58 +106,9 @@ cdef void keep_text(Search *s, double probability, int node, int label) noexcept
     s.found[i] = new
 
 
-cdef inline bint is_popped_before(const Entry *a, const Entry *b) noexcept nogil:
-    return a.bound > b.bound or (a.bound == b.bound and a.count < b.count)
-
-
-cdef int push(Search *s, double bound, int node, int label) except -1 nogil:
-    cdef Py_ssize_t i = s.n_queue
-    cdef Entry *queue
-    cdef Entry new
-    if s.n_queue == s.queue_room:
-        queue = <Entry *> realloc(s.queue, 2 * s.queue_room * sizeof(Entry))
-        if queue is NULL:
-            with gil:
-                raise MemoryError()
-        s.queue = queue
-        s.queue_room *= 2
-    s.n_queue += 1
-    new.bound = bound
-    new.count = s.count
-    new.node = node
-    new.label = label
-    s.count += 1
-    while i > 0 and is_popped_before(&new, &s.queue[(i - 1) // 2]):
-        s.queue[i] = s.queue[(i - 1) // 2]
-        i = (i - 1) // 2
-    s.queue[i] = new
-    return 0
-
-
-cdef Entry pop(Search *s) noexcept nogil:
-    cdef Entry first = s.queue[0], last
-    cdef Py_ssize_t i = 0, child
-    s.n_queue -= 1
-    last = s.queue[s.n_queue]
-    while True:
-        child = 2 * i + 1
-        if child >= s.n_queue:
-            break
-        if child + 1 < s.n_queue and is_popped_before(&s.queue[child + 1], &s.queue[child]):
-            child += 1
-        if not is_popped_before(&s.queue[child], &last):
-            break
-        s.queue[i] = s.queue[child]
-        i = child
-    s.queue[i] = last
-    return first
-
-
 cdef int add_node(Search *s, const Entry *entry) except -1 nogil:
     """Make a node of an extension, with its vectors."""
     cdef Py_ssize_t n = s.n_frames, room = 2 * s.room, t
-    cdef Node *nodes
-    cdef double *vectors
     cdef double *blanks
     cdef double *labels
     cdef const double *row = s.y
@@ -172,22 +117,15 @@ cdef int add_node(Search *s, const Entry *entry) except -1 nogil:
     cdef double p, before, skip
     cdef int node = <int> s.n_nodes
     if s.n_nodes == s.room:
-        nodes = <Node *> realloc(s.nodes, room * sizeof(Node))
-        if nodes is not NULL:
-            s.nodes = nodes
-            vectors = <double *> realloc(s.vectors, room * 2 * n * sizeof(double))
-            if vectors is not NULL:
-                s.vectors = vectors
-                s.room = room
-        if s.n_nodes == s.room:
-            with gil:
-                raise MemoryError()
+        resize(<void **> &s.nodes, room, sizeof(Node))
+        resize(<void **> &s.vectors, room * 2 * n, sizeof(double))
+        s.room = room
     s.n_nodes += 1
     s.nodes[node].parent = entry.node
-    s.nodes[node].label = entry.label
+    s.nodes[node].label = entry.detail
     blanks = s.vectors + node * 2 * n
     labels = blanks + n
-    if entry.label < 0:
+    if entry.detail < 0:
         s.nodes[node].depth = 0
         p = 1.0
         for t in range(n):
@@ -198,13 +136,13 @@ cdef int add_node(Search *s, const Entry *entry) except -1 nogil:
     s.nodes[node].depth = s.nodes[entry.node].depth + 1
     above_blanks = s.vectors + entry.node * 2 * n
     above_labels = above_blanks + n
-    skip = 0.0 if s.nodes[entry.node].label == entry.label else 1.0
-    labels[0] = row[entry.label] if entry.node == 0 else 0.0
+    skip = 0.0 if s.nodes[entry.node].label == entry.detail else 1.0
+    labels[0] = row[entry.detail] if entry.node == 0 else 0.0
     blanks[0] = 0.0
     for t in range(1, n):
         row += s.width
         before = above_blanks[t - 1] + skip * above_labels[t - 1]
-        labels[t] = row[entry.label] * before + row[entry.label] * labels[t - 1]
+        labels[t] = row[entry.detail] * before + row[entry.detail] * labels[t - 1]
         blanks[t] = row[s.blank] * (blanks[t - 1] + labels[t - 1])
     return node
 
@@ -247,7 +185,8 @@ cdef int extend_prefix(Search *s, int node) except -1 nogil:
         whole = s.in_label[c] + s.in_blank[c]
         keep_text(s, whole, node, <int> c)
         if s.below[c] > 0.0 and s.below[c] >= worst(s):
-            push(s, s.below[c], node, <int> c)
+            push(&s.queue, s.below[c], s.count, node, <int> c)
+            s.count += 1
     return 0
 
 
@@ -259,15 +198,12 @@ cdef int search(Search *s, Py_ssize_t max_prefixes) except -1 nogil:
         product *= s.y[t * s.width + s.blank]
     keep_text(s, product, -1, -1)
     if s.n_frames:
-        push(s, INFINITY, -1, -1)
-    while s.n_queue and s.queue[0].bound >= worst(s) and n_prefixes < max_prefixes:
-        entry = pop(s)
+        push(&s.queue, INFINITY, -1, -1, -1)
+    while s.queue.n and s.queue.entries[0].bound >= worst(s) and n_prefixes < max_prefixes:
+        entry = pop(&s.queue)
         n_prefixes += 1
         extend_prefix(s, add_node(s, &entry))
-        worked += s.n_frames * s.width
-        if worked > SIGNAL_WORK:
-            worked = 0
-            look()
+        look_after(&worked, s.n_frames * s.width, SIGNAL_WORK)
     return 0
 
 
@@ -303,21 +239,20 @@ def prefix_search(
     s.n_frames = n_frames
     s.width = width
     s.blank = blank
-    s.n_nodes = s.n_queue = s.n_found = s.count = 0
+    s.n_nodes = s.queue.n = s.queue.room = s.n_found = s.count = 0
+    s.queue.entries = NULL
     s.room = 64
-    s.queue_room = 256
     s.n_best = n_best
     s.y = <double *> malloc((2 * n_frames * width + 1) * sizeof(double))
     s.nodes = <Node *> malloc(s.room * sizeof(Node))
     s.vectors = <double *> malloc(s.room * 2 * (n_frames + 1) * sizeof(double))
-    s.queue = <Entry *> malloc(s.queue_room * sizeof(Entry))
     s.found = <Entry *> malloc(n_best * sizeof(Entry))
     s.in_label = <double *> malloc(3 * width * sizeof(double))
     s.one = <int *> malloc(2 * (n_frames + 2) * sizeof(int))
     try:
         if (
-            s.y is NULL or s.nodes is NULL or s.vectors is NULL or s.queue is NULL or s.found is NULL
-            or s.in_label is NULL or s.one is NULL
+            s.y is NULL or s.nodes is NULL or s.vectors is NULL or s.found is NULL or s.in_label is NULL
+            or s.one is NULL
         ):
             raise MemoryError()
         s.on = s.y + n_frames * width
@@ -334,13 +269,13 @@ def prefix_search(
         for t in range(s.n_found):
             c = write(&s, &s.found[t], s.one)
             texts.append((tuple([s.one[i] for i in range(c)]), log(s.found[t].bound) + scale))
-        rest = s.queue[0].bound if s.n_queue else 0.0
+        rest = s.queue.entries[0].bound if s.queue.n else 0.0
         return texts, log(rest) + scale if rest > 0.0 else -INFINITY
     finally:
         free(s.y)
         free(s.nodes)
         free(s.vectors)
-        free(s.queue)
+        free_heap(&s.queue)
         free(s.found)
         free(s.in_label)
         free(s.one)

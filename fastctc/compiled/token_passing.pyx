@@ -11,9 +11,11 @@ most probable class in every frame to come: nothing is lost, and most words are 
 
 from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 
+from fastctc.compiled.heap cimport Entry, Heap, append, free_heap, pop, restore
 from fastctc.compiled.interrupts cimport look
+from fastctc.compiled.memory cimport resize
 
 cdef double MARGIN = 20.0  # how far below the best, in nats, tokens are kept at first
 cdef Py_ssize_t SIGNAL_WORK = 1 << 22  # states between two looks for Ctrl-C
@@ -60,8 +62,7 @@ cdef struct Search:
     const int64_t *successor_starts
     const int32_t *successors
     const double *log_probs
-    int *heap                   # words, the one that is best with its back-off weight first
-    Py_ssize_t n_heap
+    Heap heap                   # words, the one that is best with its back-off weight first
     int *pending                # words that have not found their predecessor yet
 
 
@@ -84,16 +85,14 @@ cdef inline Token end_of(const Search *s, Py_ssize_t word, bint separated) noexc
 
 cdef int leave(Search *s, int word) except -2 nogil:
     """Note a token that leaves its word; where."""
-    cdef Left *history
     if word < 0:
         return -1
     if s.places[word] < 0:
         if s.n_history == s.room:
-            history = <Left *> realloc(s.history, 2 * s.room * sizeof(Left))
-            if history is NULL or s.room >= 1 << 30:
+            if s.room >= 1 << 30:
                 with gil:
                     raise MemoryError()
-            s.history = history
+            resize(<void **> &s.history, 2 * s.room, sizeof(Left))
             s.room *= 2
         s.history[s.n_history].word = word
         s.history[s.n_history].before = s.ends[word].history
@@ -104,27 +103,6 @@ cdef int leave(Search *s, int word) except -2 nogil:
 
 cdef inline double weakened(const Search *s, int word) noexcept nogil:
     return s.ends[word].score + s.backoffs[word]
-
-
-cdef inline bint before(const Search *s, int a, int b) noexcept nogil:
-    cdef double x = weakened(s, a), y = weakened(s, b)
-    return x > y or (x == y and a < b)
-
-
-cdef void sift_down(Search *s, Py_ssize_t i) noexcept nogil:
-    cdef int word = s.heap[i]
-    cdef Py_ssize_t child
-    while True:
-        child = 2 * i + 1
-        if child >= s.n_heap:
-            break
-        if child + 1 < s.n_heap and before(s, s.heap[child + 1], s.heap[child]):
-            child += 1
-        if not before(s, s.heap[child], word):
-            break
-        s.heap[i] = s.heap[child]
-        i = child
-    s.heap[i] = word
 
 
 cdef inline bint follows(const Search *s, int word, int after) noexcept nogil:
@@ -144,6 +122,7 @@ cdef int enter(Search *s) except -1 nogil:
     cdef int64_t k
     cdef int winner = -1, word
     cdef double best = -INFINITY, score
+    cdef Entry entry
     for w in range(s.n_words):
         s.places[w] = -1
     if not s.has_bigrams:
@@ -158,22 +137,19 @@ cdef int enter(Search *s) except -1 nogil:
         return 0
     # The words are used as history until it is clear which of them are left.
     n_pending = s.n_words
-    s.n_heap = 0
+    s.heap.n = 0
     for w in range(s.n_words):
         s.entries[w].score = -INFINITY
         s.entries[w].history = -1
         s.pending[w] = <int> w
-        if weakened(s, <int> w) > -INFINITY:
-            s.heap[s.n_heap] = <int> w
-            s.n_heap += 1
-    for i in range(s.n_heap // 2 - 1, -1, -1):
-        sift_down(s, i)
-    while s.n_heap and n_pending:
-        winner = s.heap[0]
-        s.n_heap -= 1
-        s.heap[0] = s.heap[s.n_heap]
-        sift_down(s, 0)
-        score = weakened(s, winner)
+        score = weakened(s, <int> w)
+        if score > -INFINITY:
+            append(&s.heap, score, w, <int> w, -1)
+    restore(&s.heap)
+    while s.heap.n and n_pending:
+        entry = pop(&s.heap)
+        winner = entry.node
+        score = entry.bound
         kept = 0
         for i in range(n_pending):
             word = s.pending[i]
@@ -413,11 +389,13 @@ def token_passing(
     s.starts = &offsets[0]
     s.n_history = 0
     s.room = 1024
+    s.heap.n = s.heap.room = 0
+    s.heap.entries = NULL
     s.classes = <int32_t *> malloc(n_labels * sizeof(int32_t))
     s.scores = <double *> malloc(2 * n_labels * sizeof(double))
     s.histories = <int *> malloc(2 * n_labels * sizeof(int))
     s.begins = <Token *> malloc(4 * n_words * sizeof(Token))
-    s.places = <int *> malloc(4 * n_words * sizeof(int))
+    s.places = <int *> malloc(3 * n_words * sizeof(int))
     s.future = <double *> malloc(n_frames * sizeof(double))
     s.history = <Left *> malloc(s.room * sizeof(Left))
     try:
@@ -431,8 +409,7 @@ def token_passing(
         s.separators = s.begins + n_words
         s.ends = s.separators + n_words
         s.entries = s.ends + n_words
-        s.heap = s.places + n_words
-        s.pending = s.heap + n_words
+        s.pending = s.places + n_words
         s.alive = s.pending + n_words
         with nogil:
             for w in range(n_words):
@@ -467,3 +444,4 @@ def token_passing(
         free(s.places)
         free(s.history)
         free(s.future)
+        free_heap(&s.heap)
