@@ -36,7 +36,7 @@ class Alphabet(Value):
     Raises
     ------
     ValueError
-        For an empty alphabet, an empty or duplicate character, a blank that is no class, word characters or special
+        For an empty alphabet, an empty or duplicate character, a blank that is not a class, word characters or special
         ones that are not in the alphabet.
 
     Examples
@@ -216,7 +216,7 @@ class Alphabet(Value):
         delimiter: str | None = None,
         special: Iterable[str] | None = None,
     ) -> "Alphabet":
-        """Make an alphabet of a network's vocabulary, in which the blank and special tokens are listed too.
+        """Make an alphabet from a network's vocabulary, in which the blank and special tokens are listed too.
 
         Parameters
         ----------
@@ -235,7 +235,7 @@ class Alphabet(Value):
         Raises
         ------
         OSError, ValueError
-            If the file cannot be read, or what it holds is no vocabulary.
+            If the file cannot be read, or does not hold a vocabulary.
 
         Examples
         --------

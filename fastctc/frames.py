@@ -79,7 +79,7 @@ class Probabilities(NamedTuple):
 
 
 class Workspace:
-    """Memory for the probabilities of one batch after the other: to ask for it anew costs as much as to fill it."""
+    """Memory for the probabilities of one batch after the other: to allocate it takes as long as to fill it."""
 
     _array: NDArray[np.float64] | None = None
 

@@ -119,7 +119,7 @@ class Lexicon(Value):
 
     @classmethod
     def from_text(cls, text: str, alphabet: Alphabet, **options: Any) -> "Lexicon":
-        """Build a lexicon of the words of a text: what stands together of the alphabet's word characters.
+        """Build a lexicon of the words of a text: the longest runs of the alphabet's word characters.
 
         Characters that are not in the alphabet end a word too.
 
@@ -141,7 +141,7 @@ class Lexicon(Value):
         Raises
         ------
         OSError, ValueError
-            If the file cannot be read, with the number of the line that is no UTF-8 text; and as :meth:`from_words`.
+            If the file cannot be read, with the number of the line that is not UTF-8 text; and as :meth:`from_words`.
         """
         words: dict[str, None] = {}
         for number, line in enumerate(Path(path).read_bytes().splitlines(), 1):
@@ -234,7 +234,7 @@ class Lexicon(Value):
         OSError
             If the file cannot be read.
         ValueError
-            If it is no such file, or damaged.
+            If the file is of another kind, or damaged.
         """
         about, arrays = storage.load(path, "lexicon", TABLES)
         try:
@@ -306,7 +306,7 @@ def _check(
     words: NDArray[np.int32],
     bounds: NDArray[np.float64],
 ) -> None:
-    """Refuse saved arrays that are no lexicon: the tree must be the one that the words make, which is made in one pass.
+    """Refuse saved arrays that are not a lexicon: the tree must be that of the words. One pass makes it again.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from fastctc.threads import share
 
 Text = str | Sequence[int]
 Doubles = NDArray[np.float64]
-PART = 8  # sequences that are done at a stretch,
+PART = 8  # sequences that are done at a time,
 LARGEST = 1 << 22  # unless they are this long together, in numbers: a copy of them is not interrupted by Ctrl-C
 
 

@@ -113,7 +113,7 @@ class Fusion(NamedTuple):
 
 
 class LexiconModel(NamedTuple):
-    """A lexicon whose words stand in texts, with anything that is no word character between them."""
+    """A lexicon whose words stand in texts, with anything but word characters between them."""
 
     tree: PrefixTree
     is_word_char: Sequence[bool]  # of each class, whether it is part of words
@@ -260,14 +260,14 @@ class AskedModel(NamedTuple):
     start: Any  # () -> state
     score: Any  # (list of (state, token)) -> list of (next state, score)
     finish: Any  # (list of states) -> list of (last state, score)
-    ceiling: float  # the highest score that it gives; inf: nobody knows
+    ceiling: float  # the highest score that it gives; inf: unknown
 
 
 class ExternalScorer(NamedTuple):
     """A language model that a search asks, once for each question, instead of reading its tables."""
 
     advance: Callable[[int, int], tuple[float, int]]  # a state and a token to its log probability and the next state
-    start: int  # state of the empty text; states are small numbers, as they come up
+    start: int  # state of the empty text; states are numbered as the search meets them
     weight: float  # exponent of the model's probabilities
     bonus: float  # for each token
     tokens: Any  # int32: the model's number of each class if all labels are tokens; else of each word of the tree

@@ -1,4 +1,4 @@
-"""Arrays in files: written whole or not at all, mapped into memory instead of read, believed only when checked.
+"""Arrays in files: written whole or not at all, mapped into memory instead of read, and checked before use.
 
 The format is that of safetensors (https://github.com/huggingface/safetensors), which other tools can open: the length
 of a header in eight bytes, a header in JSON that says what is where, then the numbers. Its metadata hold the kind of
@@ -39,7 +39,7 @@ def replaced(path: str | PathLike[str]) -> Iterator[BinaryIO]:
 
     Until then it has a name of its own beside that place, so that no reader sees half a file and other processes may
     write the same path: the last one wins. If the block raises, the new file is removed and the old one stays. The
-    bytes are on the disk before the name is given. A link is followed, permissions are kept, and what is no file (a
+    bytes are on the disk before the name is given. A link is followed, permissions are kept, and anything but a file (a
     device, a pipe) is written to directly.
 
     Raises
@@ -131,7 +131,7 @@ def load(
     OSError
         If there is no such file.
     StorageError
-        If it is no file of this kind, or damaged.
+        If the file is of another kind, or damaged.
     """
     with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -195,7 +195,7 @@ def parsed(text: str | bytes) -> Any:
     Raises
     ------
     ValueError, RecursionError
-        If it is no such text.
+        If the text is not such JSON.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

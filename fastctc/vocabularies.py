@@ -49,7 +49,7 @@ def read(path: str | PathLike[str]) -> tuple[list[str], set[str]]:
     Raises
     ------
     OSError, ValueError
-        If the file cannot be read, or is no vocabulary.
+        If the file cannot be read, or is not a vocabulary.
     """
     path = Path(path)
     content = path.read_text(encoding="utf-8-sig")
@@ -91,7 +91,7 @@ def in_order(vocabulary: Mapping[str, int] | Sequence[str]) -> list[str]:
     Raises
     ------
     ValueError
-        If some number has no token or two, or a token is no string.
+        If a number has no token or two tokens, or a token is not a string.
     """
     if isinstance(vocabulary, Mapping):
         numbers = list(vocabulary.values())

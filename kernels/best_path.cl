@@ -1,7 +1,7 @@
 /* Best path decoding of a batch: the best class of each frame (the first of equals), repeats merged, blanks dropped. Twin
    of fastctc/reference/best_path.py. log_probs (B, n_frames, n_classes); for sequence b, whose first lengths[b] frames
    count, labels and timesteps [b, 0 .. counts[b] - 1], and of every frame the best value, which the host adds up.
-   doubts[b]: whether any of its frames may be no distribution (a rough sum of exp; the host looks closely then).
+   doubts[b]: whether any of its frames may not be a distribution (a rough sum of exp; the host looks closely then).
 
    Defined from outside: REAL float or double, INDEX the integer of its size; STREAM for processors (an item a sequence, VN values a vector), else the
    kernel for graphics cards: GROUP items a sequence, LANES of them a frame, whose reads lie side by side; global size B times that. Sequences may

@@ -51,7 +51,7 @@ def read_matrices(file: str) -> Iterator[Matrix]:
 
     What a file is shows in its first bytes, not in its name. A .npz file holds one or more arrays, a .csv file one or
     more tables with an empty line between two; a three-dimensional array is a stack of matrices. Numbers of a table
-    are separated by ``;``, ``,``, tabs or blanks; a separator at the end of a line is no column.
+    are separated by ``;``, ``,``, tabs or blanks; a separator at the end of a line does not begin a column.
 
     Raises
     ------

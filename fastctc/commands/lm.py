@@ -41,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     prune = actions.add_parser(
         "prune",
-        help="leave out n-grams that are hardly needed",
+        help="leave out n-grams that change the model little",
         description="Leave out the n-grams without which the perplexity grows by less than a share of T each.",
     )
     prune.add_argument("model", metavar="MODEL", help=READ)

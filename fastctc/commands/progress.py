@@ -57,7 +57,7 @@ class Progress:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Out of the way of what is printed meanwhile."""
+        """Clear the line while something else is printed."""
         self._hide()
         yield
 

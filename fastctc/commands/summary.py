@@ -28,7 +28,7 @@ class Row:
 
     @classmethod
     def parsed(cls, cells: Sequence[str]) -> Self:
-        """Raises ValueError for cells that are no row."""
+        """Raises ValueError for cells that do not make a row."""
         image, result, lines, words, confidence, warnings, pages, settings = cells
         return cls(image, result, int(lines), int(words), confidence, warnings, int(pages), settings)
 

@@ -1,4 +1,4 @@
-"""Show what handwriting looks like that is made of fonts and texts: a sheet, or a folder of images with their texts."""
+"""Show handwriting rendered from fonts and texts: a sheet, or a folder of images with their texts."""
 
 import sys
 from argparse import ArgumentParser, Namespace

@@ -48,7 +48,7 @@ def run(options: Namespace) -> int:
     def read(name: str, matrix: dict[str, Any]) -> tuple[Any, str]:
         text = text_of(name, options)
         [(kind, values)] = matrix.items()
-        decoder.decode(**matrix)  # refuses what is no distribution
+        decoder.decode(**matrix)  # refuses frames that are not distributions
         if kind == "probs":
             with np.errstate(divide="ignore"):
                 values = np.log(values)

@@ -1,8 +1,8 @@
 """The interface of the package ``ctc_decoder`` (CTCDecoder 1.0): the same names, signatures and results.
 
 Matrices are probabilities, (frames, classes), as the softmax makes them; the blank is the last class, after the
-characters in ``chars``. What is no distribution is refused with a ValueError; what was too improbable to be told from 0
-has its probability now; and long input is no error.
+characters in ``chars``. Rows that are not distributions are refused with a ValueError; what was too improbable to be
+told from 0 has its probability now; and long input works.
 """
 
 from collections import Counter

@@ -56,7 +56,7 @@ class BeamSearch(Decoder):
         A model of characters (or pieces) beside one of words, with ``character_lm_weight`` (0.5) and
         ``character_bonus``.
     lexicon : Lexicon, optional
-        The words that texts may consist of; what is no word character stands freely between them. By default all words
+        The words that texts may consist of; anything but word characters may stand between them. By default all words
         of a model of words that the alphabet can spell.
     word_bonus : float, default 0
         For each word, where there is a lexicon or a model of words.
@@ -146,7 +146,7 @@ class BeamSearch(Decoder):
 
     @classmethod
     def from_hub_folder(cls, path: str | PathLike[str], **options: Any) -> "BeamSearch":
-        """Make a decoder of a folder as the Hugging Face hub has them, downloaded before.
+        """Make a decoder from a folder of the Hugging Face hub that has been downloaded.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class BeamSearch(Decoder):
             ``unigrams.txt`` with the words of the lexicon. Words that are not among them are possible, at the cost that
             the weights say.
         **options
-            Parameters of the decoder, in the place of what the folder says.
+            Parameters of the decoder, instead of what the folder says.
 
         Raises
         ------

@@ -11,7 +11,7 @@ from fastctc.hypothesis import Hypothesis, unnormalized
 from fastctc.threads import share
 from fastctc.value import Value
 
-LARGEST = 1 << 19  # numbers that are decoded at a stretch: more would leave the cache, fewer let threads wait
+LARGEST = 1 << 19  # numbers that are decoded at a time: more do not fit into the cache, fewer let threads wait
 LEAST = 1 << 14  # enough to outweigh a change of threads
 WIDEST = 1 << 24  # beams
 
@@ -47,7 +47,7 @@ class Decoder(Value, ABC):
         Raises
         ------
         ValueError
-            For a wrong rank or number of classes, NaN, +inf, a value above log 1, a frame that is no distribution.
+            For a wrong rank or number of classes, NaN, +inf, a value above log 1, a frame that is not a distribution.
         """
         frames = as_frames(self.alphabet.n_classes, log_probs, probs, logits, scores)
         if self.alphabet.special:

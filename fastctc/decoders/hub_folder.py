@@ -1,4 +1,4 @@
-"""Folders of the Hugging Face hub that hold a vocabulary and perhaps a language model."""
+"""Folders of the Hugging Face hub that hold a vocabulary and may hold a language model."""
 
 import json
 from math import isfinite, log

@@ -40,7 +40,7 @@ class LexiconSearch(Decoder):
         Search approximately, as published: among the words whose edit distance to the text of the best path is at most
         this, none otherwise. ``confidence`` is P(word | frames) then.
     exact : bool, default True
-        Whether to compute ``log_prob`` as a sum over all paths once more, ``timesteps`` and ``words``.
+        Whether to compute ``log_prob`` as the sum over all paths, ``timesteps`` and ``words``.
     backend : str, default "compiled"
         "reference" runs the plain Python specification.
 

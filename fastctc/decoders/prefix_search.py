@@ -131,7 +131,7 @@ class PrefixSearch(Decoder):
         return bool(least < SURE + everything and np.log(smallest).sum() < SURE + everything)
 
     def _best_path(self, section: Probabilities) -> Text:
-        """Its text: what is left where all others are too improbable for a double."""
+        """The text of the best path, for frames whose other texts are all too improbable for a double."""
         blank = self.alphabet.blank
         with np.errstate(divide="ignore"):
             log_probs = np.log(section.probs)

@@ -99,10 +99,10 @@ class Stream:
     """A sequence that is decoded while its frames arrive, in pieces of any size.
 
     Made by the ``stream()`` of a decoder. Whatever the pieces, the result is that of decoding all frames at once.
-    What can no longer change is ``stable``; :meth:`commit` hands it out and lets it go, with all memory that was
-    kept for it. So a stream that is committed from time to time takes as much memory after a day as after a minute.
+    ``stable`` is the part of the text that can no longer change; :meth:`commit` returns it and frees the memory that
+    was kept for it. So a stream that is committed from time to time takes as much memory after a day as after a minute.
 
-    Between threads a stream is not to be shared.
+    Threads must not share a stream.
 
     Notes
     -----
@@ -174,7 +174,7 @@ class Stream:
 
     @property
     def first_frame(self) -> int:
-        """Number of the first frame that has not been let go."""
+        """Number of the first frame that is still kept."""
         return self._first if self._exact else self._n_frames
 
     @property
@@ -192,7 +192,7 @@ class Stream:
         return self._alphabet.decode(self._search.stable())
 
     def commit(self) -> Hypothesis:
-        """Hand out what can no longer change, and let it go.
+        """Return the part of the text that can no longer change, and free its memory.
 
         Returns
         -------
@@ -288,7 +288,7 @@ class Stream:
             if n == 0:
                 break
             end = last[n - 1] + 1
-            goes_on = n == len(best) and end == len(values)  # perhaps in the next frame
+            goes_on = n == len(best) and end == len(values)  # it may, in the next frame
             if not goes_on and self._can_do_without(labels, values[end:]):
                 return labels, end
             n -= step
@@ -336,7 +336,7 @@ class Stream:
 
 
 def behind(label: int, frames: Probabilities) -> Probabilities:
-    """Frames behind one that is a label for sure."""
+    """Frames that follow a frame known to be a label."""
     row = np.zeros((1, frames.probs.shape[1]))
     row[0, label] = 1.0
     with np.errstate(divide="ignore"):
@@ -345,7 +345,7 @@ def behind(label: int, frames: Probabilities) -> Probabilities:
 
 
 def _ending_in(label: int, frames: Probabilities) -> Probabilities:
-    """Frames of which only the paths count that end in a label."""
+    """Frames whose paths count only if they end in a label."""
     others = np.arange(frames.probs.shape[1]) != label
     probs = frames.probs.copy()
     probs[-1, others] = 0.0

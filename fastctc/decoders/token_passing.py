@@ -45,7 +45,7 @@ class TokenPassing(Decoder):
     Raises
     ------
     ValueError
-        For a separator that is no character of the alphabet or part of a word, a weight that is not positive and
+        For a separator that is not a character of the alphabet or is part of a word, a weight that is not positive and
         finite, a model of characters or one without back-off weights (add-k).
 
     Notes

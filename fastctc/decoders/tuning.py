@@ -1,4 +1,4 @@
-"""SearchResult the weights of a language model from frames whose texts are known."""
+"""Find the weights of a language model from frames whose texts are known."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -52,10 +52,10 @@ def tune(
     decoder : BeamSearch
         With a model of characters or of words.
     frames, texts : sequences
-        Log probabilities (frames, classes), and the true text of each. Not those that the result is judged by later.
+        Log probabilities (frames, classes), and the true text of each. Do not judge the result by the same ones.
     n_trials : int, default 40
     measure : {"cer", "wer"}
-        What to make small; the other one decides between equals.
+        The error rate to minimise; the other one decides between equals.
     threads : int, optional
         As for ``decode_batch``.
     report : callable, optional
@@ -99,7 +99,7 @@ def tune(
 
 def _changed(decoder: BeamSearch, weight: float, bonus_name: str, bonus: float) -> BeamSearch:
     changed: BeamSearch = replace(decoder, lm_weight=weight, **{bonus_name: bonus})  # type: ignore[arg-type]
-    if decoder._tracker is not None:  # what does not depend on the weights need not be made anew
+    if decoder._tracker is not None:  # it does not depend on the weights
         changed.__dict__["_tracker"] = decoder._tracker
     return changed
 

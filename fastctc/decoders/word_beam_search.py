@@ -32,8 +32,8 @@ Beam = tuple[Labels, float]  # labels, score
 class WordBeamSearch(Decoder):
     """Texts whose words are those of a lexicon, with anything else (digits, punctuation, blank spaces) between them.
 
-    A prefix beam search that walks along the lexicon's prefix tree while it is inside a word; what are word characters
-    the alphabet says. A language model may weigh the words.
+    A prefix beam search that walks along the lexicon's prefix tree while it is inside a word. The alphabet says which
+    characters are word characters. A language model may weigh the words.
 
     Parameters
     ----------

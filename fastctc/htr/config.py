@@ -33,7 +33,7 @@ class Config:
     pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 1), (5, 1), (1, 1))  # after each: rows, columns
     units: tuple[int, ...] = (128, 128)  # of each bidirectional LSTM, in either direction
     dropout: float = 0.1  # share of the features that training hides before each LSTM and before the last layer
-    padding: str = "zero"  # what stands outside a convolution's input: zero (paper), reflect, symmetric, circular
+    padding: str = "zero"  # what lies outside a convolution's input: zero (paper), reflect, symmetric, circular
     pooling: str = "max"  # max, average, or blur: max of every neighbourhood, smoothed before it is thinned out
 
     def __post_init__(self) -> None:
@@ -148,7 +148,7 @@ class Config:
         Raises
         ------
         ValueError
-            For text that is no JSON object, for a field that does not exist, for values out of range.
+            For text that is not a JSON object, for a field that does not exist, for values out of range.
         """
         values: Any = json.loads(text)
         if not isinstance(values, dict):

@@ -98,7 +98,7 @@ def ctc_loss(targets: Any, log_probs: Any) -> Any:
 
 def targets(labels: list[tuple[int, ...]], n_frames: list[int]) -> npt.NDArray[np.int32]:
     """Labels of a batch as :func:`ctc_loss` takes them."""
-    longest = -(-max(1, *map(len, labels)) // 16) * 16  # few shapes, so that little is prepared anew
+    longest = -(-max(1, *map(len, labels)) // 16) * 16  # few shapes: TensorFlow prepares a network for each
     result = np.zeros((len(labels), 2 + longest), np.int32)
     for row, label, frames in zip(result, labels, n_frames, strict=True):
         row[0], row[1] = frames, len(label)

@@ -47,7 +47,7 @@ class OnnxNetwork:
     OSError
         If there is no such file.
     ValueError
-        If it is no network for lines of text, or does not say which characters its classes are.
+        If it is not a network for lines of text, or does not say which characters its classes are.
     ImportError
         If onnxruntime is not installed.
     """
@@ -64,7 +64,7 @@ class OnnxNetwork:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(str(self.path), options, ["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has exceptions of its own, which are no ValueErrors
+        except Exception as error:  # onnxruntime raises exceptions of its own, which are not ValueErrors
             raise ValueError(f"{self.path} is no ONNX network: {str(error).splitlines()[0]}") from None
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4:

@@ -1,6 +1,6 @@
 """What stands on the paper beside the writing: rules, feet of neighbouring lines, the other side, blots.
 
-Each function changes an image of ink (H, W) uint8, ink 255 and paper 0, and returns it anew. For training only.
+Each function changes an image of ink (H, W) uint8, ink 255 and paper 0, and returns a new one. For training only.
 """
 
 import numpy as np

@@ -26,7 +26,7 @@ STYLES = [
 
 
 def figure(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
-    """A figure and its axes that no window shows; it belongs to whoever asked, and goes when he lets it go."""
+    """A figure and its axes that no window shows; it is freed with the caller's last reference."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

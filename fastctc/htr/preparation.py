@@ -153,7 +153,7 @@ def prepared(image: Any, height: int, fill: float = FILL) -> Prepared:
     Raises
     ------
     ValueError
-        For what is no image, see :func:`grey`, and for writing that is wider than the network is made for.
+        For anything but an image, see :func:`grey`, and for writing that is wider than the network is made for.
     """
     whole = ink(image)
     top, bottom, left, right = cut(whole)

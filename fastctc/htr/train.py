@@ -147,7 +147,7 @@ class Batches:
 
 
 def _rounded(columns: int) -> int:
-    """Up to one of a few widths: a network that is computed in many shapes is prepared anew for each of them."""
+    """Up to one of a few widths: TensorFlow prepares a network again for each new shape."""
     step = 64 if columns <= 512 else 128
     return -(-columns // step) * step
 

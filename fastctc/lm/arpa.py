@@ -41,7 +41,7 @@ Part = tuple[Rows, NDArray[np.float64], NDArray[np.float64]]
 
 
 class ArpaError(ValueError):
-    """A file that is no ARPA file, or a damaged one."""
+    """Raised for a file that is not an ARPA file, or is damaged."""
 
     def __init__(self, path: str | PathLike[str], line: int, reason: str) -> None:
         super().__init__(f"{path}, line {line}: {reason}")
@@ -64,7 +64,7 @@ def read(
 
 
 class _Raw(io.RawIOBase):
-    """What can be read, in the form that a buffer asks for."""
+    """Adapts an object with ``read`` to what a buffered reader asks for."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -79,7 +79,7 @@ class _Raw(io.RawIOBase):
 
 
 class _Counted:
-    """A file that knows how much has been read of it."""
+    """A file that counts the bytes read from it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -92,7 +92,7 @@ class _Counted:
 
 
 class _Lines:
-    """The lines of a file, so many at a time as ``AT_ONCE`` bytes hold."""
+    """The lines of a file, read ``AT_ONCE`` bytes at a time."""
 
     def __init__(self, path: Any, file: BinaryIO, packed: bool) -> None:
         self.path = path
@@ -125,7 +125,7 @@ class _Lines:
         return data
 
     def more(self) -> bool:
-        """Whether there are lines, after those that are done."""
+        """Whether there are lines left."""
         if self.place < len(self.data):
             return True
         self.data, self.place = b"", 0
@@ -149,7 +149,7 @@ class _Lines:
         return size > 0
 
     def next(self, what: str) -> bytes:
-        """The next line that is not empty; what it must be, if there is none."""
+        """The next line that is not empty. An error names ``what`` it must be if there is none."""
         while self.more():
             found = NOT_EMPTY.search(self.data, self.place)
             self.go_to(len(self.data) if found is None else found.start())
@@ -158,7 +158,7 @@ class _Lines:
         raise self.refuse(f"the file ends where {what} must be: it is truncated", -self.unended)
 
     def go_to(self, place: int) -> None:
-        """Leave the lines before a place behind."""
+        """Skip everything before a place."""
         self.line += self.data.count(b"\n", self.place, place)
         self.place = place
 
@@ -167,7 +167,7 @@ class _Lines:
         self.go_to(self.data.index(b"\n", self.place) + 1)
 
     def find(self, pattern: re.Pattern[bytes], what: str) -> None:
-        """Go behind the first line of a pattern."""
+        """Skip everything up to the first line that matches a pattern, and that line."""
         while self.more():
             found = pattern.search(self.data, self.place)
             self.go_to(len(self.data) if found is None else found.start())

@@ -56,8 +56,11 @@ def count(lines: Sequence[Sequence[int]], order: int, size: int) -> list[Counted
 
 
 def add_k(lines: Sequence[Sequence[int]], order: int, size: int, begin: int, k: float) -> list[Level]:
-    """(count + k) / (count of the history + k V), for V tokens that may follow; the back-off weights are what each of
-    those that never followed gets."""
+    """Add-k smoothing: (count + k) / (count of the history + k V), where V tokens may follow.
+
+    A token that never followed a history has the probability k / (count of the history + k V). It is the same for all
+    such tokens, and stored as the history's back-off weight.
+    """
     levels = count(lines, order, size)
     following = size - (begin >= 0)  # <s> follows nothing
     result = []
@@ -81,9 +84,9 @@ def add_k(lines: Sequence[Sequence[int]], order: int, size: int, begin: int, k: 
 def kneser_ney(lines: Sequence[Sequence[int]], order: int, size: int, begin: int) -> list[Level]:
     """Interpolated modified Kneser-Ney.
 
-    The longest n-grams count as often as they occur, shorter ones as often as they have different tokens before them
-    (the beginning of a line is one of these); those that begin with <s>, before which nothing can stand, as often as
-    they occur.
+    The count of the longest n-grams is how often they occur. The count of shorter n-grams is how many different tokens
+    precede them; the beginning of a line is one of these. Nothing can precede <s>, so that the count of n-grams that
+    begin with it is again how often they occur.
     """
     levels = count(lines, order, size)
     result: list[Level] = []
@@ -124,7 +127,7 @@ def _begins(levels: list[Counted], n: int, begin: int) -> NDArray[np.bool_]:
 
 
 def _discounts(counts: Numbers) -> Numbers:
-    """What to take from n-grams that were counted 0, 1, 2, and 3 or more times."""
+    """The discounts of n-grams with the counts 0, 1, 2, and 3 or more."""
     n1, n2, n3, n4 = (int((counts == times).sum()) for times in (1, 2, 3, 4))
     if min(n1, n2, n3, n4) > 0:
         y = n1 / (n1 + 2 * n2)

@@ -34,10 +34,10 @@ def is_kenlm(path: str | PathLike[str]) -> bool:
 class KenLM:
     """A word n-gram model in KenLM's binary format, of any of its six kinds.
 
-    Made by :meth:`load`, which maps the file and reads no more than its head: a model of many gigabytes is there at
-    once, and processes that load the same file share its memory. Words have numbers, but their n-grams cannot be listed
-    in files of hash tables (the default of ``build_binary``), so that a search weighs a word when it has ended. Tries
-    can be listed: :meth:`to_ngram` makes a model of them that also knows what may follow.
+    Made by :meth:`load`, which maps the file and reads no more than its head. So a model of many gigabytes is loaded
+    at once, and processes that load the same file share its memory. Words have numbers, but their n-grams cannot be
+    listed in files of hash tables (the default of ``build_binary``), so that a search weighs a word when it has ended.
+    Tries can be listed: :meth:`to_ngram` makes a model of them that also knows what may follow.
     """
 
     tables: KenLMTables = field(repr=False)
@@ -56,7 +56,7 @@ class KenLM:
         OSError
             If the file cannot be read.
         ValueError
-            If it is no such file, truncated or damaged, with what must be and what was.
+            If the file is of another kind, truncated or damaged; the message says what must be and what was.
         """
         size = Path(path).stat().st_size
         if size == 0:
@@ -69,7 +69,7 @@ class KenLM:
 
     @classmethod
     def from_arpa(cls, path: str | PathLike[str], *, max_ngrams: int = MOST_NGRAMS) -> "KenLM":
-        """Make hash tables in memory of an ARPA file, plain or compressed (.gz): what ``build_binary`` makes of it.
+        """Build hash tables in memory from an ARPA file, plain or compressed (.gz), as ``build_binary`` does.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class KenLM:
 
     @classmethod
     def from_ngram(cls, model: NGram) -> "KenLM":
-        """Make hash tables in memory of a model of words.
+        """Build hash tables in memory from a model of words.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class KenLM:
         Raises
         ------
         ValueError
-            For a file without them (``build_binary -v``), or if they are no UTF-8.
+            For a file without them (``build_binary -v``), or if they are not UTF-8.
         """
         return [word.decode() for word in self.words()]
 

@@ -134,7 +134,7 @@ class NGram(Value):
     def from_levels(
         cls, levels: Sequence[Level], vocabulary: Vocabulary, unit: str, root: float, uniform: bool
     ) -> "NGram":
-        """Put together the n-grams of each length, of which the first are all tokens in their order."""
+        """Build a model from the n-grams of each length; the first level lists all tokens in their order."""
         return cls(len(levels), unit, vocabulary, *tree(levels, len(vocabulary), root), uniform)
 
     def levels(self) -> list[Level]:
@@ -152,11 +152,11 @@ class NGram(Value):
         return result
 
     def prune(self, threshold: float) -> "NGram":
-        """The model without the n-grams that it hardly needs (entropy-based pruning).
+        """The model without the n-grams that change it least (entropy-based pruning).
 
         An n-gram goes if without it the model would differ so little that the perplexity changes by less than a share
-        of ``threshold``; the probabilities of others stay, and the back-off weights are made anew, so that all that
-        may follow a history has the sum 1 again.
+        of ``threshold``; the probabilities of others stay, and the back-off weights are computed again, so that all
+        that may follow a history has the sum 1 again.
 
         Parameters
         ----------
@@ -324,7 +324,7 @@ class NGram(Value):
         OSError
             If the file cannot be read.
         ValueError
-            If it is no such file, or damaged.
+            If the file is of another kind, or damaged.
         """
         about, arrays = storage.load(path, "n-gram model")
         rounded = "bits" in about

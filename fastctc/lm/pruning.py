@@ -1,4 +1,4 @@
-"""Leaving out the n-grams that a model hardly needs, all of a length at once.
+"""Leaving out the n-grams that change a model least, all of a length at once.
 
 A. Stolcke: Entropy-based Pruning of Backoff Language Models, DARPA Broadcast News Transcription and Understanding
 Workshop, 1998. :mod:`fastctc.reference.pruning` has the formulas, n-gram by n-gram.
@@ -66,7 +66,7 @@ def with_fitted_weights(levels: Sequence[Level], size: int) -> list[Level]:
         left, lower_left = _left(levels, n, _shorter_log_probs(tables, levels, n))
         with np.errstate(divide="ignore", invalid="ignore"):
             weights = np.log(left / lower_left)
-        weights[lower_left < NOISE] = 0.0  # whatever it is, it is that of nothing
+        weights[lower_left < NOISE] = 0.0  # what is left is rounding error
         weights = np.clip(weights, log(NOISE), GREATEST_BACKOFF * log(10))
         result[n - 1] = parents, words, log_probs, weights
         tables[2][first : first + len(words)] = weights  # which longer histories ask for

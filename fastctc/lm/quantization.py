@@ -1,9 +1,9 @@
-"""Models in small files: values rounded to few, and the tree without what follows from it.
+"""Models in small files: values are rounded to a few, and what follows from the rest of the tree is left out.
 
 An n-gram takes two to five bytes instead of 12 to 20. The values of the n-grams of each length are rounded to so many
 steps of one width, and each step is written as the mean of its values: bins that hold as many values each would put the
-rare extremes together with what is common. Back-off weights are made anew for rounded probabilities before they are
-rounded themselves, so that sums after histories stay near 1.
+rare extremes together with what is common. Back-off weights are computed again for the rounded probabilities before
+they are rounded themselves. So the probabilities after a history still have a sum near 1.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def unpack(arrays: dict[str, NDArray[Any]], order: int, size: int) -> list[Level
     Raises
     ------
     ValueError
-        If the arrays are no such ones.
+        If the arrays are not those of a small file.
     """
     result: list[Level] = []
     for n in range(1, order + 1):

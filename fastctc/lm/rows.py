@@ -19,7 +19,7 @@ Values = NDArray[np.float64]
 
 
 class Again(ValueError):
-    """The same n-gram twice."""
+    """Raised for an n-gram that is listed twice."""
 
     def __init__(self, row: Rows, place: int) -> None:
         super().__init__(f"n-grams must be different, got {row.tolist()} again")
@@ -55,7 +55,7 @@ def places(rows: Rows, wanted: Rows) -> NDArray[np.int64]:
 
 
 def missing(rows: Rows, parts: Rows) -> Rows:
-    """The different ones of some parts of longer n-grams that are no n-grams themselves."""
+    """Parts of longer n-grams that are not n-grams of the model, each once."""
     changes = np.ones(len(parts), dtype=bool)  # neighbours often have the same part
     changes[1:] = (parts[1:] != parts[:-1]).any(axis=1)
     parts = parts[changes]
@@ -100,7 +100,7 @@ def _log_probs_of(wanted: Rows, rows: list[Rows], log_probs: list[Values], backo
 
 
 def sorted_levels(rows: list[Rows], log_probs: list[Values], backoffs: list[Values], size: int) -> list[Level]:
-    """Sort the n-grams of each length below those without their last token. The lists are emptied meanwhile.
+    """Sort the n-grams of each length below those without their last token. This empties the lists.
 
     ``rows[0]`` must be all tokens, and beginnings must be there; see :func:`add_beginnings`.
 

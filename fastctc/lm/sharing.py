@@ -11,7 +11,7 @@ Made = TypeVar("Made")
 
 
 class Shared(Generic[Owner, Key, Made]):
-    """Things made of an owner and a key, as long as both live.
+    """Things made from an owner and a key, kept as long as both live.
 
     A thing must not hold its owner. One that holds its key lives as long as the owner does.
     """
@@ -21,7 +21,10 @@ class Shared(Generic[Owner, Key, Made]):
         self._lock = Lock()
 
     def get(self, owner: Owner, key: Key, make: Callable[[], Made]) -> Made:
-        """What was made of them, or is made now. Two threads may make it at once, and have the same."""
+        """The thing of an owner and a key, made if it is not there yet.
+
+        Two threads that ask at once get the same one.
+        """
         with self._lock:
             found = self._made.get(owner)
             if found is not None and key in found:

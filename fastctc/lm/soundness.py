@@ -13,7 +13,7 @@ SLIGHTLY_ABOVE = 1e-6  # log 1, as sums of probabilities may come out
 
 
 def check_vocabulary(text: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
-    """Refuse what is no sorted list of different tokens in UTF-8.
+    """Refuse anything but a sorted list of different tokens in UTF-8.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def check_tables(
     children: NDArray[np.int32],
     suffixes: NDArray[np.int32],
 ) -> None:
-    """Refuse what is no tree of n-grams, see :mod:`fastctc.reference.ngram`.
+    """Refuse arrays that are not a tree of n-grams, see :mod:`fastctc.reference.ngram`.
 
     Takes one pass and, beside the arrays, 16 bytes an n-gram. Suffixes lead to shorter n-grams only, so that no walk
     along them is longer than ``order``.

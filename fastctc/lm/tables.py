@@ -27,7 +27,7 @@ TABLES = {"words": "int32", "log_probs": "float32", "backoffs": "float32", "chil
 
 
 def check_order(order: int) -> None:
-    """Refuse the lengths that no n-gram has."""
+    """Refuse an order below 1 or above the greatest."""
     if not 1 <= order <= HIGHEST_ORDER:
         raise ValueError(f"order must be 1 to {HIGHEST_ORDER} (fastctc.lm.tables.HIGHEST_ORDER), got {order}")
 
@@ -119,7 +119,7 @@ def shorter_weights(
 
 
 def _sums_by_parent(values: NDArray[np.float64], children: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Running sums that begin anew with the children of each node, so that small values keep their digits."""
+    """Running sums that start again from 0 with the children of each node, so that small values keep their digits."""
     result = np.cumsum(values, dtype=np.longdouble) - values[0]
     starts = children[:-1][np.diff(children) > 0]
     counts = np.diff(children)[np.diff(children) > 0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastctc.value import Value
 
-REMEMBERED = 100_000  # tokens whose numbers are kept at hand: texts say the same words again and again
+REMEMBERED = 100_000  # tokens whose numbers are cached: texts repeat their words
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +59,11 @@ class Vocabulary(Value, Sequence[str]):
 
     @cached_property
     def _asked(self) -> dict[str, int]:
-        """Numbers found lately. Threads may share it: it is a memory, which any of them may clear."""
+        """Cache of numbers. Threads may share it; any of them may clear it."""
         return {}
 
     def number(self, token: str) -> int:
-        """The number of a token, -1 if it is not here; takes O(log size) for tokens that were not asked for lately."""
+        """The number of a token, -1 if it is not here; takes O(log size) for tokens that are not cached."""
         known = self._asked.get(token)
         if known is not None:
             return known

@@ -83,7 +83,7 @@ class BestPath:
         npt.NDArray[np.float64],
         npt.NDArray[np.int32],
     ]:
-        """What :meth:`batch` returns, and which sequences may hold a row that is no distribution."""
+        """What :meth:`batch` returns, and which sequences may hold a row that is not a distribution."""
         if log_probs.ndim != 3 or log_probs.dtype not in (np.float32, np.float64):
             raise ValueError(
                 f"log_probs must be (B, T, C) of float32 or float64, got {log_probs.shape} {log_probs.dtype}"

@@ -67,8 +67,8 @@ class Device:
     Notes
     -----
     Safe to use from several threads: kernels run one after the other. Programs are cached on disk by the runtime.
-    With the PoCL that pip brings, what is small is computed in the calling thread, if nobody has set POCL_DEVICES and
-    nobody has asked pyopencl for platforms before: to wake PoCL's threads may take 100 µs.
+    With the PoCL that pip brings, what is small is computed in the calling thread, unless POCL_DEVICES is set or
+    pyopencl has been asked for platforms before: waking PoCL's threads may take 100 µs.
     """
 
     name: str = "opencl"

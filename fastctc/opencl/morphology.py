@@ -106,7 +106,7 @@ class Morphology:
             bound = opened.input(np.ascontiguousarray(mask))
             flag = opened.cl.Buffer(opened.context, flags.READ_WRITE, changed.nbytes)
             kernel = opened.kernel("morphology", defines, None, bound, None, width, height, connectivity, flag)
-            # A group of one size: PoCL compiles a kernel anew for each.
+            # A group of one size: PoCL compiles a kernel again for each size.
             size, local = (-(-width // WIDE) * WIDE, height), (WIDE, 1)
             while True:
                 changed[0] = 0

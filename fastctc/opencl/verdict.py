@@ -61,7 +61,7 @@ def remembered(about: list[Any], ask: Callable[[], Verdict], *, again: bool = Fa
 
 
 def cache_folder() -> Path:
-    """Where verdicts are kept: below XDG_CACHE_HOME, or what stands for it on this system."""
+    """Where verdicts are kept: below XDG_CACHE_HOME, or the equivalent on this system."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     if not Path(named).is_absolute():
         named = os.environ.get("LOCALAPPDATA", "") if sys.platform == "win32" else ""

@@ -34,7 +34,7 @@ def best_path_text(
 def best_path_means(probs: NDArray[np.float32], collapse_repeats: bool) -> tuple[list[int], list[int], list[float]]:
     """Labels of the best path, the first frame of each, and the mean probability of its frames.
 
-    The frames of a label are all that are no blank until the next label begins. NaN is never the greatest, unless it
+    The frames of a label are all frames but blanks until the next label begins. NaN is never the greatest, unless it
     comes first; of equals the first counts.
     """
     labels: list[int] = []

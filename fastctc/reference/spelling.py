@@ -6,7 +6,7 @@ from collections.abc import Iterable
 def spell(labels: Iterable[int], symbols: str, blank: int) -> str:
     """Text of labels, each of which stands for one of the symbols, the blank for nothing.
 
-    An IndexError if a label is no class.
+    Raises IndexError if a label is not a class.
     """
     text = []
     for label in labels:

@@ -28,7 +28,7 @@ def word_beam_search(
     """The ``n_best`` label sequences with the largest sums times P(text), best first, without completion of last words.
 
     Returns (labels, log of the product) pairs; prefixes of equal rank stand in lexicographic order. Hot words and
-    shallow fusion are no part of the published algorithm: :mod:`fastctc.reference.beam_search` has them.
+    shallow fusion are not part of the published algorithm: :mod:`fastctc.reference.beam_search` has them.
     """
     if lexicon_model.hot or lexicon_model.fusion:
         raise ValueError("the published word beam search knows no hot words and no shallow fusion")
