@@ -43,6 +43,7 @@ class Hypothesis(NamedTuple):
     lm_log_prob: float | None = None  # what the language model gave, if there was one
     bound: float = 0.0  # how much greater than log_prob its true value may be; 0: not beyond rounding
     word_bound: float = 0.0  # by how many nats a word's probability may be too large or too small; 0: as above
+    dropped: float = 0.0  # how much of all paths' probability the thresholds of a beam search have dropped, at most
 
 
 # What a search returns, before the exact algorithms have looked at it: the frames, the labels, the score.
@@ -90,6 +91,11 @@ def hypotheses(
 def unnormalized(found: list[Hypothesis], log_normalizer: float) -> list[Hypothesis]:
     """What was found in normalized frames, with the numbers that the scores give."""
     return [one._replace(log_prob=one.log_prob + log_normalizer, score=one.score + log_normalizer) for one in found]
+
+
+def with_dropped(found: list[Hypothesis], dropped: float) -> list[Hypothesis]:
+    """What was found by a search that has dropped so much."""
+    return [one._replace(dropped=dropped) for one in found] if dropped else found
 
 
 def segments(

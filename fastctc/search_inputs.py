@@ -83,6 +83,13 @@ class KenLMWords(NamedTuple):
     numbers: Any  # int32: the file's number of each word; 0: the file does not know it
 
 
+class Thresholds(NamedTuple):
+    """What a beam search drops although it might survive."""
+
+    class_floor: float  # the least probability of a class in a frame, but for its most probable one; 0: none
+    beam_floor: float  # the least rank of a beam, as a share of the best one's; 0: none
+
+
 class CharacterModel(NamedTuple):
     """A language model over the labels, in a beam search."""
 

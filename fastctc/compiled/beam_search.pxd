@@ -31,16 +31,28 @@ cdef struct BeamSet:
     Py_ssize_t n_beams
     Py_ssize_t width            # how many survive a frame
     Py_ssize_t room             # the greatest width for which there is memory
-    Candidate *stays            # one a beam
+    Candidate *stays            # one a beam that has a path that stays
+    Py_ssize_t n_stays
     Candidate *extensions       # up to 2 * room
     Candidate *classes          # of the frame, their probabilities as scores
     Candidate *sorted           # scratch of the sort, for the longest of these
     double *stay_blank          # of each beam, its two sums if it stays
     double *stay_nonblank
+    const double **sources      # of each beam, which sum of its parent arrives there; NULL if that is no beam
+    bint linked                 # whether the sources and the children are those of the beams
     double *reach               # of each beam: its total, times the bound of its prefix
     int *first_child            # of each beam the children that are beams themselves,
     int *next_child             # as linked lists of places among the beams
     int *cuts                   # of each beam, the node behind which a commit leaves it
+
+# What may be dropped although it might survive.
+cdef struct Thresholds:
+    bint given
+    double class_floor          # the least probability of a class, but for the most probable one
+    double beam_floor           # the least rank of a beam, as a share of the best one's
+    double *row                 # of the frame, the probabilities that are left
+    double row_sum
+    double dropped              # at most that much of all paths' probability has been dropped
 
 cdef struct Search:
     Py_ssize_t n_classes
@@ -55,6 +67,7 @@ cdef struct Search:
     LexiconModel words
     Memo memo
     double *ceilings            # of each class the greatest factor of the model of characters; 1 without one
+    Thresholds thresholds
     Py_ssize_t exponent         # all probabilities are to be multiplied by 2**exponent
     int frame
     Py_ssize_t worked           # candidates since the last look for Ctrl-C
@@ -67,6 +80,7 @@ cdef class Beams:
     cdef bint broken            # an error, or Ctrl-C, has left a frame half done
 
     cdef int take_character_model(self, given) except -1
+    cdef int take_thresholds(self, given) except -1
     cdef int reserve(self, Py_ssize_t beam_width) except -1
     cdef int enter(self) except -1
     cdef void leave(self) noexcept

@@ -30,6 +30,7 @@ from fastctc.compiled.tuples cimport as_tuple
 
 cdef double LN2 = 0.693147180559945309417
 cdef double SMALLEST = 5e-324  # of all numbers above 0
+cdef Py_ssize_t LEAST_EXPONENT = -100000  # of what has any share in a sum of probabilities, and far below
 
 
 cdef bint stands_before(const Search *s, const Candidate *a, const Candidate *b) noexcept nogil:
@@ -139,46 +140,96 @@ cdef inline void mark_beams(Search *s) noexcept nogil:
         s.beam_set.first_child[i] = -1
 
 
-cdef inline double score_stays(Search *s, const double *row) noexcept nogil:
+cdef inline const double *link_beam(Search *s, Py_ssize_t i) noexcept nogil:
+    """Make a beam a child of its parent, if that is a beam too; and return which sum of that arrives, NULL if none."""
+    cdef BeamSet *beam_set = &s.beam_set
+    cdef const Beam *beam = &beam_set.beams[i]
+    cdef const Node *nodes = s.arena.nodes
+    cdef const Node *above = &nodes[nodes[beam.node].parent]
+    cdef const Beam *parent
+    if above.frame != s.frame:
+        return NULL
+    parent = &beam_set.beams[above.beam]
+    beam_set.next_child[i] = beam_set.first_child[above.beam]
+    beam_set.first_child[above.beam] = <int> i
+    # after its own repetition a label needs a blank
+    return &parent.blank if parent.label == beam.label else &parent.total
+
+
+cdef inline double find_stays(Search *s, const double *row, bint *descend) noexcept nogil:
     """Every beam may stay: by a blank, by its last label once more, or by a path of its parent that arrives just now.
 
-    Returns the greatest reach of a beam.
+    Returns the greatest reach of a beam; and whether the stays stand in their order already: they do if they descend,
+    and equal ones were equal before, hence in the order of their texts.
     """
     cdef BeamSet *beam_set = &s.beam_set
-    cdef const Node *nodes = s.arena.nodes
     cdef const Beam *beam
-    cdef double blank, nonblank, arrived, score, reach, farthest = 0.0
-    cdef Py_ssize_t i, j
-    cdef int parent
+    cdef const PrefixState *state
+    cdef const double *source
+    cdef double at_blank = row[s.blank], blank, nonblank, arrived, score, reach, before = INFINITY, farthest = 0.0
+    cdef Py_ssize_t i, n = 0
+    cdef bint linked = beam_set.linked
+    if not linked:
+        mark_beams(s)
+    beam_set.linked = True
+    descend[0] = True
     for i in range(beam_set.n_beams):
         beam = &beam_set.beams[i]
+        blank = beam.total * at_blank
         nonblank = 0.0
         if beam.label >= 0:
             nonblank = beam.nonblank * row[beam.label]
-            parent = nodes[beam.node].parent
-            if nodes[parent].frame == s.frame:
-                j = nodes[parent].beam
-                arrived = arriving(&beam_set.beams[j], row, beam.label)
-                if s.has_states and arrived > 0.0:
+            source = beam_set.sources[i] if linked else link_beam(s, i)
+            beam_set.sources[i] = source
+            if source is not NULL:
+                arrived = source[0] * row[beam.label]
+                if s.has_states:
                     arrived *= s.states[beam.node].factor
                 nonblank += arrived
-                beam_set.next_child[i] = beam_set.first_child[j]
-                beam_set.first_child[j] = <int> i
-        blank = beam.total * row[s.blank]
         score = blank + nonblank
         reach = beam.total
-        if s.has_words:
-            score *= s.states[beam.node].weight
-            reach *= s.states[beam.node].bound
-        farthest = max(farthest, reach)
         beam_set.stay_blank[i] = blank
         beam_set.stay_nonblank[i] = nonblank
+        if s.has_words:
+            state = &s.states[beam.node]
+            score *= state.weight
+            reach *= state.bound
         beam_set.reach[i] = reach
-        beam_set.stays[i].score = score
-        beam_set.stays[i].beam = <int> i
-        beam_set.stays[i].label = -1
-    sort(s, beam_set.stays, beam_set.n_beams)
+        farthest = max(farthest, reach)
+        if not score < before and (s.has_words or not score == before or beam.total != beam_set.beams[i - 1].total):
+            descend[0] = False
+        before = score
+        if score > 0.0:
+            beam_set.stays[n].score = score
+            beam_set.stays[n].beam = <int> i
+            beam_set.stays[n].label = -1
+            n += 1
+    beam_set.n_stays = n
     return farthest
+
+
+cdef inline bint stay_as_they_are(Search *s, double highest) noexcept nogil:
+    """Let all beams stay where they stand, if no extension can survive; whether it was so.
+
+    Most frames of a sure network are of this kind. The totals must descend (find_stays), and `highest` be the highest
+    probability of a class besides the blank. Then no extension has more than the first beam's total times that. Sources
+    and children remain what they are, too, since all beams keep their places.
+    """
+    cdef BeamSet *beam_set = &s.beam_set
+    cdef Py_ssize_t n = beam_set.n_beams, i
+    cdef double first, last, lowest
+    if n == 0:
+        return False
+    first = beam_set.stay_blank[0] + beam_set.stay_nonblank[0]
+    last = beam_set.stay_blank[n - 1] + beam_set.stay_nonblank[n - 1]
+    lowest = max(last if n == beam_set.width else SMALLEST, first * s.thresholds.beam_floor)
+    if not (last > 0.0 and last >= lowest and beam_set.beams[0].total * highest < lowest):
+        return False
+    for i in range(n):
+        beam_set.beams[i].blank = beam_set.stay_blank[i]
+        beam_set.beams[i].nonblank = beam_set.stay_nonblank[i]
+        beam_set.beams[i].total = beam_set.stay_blank[i] + beam_set.stay_nonblank[i]
+    return True
 
 
 cdef inline double highest_between(const double *row, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
@@ -199,15 +250,67 @@ cdef inline double highest_between(const double *row, Py_ssize_t start, Py_ssize
     return c if c > a else a
 
 
-cdef inline int best_class(const Search *s, const double *row) noexcept nogil:
-    """The most probable class besides the blank, the first of equals; -1 if all have probability 0."""
-    cdef Py_ssize_t c = 0, blank = s.blank
-    cdef double highest = max(highest_between(row, 0, blank), highest_between(row, blank + 1, s.n_classes))
+cdef inline double highest_label(const Search *s, const double *row) noexcept nogil:
+    """The highest probability of a class besides the blank."""
+    return max(highest_between(row, 0, s.blank), highest_between(row, s.blank + 1, s.n_classes))
+
+
+cdef inline int class_with(const Search *s, const double *row, double highest) noexcept nogil:
+    """The first class besides the blank that has the highest probability; -1 if all have probability 0."""
+    cdef Py_ssize_t c = 0
     if highest == 0.0:
         return -1
-    while row[c] != highest or c == blank:
+    while row[c] != highest or c == s.blank:
         c += 1
     return <int> c
+
+
+cdef inline double total_of_beams(const Search *s) noexcept nogil:
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    for i in range(s.beam_set.n_beams):
+        total += s.beam_set.beams[i].total
+    return total
+
+
+cdef inline void drop_classes(Search *s, const double *row) noexcept nogil:
+    """Take the probable classes of a frame over, and count what the others would have had."""
+    cdef Thresholds *thresholds = &s.thresholds
+    cdef double highest = max(highest_label(s, row), row[s.blank])
+    cdef double floor = min(thresholds.class_floor, highest), kept = 0.0, lost = 0.0
+    cdef Py_ssize_t c
+    for c in range(s.n_classes):
+        if row[c] >= floor:
+            thresholds.row[c] = row[c]
+            kept += row[c]
+        else:
+            thresholds.row[c] = 0.0
+            lost += row[c]
+    thresholds.row_sum = kept
+    if lost > 0.0:
+        thresholds.dropped += ldexp(lost * total_of_beams(s), <int> max(s.exponent, LEAST_EXPONENT))
+
+
+cdef double mass_of_candidate(Search *s, const double *row, const Candidate *candidate) noexcept nogil:
+    """The paths of a candidate, without what weighs them in its rank."""
+    cdef PrefixState state
+    cdef const Beam *beam = &s.beam_set.beams[candidate.beam]
+    cdef double result
+    if candidate.label < 0:
+        return s.beam_set.stay_blank[candidate.beam] + s.beam_set.stay_nonblank[candidate.beam]
+    result = arriving(beam, row, candidate.label)
+    if s.has_characters:
+        result *= char_factor(&s.characters, &s.memo, &s.states[beam.node], candidate.label)
+    if s.has_words and advance_state(&s.words, &s.memo, &s.states[beam.node], candidate.label, &state):
+        result *= state.factor
+    return result
+
+
+cdef inline void count_dropped_beams(Search *s, double before) noexcept nogil:
+    """Without models: what the beams had before the frame, and have no more. Not dropped where the width is full."""
+    cdef double lost = before * s.thresholds.row_sum - total_of_beams(s)
+    if s.beam_set.n_beams < s.beam_set.width and lost > 0.0:
+        s.thresholds.dropped += ldexp(lost, <int> max(s.exponent, LEAST_EXPONENT))
 
 
 cdef inline Py_ssize_t extend_by_best_class(Search *s, const double *row, int best) noexcept nogil:
@@ -217,7 +320,7 @@ cdef inline Py_ssize_t extend_by_best_class(Search *s, const double *row, int be
     """
     cdef BeamSet *beam_set = &s.beam_set
     cdef Py_ssize_t n = beam_set.n_beams, n_extensions = 0, i
-    cdef double lowest = beam_set.stays[beam_set.width - 1].score if n >= beam_set.width else 0.0, score
+    cdef double lowest = beam_set.stays[beam_set.width - 1].score if beam_set.n_stays >= beam_set.width else 0.0, score
     for i in range(n):
         if beam_set.reach[i] * row[best] * s.ceilings[best] < lowest:
             # Without words, a beam's reach is its total, its rank too: the beams descend, and no other reaches farther.
@@ -241,10 +344,10 @@ cdef inline double find_threshold(const Search *s, Py_ssize_t n_extensions) noex
     cdef const BeamSet *beam_set = &s.beam_set
     cdef Py_ssize_t i = 0, j = 0
     cdef double threshold = INFINITY, score
-    if beam_set.n_beams + n_extensions < beam_set.width:
+    if beam_set.n_stays + n_extensions < beam_set.width:
         return 0.0
     while i + j < beam_set.width:
-        if j == n_extensions or (i < beam_set.n_beams and beam_set.stays[i].score >= beam_set.extensions[j].score):
+        if j == n_extensions or (i < beam_set.n_stays and beam_set.stays[i].score >= beam_set.extensions[j].score):
             score = beam_set.stays[i].score
             i += 1
         else:
@@ -304,14 +407,15 @@ cdef inline Py_ssize_t extend_by_classes(
     cdef BeamSet *beam_set = &s.beam_set
     cdef const Candidate *classes = beam_set.classes
     cdef Py_ssize_t i, c
-    cdef double score
+    cdef double score, reach
     for i in range(beam_set.n_beams):
-        if beam_set.reach[i] * classes[0].score < threshold:
+        reach = beam_set.reach[i]
+        if reach * classes[0].score < threshold:
             if s.has_words:  # as in extend_by_best_class
                 continue
             break
         for c in range(n_classes):
-            score = beam_set.reach[i] * classes[c].score
+            score = reach * classes[c].score
             if score < threshold or score == 0.0:
                 break
             score = rank_of_extension(s, &beam_set.beams[i], row, classes[c].label)
@@ -352,12 +456,13 @@ cdef inline int find_or_add(Search *s, int parent, int label) noexcept nogil:
 cdef inline void select_survivors(Search *s, const double *row, Py_ssize_t n_extensions) noexcept nogil:
     """Merge stays and extensions, both sorted, and make beams of the best."""
     cdef BeamSet *beam_set = &s.beam_set
-    cdef Py_ssize_t i = 0, j = 0, k = 0
+    cdef Py_ssize_t i = 0, j = 0, k = 0, n_dropped = 0
+    cdef double least = 0.0, dropped = 0.0
     cdef const Candidate *candidate
     cdef const Beam *old
     cdef Beam *beam
-    while k < beam_set.width:
-        if i < beam_set.n_beams and (
+    while k + n_dropped < beam_set.width:
+        if i < beam_set.n_stays and (
             j >= n_extensions or ranks_above(s, &beam_set.stays[i], &beam_set.extensions[j])
         ):
             candidate = &beam_set.stays[i]
@@ -367,7 +472,13 @@ cdef inline void select_survivors(Search *s, const double *row, Py_ssize_t n_ext
             j += 1
         else:
             break
-        if not candidate.score > 0.0:
+        if k == 0:
+            least = candidate.score * s.thresholds.beam_floor
+        elif candidate.score < least:
+            if not s.has_states:  # those that follow are counted together
+                break
+            n_dropped += 1
+            dropped += mass_of_candidate(s, row, candidate)
             continue
         old = &beam_set.beams[candidate.beam]
         beam = &beam_set.next_beams[k]
@@ -388,6 +499,9 @@ cdef inline void select_survivors(Search *s, const double *row, Py_ssize_t n_ext
         beam.total = candidate.score if not s.has_words else beam.blank + beam.nonblank
     beam_set.beams, beam_set.next_beams = beam_set.next_beams, beam_set.beams
     beam_set.n_beams = k
+    beam_set.linked = False
+    if dropped > 0.0:
+        s.thresholds.dropped += ldexp(dropped, <int> max(s.exponent, LEAST_EXPONENT))
 
 
 cdef inline void rescale(Search *s) noexcept nogil:
@@ -412,19 +526,31 @@ cdef inline void rescale(Search *s) noexcept nogil:
 cdef int advance_frame(Search *s, const double *row) except -1 nogil:
     """Take in one frame."""
     cdef Py_ssize_t n_beams = s.beam_set.n_beams, n_extensions = 0, n_classes
-    cdef double farthest, threshold
+    cdef double farthest, threshold, highest, before = 0.0
+    cdef bint descend, counts = s.thresholds.given and s.thresholds.beam_floor > 0.0 and not s.has_states
     cdef int best
-    mark_beams(s)
-    farthest = score_stays(s, row)
-    best = best_class(s, row)
-    if best >= 0:
-        n_extensions = extend_by_best_class(s, row, best)
-    threshold = find_threshold(s, n_extensions)
-    n_classes = find_classes(s, row, best, threshold, farthest)
-    if n_classes:
-        n_extensions = extend_by_classes(s, row, n_classes, threshold, n_extensions)
-    sort(s, s.beam_set.extensions, n_extensions)
-    select_survivors(s, row, n_extensions)
+    if s.thresholds.given:
+        drop_classes(s, row)
+        row = s.thresholds.row
+        before = total_of_beams(s) if counts else 0.0
+    farthest = find_stays(s, row, &descend)
+    highest = highest_label(s, row)
+    if not (descend and not s.has_states and stay_as_they_are(s, highest)):
+        if not descend:
+            sort(s, s.beam_set.stays, s.beam_set.n_stays)
+        best = class_with(s, row, highest)
+        if best >= 0:
+            n_extensions = extend_by_best_class(s, row, best)
+        threshold = find_threshold(s, n_extensions)
+        if counts and s.beam_set.n_stays:  # with models, all that the width would keep are counted, hence formed
+            threshold = max(threshold, s.beam_set.stays[0].score * s.thresholds.beam_floor)
+        n_classes = find_classes(s, row, best, threshold, farthest)
+        if n_classes:
+            n_extensions = extend_by_classes(s, row, n_classes, threshold, n_extensions)
+        sort(s, s.beam_set.extensions, n_extensions)
+        select_survivors(s, row, n_extensions)
+    if counts:
+        count_dropped_beams(s, before)
     rescale(s)
     return count_work(s, n_beams + n_extensions)
 
@@ -513,6 +639,7 @@ cdef int compact(Search *s) except -1 nogil:
             live += 1
     for i in range(beam_set.n_beams):
         beam_set.beams[i].node = places[beam_set.beams[i].node]
+    beam_set.linked = False
     free(places)
     free(s.arena.nodes)
     free(s.states)
@@ -548,6 +675,8 @@ cdef void start(Search *s) noexcept nogil:
     beam.nonblank = 0.0
     beam.total = 1.0
     s.beam_set.n_beams = 1
+    s.beam_set.linked = False
+    s.thresholds.dropped = 0.0
     s.exponent = 0
     s.frame = -1
 
@@ -600,6 +729,7 @@ cdef Py_ssize_t rank_texts(Search *s, int *order) noexcept nogil:
     cdef double rank, weight
     cdef double *ranks = s.beam_set.stay_blank  # scratch between two frames
     cdef bint allowed, is_sorted = not s.words.fused and not s.words.hot.n_nodes
+    s.beam_set.linked = False  # the order may stand where the children did
     if s.has_characters and s.characters.end >= 0:
         is_sorted = False
     for i in range(s.beam_set.n_beams):
@@ -630,7 +760,9 @@ cdef tuple labels_of(const Search *s, int node):
 
 
 cdef class Beams:
-    def __cinit__(self, Py_ssize_t n_classes, int blank, character_model=None, lexicon_model=None):
+    def __cinit__(
+        self, Py_ssize_t n_classes, int blank, character_model=None, lexicon_model=None, thresholds=None
+    ):
         cdef Search *s = &self.search
         cdef Py_ssize_t c
         if not 0 <= blank < n_classes:
@@ -652,6 +784,8 @@ cdef class Beams:
         s.has_states = s.has_characters or s.has_words
         if s.has_states:
             start_memo(&s.memo, n_classes)
+        if thresholds is not None:
+            self.take_thresholds(thresholds)
         grow_arena(s, 256)
         self.reserve(16)
         start(s)
@@ -684,11 +818,24 @@ cdef class Beams:
             s.ceilings[c] = min(exp(model.weight * <double> ceilings[c] + model.bonus) * (1.0 + 1e-12), DBL_MAX)
         return 0
 
+    cdef int take_thresholds(self, given) except -1:
+        cdef Thresholds *thresholds = &self.search.thresholds
+        thresholds.class_floor, thresholds.beam_floor = given.class_floor, given.beam_floor
+        if not (0.0 <= thresholds.class_floor <= 1.0 and 0.0 <= thresholds.beam_floor <= 1.0):
+            raise ValueError(f"thresholds must be 0 to 1, got {given.class_floor} and {given.beam_floor}")
+        thresholds.row = <double *> malloc(self.search.n_classes * sizeof(double))
+        if thresholds.row is NULL:
+            raise MemoryError()
+        thresholds.given = True
+        return 0
+
     cdef int reserve(self, Py_ssize_t beam_width) except -1:
         """See to it that so many beams fit."""
         cdef BeamSet *beam_set = &self.search.beam_set
         check_beam_width(beam_width)
         if beam_width > beam_set.room:
+            beam_set.linked = False
+            beam_set.sources = <const double **> resized(beam_set.sources, beam_width * sizeof(double *))
             beam_set.beams = <Beam *> resized(beam_set.beams, beam_width * sizeof(Beam))
             beam_set.next_beams = <Beam *> resized(beam_set.next_beams, beam_width * sizeof(Beam))
             beam_set.stays = <Candidate *> resized(beam_set.stays, beam_width * sizeof(Candidate))
@@ -711,6 +858,8 @@ cdef class Beams:
         free(s.arena.nodes)
         free(s.states)
         free(s.ceilings)
+        free(s.thresholds.row)
+        free(s.beam_set.sources)
         free_memo(&s.memo)
         free_lexicon_model(&s.words)
         free(s.beam_set.beams)
@@ -755,6 +904,9 @@ cdef class Beams:
         finally:
             self.leave()
 
+    def dropped(self) -> float:
+        return min(1.0, self.search.thresholds.dropped)
+
     def best(self, Py_ssize_t n_best) -> list:
         cdef Search *s = &self.search
         cdef list result = []
@@ -792,6 +944,7 @@ cdef struct Result:
 cdef struct Task:
     const double *rows
     Py_ssize_t n_frames
+    double dropped
     Py_ssize_t n_results
     Result *results
 
@@ -804,6 +957,7 @@ cdef int run_task(Search *s, Task *task, Py_ssize_t n_best) except -1 nogil:
     cdef int *order = s.beam_set.first_child  # scratch between two frames
     start(s)
     extend(s, task.rows, task.n_frames)
+    task.dropped = min(1.0, s.thresholds.dropped)
     n_best = min(n_best, rank_texts(s, order))
     task.results = <Result *> calloc(n_best + 1, sizeof(Result))
     if task.results is NULL:
@@ -839,13 +993,14 @@ def word_beam_search(
 
 def beam_search(
     const double[:, ::1] probs, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, character_model=None,
-    lexicon_model=None
+    lexicon_model=None, thresholds=None
 ) -> list:
-    return beam_search_batch([probs], blank, beam_width, n_best, character_model, lexicon_model)[0]
+    return beam_search_batch([probs], blank, beam_width, n_best, character_model, lexicon_model, thresholds)[0]
 
 
 def beam_search_batch(
-    batch, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, character_model=None, lexicon_model=None
+    batch, int blank, Py_ssize_t beam_width, Py_ssize_t n_best, character_model=None, lexicon_model=None,
+    thresholds=None, dropped=None
 ) -> list:
     """All sequences in one stretch without the GIL, and in the same memory, so that threads do not wait for each other
     in between and the cache stays warm."""
@@ -858,7 +1013,7 @@ def beam_search_batch(
     if n == 0:
         return []
     probs = sequences[0]
-    beams = Beams(probs.shape[1], blank, character_model, lexicon_model)
+    beams = Beams(probs.shape[1], blank, character_model, lexicon_model, thresholds)
     beams.reserve(beam_width)
     tasks = <Task *> calloc(n, sizeof(Task))
     if tasks is NULL:
@@ -880,6 +1035,8 @@ def beam_search_batch(
                 found = &tasks[i].results[k]
                 hypotheses.append((as_tuple(<const int32_t *> found.labels, found.n_labels), found.score))
             result.append(hypotheses)
+            if dropped is not None:
+                dropped.append(tasks[i].dropped)
         return result
     finally:
         for i in range(n):

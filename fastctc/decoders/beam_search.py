@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from math import inf, isfinite, nan
+from math import exp, inf, isfinite, nan
 from os import PathLike
 from typing import Any, cast
 
@@ -16,13 +16,13 @@ from fastctc.decoders.hot_words import Bonuses, HotWords, frozen_bonuses, hot_tr
 from fastctc.decoders.stream import BeamStream, Stream
 from fastctc.decoders.word_tracker import LMState, WordTracker
 from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
-from fastctc.hypothesis import Hypothesis, hypotheses
+from fastctc.hypothesis import Hypothesis, hypotheses, with_dropped
 from fastctc.lexicon import Lexicon
 from fastctc.lm.kenlm import KenLM
 from fastctc.lm.ngram import BEGIN, END, UNKNOWN, NGram
 from fastctc.lm.sharing import Shared
 from fastctc.lm.word_model import WordModel
-from fastctc.search_inputs import CharacterModel, Fusion, LexiconModel
+from fastctc.search_inputs import CharacterModel, Fusion, LexiconModel, Thresholds
 
 MARKS = BEGIN, END, UNKNOWN
 
@@ -67,6 +67,12 @@ class BeamSearch(Decoder):
         preferred as long as they may become one of them. They are allowed, whatever the lexicon says.
     hot_word_weight : float, default 5
         What each of the hot words adds that come without a number of their own.
+    token_min_log_prob : float, default -inf
+        Classes that are less probable in a frame are not followed there, but for its most probable one.
+    beam_prune_log_prob : float, default -inf
+        Prefixes that are ranked lower than the best one, by more nats than this, do not survive the frame. Thresholds
+        save time, the first where the network is unsure, both where the beam is wide; texts may get lost by them.
+        ``dropped`` of the hypotheses says how much of all paths' probability they have dropped, at most.
     n_best : int, default 1
         How many hypotheses to return; fewer come back where fewer texts are possible.
     rescore : bool, default False
@@ -80,9 +86,9 @@ class BeamSearch(Decoder):
     Raises
     ------
     ValueError
-        For a beam width below 1, n_best not between 1 and the beam width, a weight that is not positive and finite,
-        bonuses that are not finite, a model of characters together with a lexicon or hot words, words that the alphabet
-        cannot spell, and rescore without exact or with hot words.
+        For a beam width below 1, thresholds above 0, n_best not between 1 and the beam width, a weight that is not
+        positive and finite, bonuses that are not finite, a model of characters together with a lexicon or hot words,
+        words that the alphabet cannot spell, and rescore without exact or with hot words.
 
     Notes
     -----
@@ -115,6 +121,8 @@ class BeamSearch(Decoder):
     unknown_log_prob: float | None = None
     hot_words: HotWords = None
     hot_word_weight: float = 5.0
+    token_min_log_prob: float = -inf
+    beam_prune_log_prob: float = -inf
     n_best: int = 1
     rescore: bool = False
     exact: bool = True
@@ -128,6 +136,9 @@ class BeamSearch(Decoder):
         for name in ("character_bonus", "word_bonus"):
             if not isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
+        for name in ("token_min_log_prob", "beam_prune_log_prob"):
+            if not getattr(self, name) <= 0:
+                raise ValueError(f"{name} must not be above 0, got {getattr(self, name)}")
         if self.unknown_log_prob is not None and not -inf < self.unknown_log_prob <= 0:
             raise ValueError(f"unknown_log_prob must be finite and not above 0, got {self.unknown_log_prob}")
         if self.lm is not None and self.lm.unit == "character" and (self.lexicon is not None or self.hot_words):
@@ -175,7 +186,7 @@ class BeamSearch(Decoder):
     def stream(self) -> Stream:
         """Begin to decode a sequence whose frames arrive in pieces."""
         beams = backends.load(self.backend, "stream").StreamBeams(
-            self.alphabet.n_classes, self.alphabet.blank, self._character_model, self._lexicon_model
+            self.alphabet.n_classes, self.alphabet.blank, self._character_model, self._lexicon_model, self._thresholds
         )
         return Stream(self.alphabet, BeamStream(self, beams), self.exact, self.backend)
 
@@ -266,6 +277,13 @@ class BeamSearch(Decoder):
             fusion=fusion,
         )
 
+    @cached_property
+    def _thresholds(self) -> Thresholds | None:
+        """What the search has to know about thresholds."""
+        if self.token_min_log_prob == self.beam_prune_log_prob == -inf:
+            return None
+        return Thresholds(exp(self.token_min_log_prob), exp(self.beam_prune_log_prob))
+
     @property
     def _weighed_characters(self) -> tuple[NGram, float] | None:
         """The model of characters, and its weight."""
@@ -297,10 +315,19 @@ class BeamSearch(Decoder):
         search = backends.load(self.backend, "beam_search").beam_search_batch
         frames = as_probabilities(batch, workspace)
         probs = [f.probs for f in frames]
+        models = self._character_model, self._lexicon_model
+        thresholds, dropped = self._thresholds, list[float]()
         found = search(
-            probs, self.alphabet.blank, self.beam_width, self._n_beams, self._character_model, self._lexicon_model
+            probs,
+            self.alphabet.blank,
+            self.beam_width,
+            self._n_beams,
+            *models,
+            thresholds,
+            dropped if thresholds else None,
         )
-        return self._hypotheses(frames, found, self._start_state)
+        result = self._hypotheses(frames, found, self._start_state)
+        return [with_dropped(*one) for one in zip(result, dropped, strict=True)] if thresholds else result
 
     @property
     def _n_beams(self) -> int:

@@ -11,7 +11,7 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.word_tracker import LMState
 from fastctc.frames import Floats, Frames, Probabilities, Workspace, as_frames, as_probabilities
-from fastctc.hypothesis import Hypothesis, hypotheses
+from fastctc.hypothesis import Hypothesis, hypotheses, with_dropped
 
 Labels = tuple[int, ...]
 SILENCE = 100  # frames that are kept before and after a pause, for labels that end or begin there
@@ -92,7 +92,8 @@ class BeamStream:
         self._beams.commit(n_labels)
 
     def results(self, probabilities: Probabilities) -> list[Hypothesis]:
-        return self._decoder._results(probabilities, self._beams.best(self._decoder._n_beams), self._committed)
+        found = self._decoder._results(probabilities, self._beams.best(self._decoder._n_beams), self._committed)
+        return with_dropped(found, self._beams.dropped())
 
 
 class Stream:

@@ -12,7 +12,7 @@ from math import exp, frexp, inf, ldexp, log
 
 from fastctc.reference import ngram
 from fastctc.reference.lexicon_model import final_weight, next_state, start_state
-from fastctc.search_inputs import CharacterModel, LexiconModel
+from fastctc.search_inputs import CharacterModel, LexiconModel, Thresholds
 
 Labels = tuple[int, ...]
 Matrix = Sequence[Sequence[float]]
@@ -34,9 +34,11 @@ class Beams:
         blank: int,
         character_model: CharacterModel | None = None,
         lexicon_model: LexiconModel | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self._n_classes, self._blank = n_classes, blank
         self._character_model, self._lexicon_model = character_model, lexicon_model
+        self._thresholds, self._dropped = thresholds or Thresholds(0.0, 0.0), 0.0
         empty: Prefix = (0, ())
         self._beams = {empty: (1.0, 0.0)}
         self._exponent = 0
@@ -50,6 +52,14 @@ class Beams:
         for row in probs:
             if self._beams:
                 self._advance_frame([float(x) for x in row], beam_width)
+
+    def dropped(self) -> float:
+        """How much of all paths' probability the thresholds have dropped, at most.
+
+        Models do not say what they would have thought of classes that were dropped. Without models, all counts that
+        the beams lost in frames after which they were fewer than the beam width; with models what that would have kept.
+        """
+        return min(1.0, self._dropped)
 
     def best(self, n_best: int) -> list[tuple[Labels, float]]:
         """The best prefixes since the last commit, and their log probabilities, the models' shares included.
@@ -65,7 +75,15 @@ class Beams:
             for prefix in texts[:n_best]
         ]
 
+    def _probable(self, row: list[float]) -> list[float]:
+        """A frame without the classes that are improbable."""
+        floor = min(self._thresholds.class_floor, max(row))
+        lost = sum(p for p in row if p < floor) * sum(map(sum, self._beams.values()))
+        self._dropped += ldexp(lost, self._exponent)
+        return [p if p >= floor else 0.0 for p in row]
+
     def _advance_frame(self, row: list[float], beam_width: int) -> None:
+        row = self._probable(row)
         ends_blank: dict[Prefix, float] = defaultdict(float)
         ends_label: dict[Prefix, float] = defaultdict(float)
         for prefix, (p_blank, p_label) in self._beams.items():
@@ -82,11 +100,15 @@ class Beams:
         ranks = {prefix: sum(both) * self._weight(prefix) for prefix, both in sums.items()}
         possible = [prefix for prefix, rank in ranks.items() if rank > 0.0]
         possible.sort(key=lambda prefix: (-ranks[prefix], prefix))
+        least = ranks[possible[0]] * self._thresholds.beam_floor if possible else 0.0
+        kept = [prefix for prefix in possible[:beam_width] if ranks[prefix] >= least]
+        if len(kept) < beam_width:
+            has_models = self._character_model or self._lexicon_model
+            lost = sum(sum(sums[prefix]) for prefix in possible[len(kept) : beam_width if has_models else None])
+            self._dropped += ldexp(lost, self._exponent)
         shift = -frexp(sum(sums[possible[0]]))[1] if possible else 0
         self._exponent -= shift
-        self._beams = {
-            prefix: (ldexp(sums[prefix][0], shift), ldexp(sums[prefix][1], shift)) for prefix in possible[:beam_width]
-        }
+        self._beams = {prefix: (ldexp(sums[prefix][0], shift), ldexp(sums[prefix][1], shift)) for prefix in kept}
 
     def _may_follow(self, prefix: Prefix, label: int) -> bool:
         """Whether the lexicon model lets a label follow a prefix; if so, the longer prefix has its state then."""
@@ -154,14 +176,13 @@ def beam_search(
     n_best: int,
     character_model: CharacterModel | None = None,
     lexicon_model: LexiconModel | None = None,
+    thresholds: Thresholds | None = None,
 ) -> list[tuple[Labels, float]]:
     """The ``n_best`` label sequences with the largest sums over the paths that survived, best first.
 
     Returns (labels, log of the sum) pairs.
     """
-    beams = Beams(len(probs[0]) if len(probs) else blank + 1, blank, character_model, lexicon_model)
-    beams.extend(probs, beam_width)
-    return beams.best(n_best)
+    return beam_search_batch([probs], blank, beam_width, n_best, character_model, lexicon_model, thresholds)[0]
 
 
 def beam_search_batch(
@@ -171,5 +192,16 @@ def beam_search_batch(
     n_best: int,
     character_model: CharacterModel | None = None,
     lexicon_model: LexiconModel | None = None,
+    thresholds: Thresholds | None = None,
+    dropped: list[float] | None = None,
 ) -> list[list[tuple[Labels, float]]]:
-    return [beam_search(probs, blank, beam_width, n_best, character_model, lexicon_model) for probs in batch]
+    """The same for many sequences; what the thresholds have dropped in each goes into a list, if there is one."""
+    found = []
+    for probs in batch:
+        n_classes = len(probs[0]) if len(probs) else blank + 1
+        beams = Beams(n_classes, blank, character_model, lexicon_model, thresholds)
+        beams.extend(probs, beam_width)
+        found.append(beams.best(n_best))
+        if dropped is not None:
+            dropped.append(beams.dropped())
+    return found
