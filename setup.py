@@ -78,6 +78,7 @@ setup(
         extension(name)
         for name in (
             "annotation",
+            "arpa",
             "beam_search",
             "best_path",
             "best_path_quality",

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastctc import storage
+from fastctc.compiled.arpa import TokenTable, section_end
 from fastctc.lm import tables
 from fastctc.lm.rows import Again, Rows, add_beginnings, sorted_levels
 from fastctc.lm.tables import Level
@@ -35,7 +36,6 @@ LONGEST_LINE = 1 << 20  # bytes
 HEAD = re.compile(rb"^[ \t\r]*\\data\\[ \t\r]*$", re.M)
 NOT_EMPTY = re.compile(rb"\S[^\n]*")
 COUNT = re.compile(rb"ngram\s+(\d{1,4})\s*=\s*(\d{1,18})")
-SECTION_END = re.compile(rb"^(?:\\|[ \t\r]*\n)", re.M)
 
 Part = tuple[Rows, NDArray[np.float64], NDArray[np.float64]]
 
@@ -209,7 +209,7 @@ class _Reader:
         if not counts:
             raise self.refuse(f"must be 'ngram 1=COUNT', got {line[:60]!r}")
         self.total = sum(counts)
-        table: dict[bytes, int] = {}
+        table = TokenTable()
         rows: list[Rows] = []
         log_probs: list[NDArray[np.float64]] = []
         backoffs: list[NDArray[np.float64]] = []
@@ -223,13 +223,15 @@ class _Reader:
                 columns.append(column)
         if (line := lines.next("\\end\\")) != b"\\end\\":
             raise self.refuse(f"must be '\\end\\', got {line[:60]!r}")
-        if unit == "character" and SPACE.encode() in table:
-            table = {b" " if token == SPACE.encode() else token: number for token, number in table.items()}
-        tokens = sorted(table)
+        read = table.tokens()
+        if unit == "character":
+            read = [b" " if token == SPACE.encode() else token for token in read]
+        order_of = sorted(range(len(read)), key=read.__getitem__)
+        tokens = [read[number] for number in order_of]
         vocabulary = Vocabulary.from_sorted(tokens)
-        renumber = np.empty(len(table), dtype=np.int32)
-        renumber[[table[token] for token in tokens]] = np.arange(len(tokens), dtype=np.int32)
-        table.clear()
+        renumber = np.empty(len(tokens), dtype=np.int32)
+        renumber[order_of] = np.arange(len(tokens), dtype=np.int32)
+        del table, read
         for n in range(len(rows)):
             rows[n] = renumber[rows[n]]
         add_beginnings(rows, log_probs, backoffs)
@@ -240,27 +242,30 @@ class _Reader:
             line_number = starts[len(again.row) - 1] + again.place
             raise ArpaError(self.path, line_number, f"n-grams must be different, got {gram!r} again") from None
 
-    def _section(self, order: int, expected: int, table: dict[bytes, int]) -> Part:
+    def _section(self, order: int, expected: int, table: TokenTable) -> Part:
         """The n-grams of one length: a row of tokens each, log probabilities, log back-off weights."""
         lines = self.lines
         parts: list[Part] = []
-        found, end = 0, None
-        while end is None and lines.more():
-            end = SECTION_END.search(lines.data, lines.place)
-            stop = len(lines.data) if end is None else end.start()
+        found, end = 0, -1
+        while end < 0 and lines.more():
+            end = section_end(lines.data, lines.place)
+            stop = len(lines.data) if end < 0 else end
             n_lines = lines.data.count(b"\n", lines.place, stop)
             found += n_lines
             if n_lines and found <= expected:
-                parts.append(self._part(order, lines.data[lines.place : stop - 1].split(b"\n"), table))
+                part = table.ngrams(lines.data, lines.place, stop, order, tables.GREATEST_BACKOFF)
+                if part is None:
+                    part = self._part(order, lines.data[lines.place : stop - 1].split(b"\n"), table)
+                parts.append(part)
             lines.go_to(stop)
             self.done += n_lines
             if self.progress is not None:
                 self.progress(self.done, self.total)
         if found != expected:
-            missing = ": the file is truncated" if end is None else ""
+            missing = ": the file is truncated" if end < 0 else ""
             raise self.refuse(
                 f"there must be {expected} {order}-grams, as the head of the file says, but there are {found}{missing}",
-                -1 if end is None else 0,
+                -1 if end < 0 else 0,
             )
         rows = np.empty((found, order), np.int32)
         log_probs, backoffs = np.empty(found), np.empty(found)
@@ -275,8 +280,8 @@ class _Reader:
         backoffs *= LN10
         return rows, log_probs, backoffs
 
-    def _part(self, order: int, lines: list[bytes], table: dict[bytes, int]) -> Part:
-        """Some n-grams of one length: tokens, and the logarithms to the base of 10 as they stand there."""
+    def _part(self, order: int, lines: list[bytes], table: TokenTable) -> Part:
+        """The same as ``TokenTable.ngrams`` for lines that are not as usual: slower, and says what is wrong."""
         first, last, full = 1, 1 + order, 2 + order
         fields = [line.split() for line in lines]
         if not {last, full}.issuperset(map(len, fields)):
@@ -291,11 +296,12 @@ class _Reader:
         if order == 1:
             tokens = self._new_tokens([row[1] for row in fields], table)
         else:
-            try:
-                tokens = [table[token] for row in fields for token in row[first:last]]
-            except KeyError as error:
-                number = next(i for i, row in enumerate(fields) if error.args[0] in row[first:last])
-                raise self.refuse(f"tokens must be among the 1-grams, got {error.args[0]!r}", more=number) from None
+            tokens = [table.number(token) for row in fields for token in row[first:last]]
+            if min(tokens) < 0:
+                place = next(i for i, token in enumerate(tokens) if token < 0)
+                number, column = divmod(place, order)
+                token = fields[number][first + column]
+                raise self.refuse(f"tokens must be among the 1-grams, got {token!r}", more=number)
         bad = ~((log_probs <= 0) & (backoffs <= tables.GREATEST_BACKOFF))
         if bad.any():
             number = int(np.argmax(bad))
@@ -306,15 +312,13 @@ class _Reader:
             )
         return np.array(tokens, dtype=np.int32).reshape(-1, order), log_probs, backoffs
 
-    def _new_tokens(self, tokens: list[bytes], table: dict[bytes, int]) -> list[int]:
+    def _new_tokens(self, tokens: list[bytes], table: TokenTable) -> list[int]:
         """The numbers of tokens, which go into the table."""
-        new = dict(zip(tokens, range(len(table), len(table) + len(tokens)), strict=True))
-        if len(new) < len(tokens) or not table.keys().isdisjoint(new):
-            known = set(table)
-            for number, token in enumerate(tokens):
-                if token in known:
-                    raise self.refuse(f"tokens must be different, got {token!r} again", more=number)
-                known.add(token)
+        known: set[bytes] = set()
+        for number, token in enumerate(tokens):
+            if token in known or table.number(token) >= 0:
+                raise self.refuse(f"tokens must be different, got {token!r} again", more=number)
+            known.add(token)
         try:
             b" ".join(tokens).decode()
         except UnicodeDecodeError:
@@ -323,8 +327,9 @@ class _Reader:
                     token.decode()
                 except UnicodeDecodeError as error:
                     raise self.refuse(f"a token must be UTF-8 text: {error}", more=number) from None
-        table.update(new)
-        return list(new.values())
+        start = len(table)
+        table.add(tokens)
+        return list(range(start, len(table)))
 
     def _numbers(self, texts: list[bytes]) -> NDArray[np.float64]:
         try:
