@@ -1062,13 +1062,19 @@ def test_a_page_without_writing_ends_in_a_warning(tmp_path, capsys):
 
 
 def test_what_reads_as_noise_ends_in_a_warning():
-    from fastctc.commands.read import _warning
+    from fastctc.commands.read import _Found, _warning
 
     box = Box(0, 0, 9, 9)
-    for sure, begins in ((0.1, "this reads as noise (mean confidence of its words: 0.10)"), (0.4, "")):
-        words = tuple(Word("x", box, sure, ()) for _ in range(10))
-        assert _warning([Line("x", box, words, -1.0, 0.3, ())]).startswith(begins)
-    assert _warning([Line("x", box, words[:3], -1.0, 0.3, ())]) == ""
+
+    def said(text, sure, n_words=10, angle=0.0):
+        words = tuple(Word(text, box, sure, ()) for _ in range(n_words))
+        return _warning(_Found([Line("x", box, words, -1.0, 0.3, ())], None, angle))
+
+    assert said("word", 0.03).startswith("this reads as noise (certainty 0.03 of 1)")
+    assert said("x", 0.9).startswith("this reads as noise (certainty 0.00 of 1)")  # strokes are read as letters
+    assert said("word", 0.4) == said("word", 0.03, n_words=3) == said("word", 0.4, angle=-14.0) == ""
+    assert said("word", 0.4, angle=178.0) == "the page lay upside down and was turned"
+    assert said("word", 0.4, angle=-91.0) == "the page lay on its side and was turned"
 
 
 def test_read_a_pdf(font_file, tmp_path):

@@ -14,9 +14,10 @@ from fastctc.commands.refusals import refuse
 from fastctc.commands.summary import Row, Summary, settings_digest
 from fastctc.imaging import images
 
-MANY = 8  # words, from which on their mean confidence tells something,
+MANY = 8  # words, from which on the certainty of a reading tells something,
 ALTERNATIVES = 5  # of a word, in the format that shows them
-NOISE = 0.15  # ... and below which nothing of what was read is to be believed
+WAYS = ("", "lay on its side", "lay upside down", "lay on its side")
+NOISE = 0.05  # ... and below which nothing of what was read is to be believed
 SETTINGS = (
     "level",
     "network",
@@ -161,7 +162,7 @@ def _read_file(
         for number, picture in enumerate(images.read_all(file), 1):
             name = file.name if number == 1 else f"{file.name}[{number}]"
             found = _read(reader, options.level, picture)
-            warning = _warning(found.lines)
+            warning = _warning(found)
             with progress.paused():
                 if warning:
                     print(f"fastctc read: {file}: {warning}", file=sys.stderr)
@@ -259,6 +260,7 @@ def _pdf(options: Namespace, file: Path) -> Any:
 
 def _document(options: Namespace, name: str, file: Path, found: _Found) -> str:
     from fastctc.htr import documents, html_view
+    from fastctc.htr.places import on_its_side
 
     if options.format == "html":
         return html_view.write(name, found.lines, found.seen, options.min_confidence)
@@ -266,7 +268,7 @@ def _document(options: Namespace, name: str, file: Path, found: _Found) -> str:
         options.format,
         name,
         found.lines,
-        found.seen.shape[:2],
+        found.seen.shape[1::-1] if on_its_side(found.angle) else found.seen.shape[:2],
         options.level,
         options.min_confidence,
         found.angle,
@@ -275,14 +277,22 @@ def _document(options: Namespace, name: str, file: Path, found: _Found) -> str:
     )
 
 
-def _warning(lines: list[Any]) -> str:
+def _warning(found: _Found) -> str:
     """What a reader of the result should know; empty if nothing."""
-    sure = [word.confidence for line in lines for word in line.words]
-    if not sure:
+    turned = round(found.angle / 90) % 4
+    said = f"the page {WAYS[turned]} and was turned" if turned else ""
+    return "; ".join(filter(None, (said, _doubts(found.lines))))
+
+
+def _doubts(lines: list[Any]) -> str:
+    from fastctc.htr.reader import certainty
+
+    words = sum(len(line.words) for line in lines)
+    if not words:
         return "no writing was found"
-    mean = sum(sure) / len(sure)
-    if len(sure) >= MANY and mean < NOISE:
-        return f"this reads as noise (mean confidence of its words: {mean:.2f}): is the page upright, and handwritten?"
+    sure = certainty(lines)
+    if words >= MANY and sure < NOISE:
+        return f"this reads as noise (certainty {sure:.2f} of 1): is it handwriting, and large enough?"
     return ""
 
 

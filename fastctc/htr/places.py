@@ -16,6 +16,11 @@ class Point(NamedTuple):
     y: float
 
 
+def on_its_side(angle: float) -> bool:
+    """Whether a page that was turned by so many degrees changed its rows for columns."""
+    return round(angle / 90) % 2 == 1
+
+
 @dataclass(frozen=True)
 class Places:
     """Where on a scan something lies.
@@ -25,7 +30,8 @@ class Places:
     rows, columns : int
         Of the scan.
     angle : float
-        By how many degrees it was turned clockwise about its middle: :attr:`PageLayout.angle`.
+        By how many degrees it was turned clockwise about its middle: :attr:`PageLayout.angle`. Pages that lay on their
+        side have about 90 or -90 degrees, and rows and columns change places.
     """
 
     rows: int
@@ -43,7 +49,7 @@ class Places:
             return Point(x, y)
         turn = radians(self.angle)
         middle_x, middle_y = self.columns / 2, self.rows / 2
-        right, down = x - middle_x, y - middle_y
+        right, down = (x - middle_y, y - middle_x) if on_its_side(self.angle) else (x - middle_x, y - middle_y)
         return Point(cos(turn) * right + sin(turn) * down + middle_x, cos(turn) * down - sin(turn) * right + middle_y)
 
     def corners(self, box: Box) -> list[Point]:

@@ -33,6 +33,11 @@ COLUMNS = 24_000  # of images that are read at a stretch
 WIDTHS = 32  # images are continued with paper to a multiple of that many columns
 CHARACTER_LM = 0.7  # the default weight of a character model, in the middle of what is good on six validation sets,
 CHARACTER_BONUS = 2.0  # times the weight: what makes up for its preference for short texts
+SAMPLE = 6  # lines that say which way up a page is
+SHORTEST = 3  # characters of words that say something
+UPRIGHT = 0.25  # certainty of those lines, below which the page may lie another way
+BETTER = 2.0  # times as certain is a page that has been turned the right way,
+READABLE = 0.1  # ... and at least so certain
 SLANTS = (0.0, 0.3, -0.2, 0.15, -0.35)  # of the views
 
 
@@ -329,12 +334,32 @@ class Reader:
         return [_as_word(line) for line in self.read_lines(images)]
 
     def read_page(self, image: Any) -> Page:
-        """Find the lines of a page, and read them."""
-        layout = segment_page(_opened(image, 0))
-        cuts = [line_image(layout, number) for number in range(len(layout.lines))]
+        """Find the lines of a page, and read them.
+
+        A page that reads badly may lie on its side or upside down: some of its lines are read in the three other
+        ways, and if one reads much better, the page is turned; ``layout.angle`` has the quarter turns too.
+        """
+        shades = _opened(image, 0)
+        layout = segment_page(shades)
+        lines = self._lines_of(layout, range(len(layout.lines)))
+        sure = certainty([lines[number] for number in _widest(layout)])
+        if sure < UPRIGHT:
+            ways = []
+            for quarters in (2, 1, 3):
+                other = segment_page(np.ascontiguousarray(np.rot90(shades, quarters)))
+                ways.append((certainty(self._lines_of(other, _widest(other))), quarters, other))
+            best, quarters, other = max(ways, key=lambda way: way[0])
+            if best > max(BETTER * sure, READABLE):
+                turned = (other.angle - 90 * quarters + 180) % 360 - 180
+                layout = replace(other, angle=turned)
+                lines = self._lines_of(layout, range(len(layout.lines)))
+        return Page(tuple(line for line in lines if line.text.strip()), layout)
+
+    def _lines_of(self, layout: PageLayout, numbers: Sequence[int]) -> list[Line]:
+        """Read some lines of a page, with their places on it."""
+        cuts = [line_image(layout, number) for number in numbers]
         lines = self._read([cut.image for cut in cuts], [_whole(cut.image) for cut in cuts])
-        placed = [_on_page(line, cut) for line, cut in zip(lines, cuts, strict=True)]
-        return Page(tuple(line for line in placed if line.text.strip()), layout)
+        return [_on_page(line, cut) for line, cut in zip(lines, cuts, strict=True)]
 
     def probability(self, image: Any, text: str) -> float:
         """The probability of a text given an image of a line."""
@@ -577,6 +602,22 @@ def _sheared(image: npt.NDArray[np.uint8], slant: float) -> npt.NDArray[np.uint8
         (width + grown, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=paper
     )
     return np.asarray(sheared)
+
+
+def _widest(layout: PageLayout) -> list[int]:
+    """The lines that say most about a page."""
+    return sorted(range(len(layout.lines)), key=lambda number: -layout.lines[number].box.width)[:SAMPLE]
+
+
+def certainty(lines: Sequence[Line]) -> float:
+    """How sure a reading is of its text as a whole, 0 to 1; 0 for none.
+
+    The confidence of words, each weighing its length; words of one or two characters weigh, but are not believed:
+    noise is read as many of them, and each may be sure.
+    """
+    words = [word for line in lines for word in line.words]
+    believed = sum(word.confidence * len(word.text) for word in words if len(word.text) >= SHORTEST)
+    return believed / max(1, sum(len(word.text) for word in words))
 
 
 def _whole(image: npt.NDArray[np.uint8]) -> Box:

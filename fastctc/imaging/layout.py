@@ -85,7 +85,8 @@ class PageLayout:
     image : (H, W) uint8
         The page, straightened.
     angle : float
-        By how many degrees it was turned counter-clockwise for that.
+        By how many degrees it was turned clockwise for that. A reader that finds a page on its side or upside down
+        adds quarter turns.
     x_height : float
         The height of small letters, in pixels.
     owners : (H, W) uint16, optional

@@ -27,12 +27,14 @@ FAR = 0.75  # ... and ink of a piece of several lines that lies farther off
 WHOLE = 1.25  # of the distance of lines: lower pieces are never cut
 SURE = 0.9  # share of a piece's ink nearest to one ridge, from which on it is not cut
 FRAME = (2.2, 0.05)  # distances of lines in height, and the share of its box that is ink: more and less are a frame
+FRAMED = 0.45  # of the distance of lines: words that touch a frame are nearer to their ridge
 CRACK = (2.0, 0.5)  # distances of lines in height and width: more and less are a crack or a flourish
 CORE = 1.2  # x-heights from the middle: where small letters are, which say where a line begins and ends
 WORD_GAP = 0.6  # x-heights of paper between words, at least
 PARTING = (2.5, 4.0, 12.0)  # times the wider gaps between words of the page, at least and at most in x-heights
 NARROWEST = 2.5  # x-heights: what is narrower is no line
-EDGE = 4.0  # x-heights: what is narrower, and at the edge of the page, is no line
+EDGE = (8.0, 0.5)  # x-heights: what is narrower, and so near to the edge of the page, is no line
+THINNEST = 0.08  # of the width times the x-height that is ink: grain is thinner
 STROKES = 0.35  # strokes for each x-height of width that a row of letters crosses, 3 at least: a flourish has fewer
 BAND = 1.25  # x-heights from the middle to the upper and lower edge of a box, at least
 REACH = 0.9  # of the distance of lines from the middle: farther ink does not stretch a box
@@ -91,9 +93,10 @@ def _owners(y: Columns, x: Columns, pieces: npt.NDArray[np.int32], boxes: Column
     least = np.full(len(boxes) + 1, np.inf)
     np.minimum.at(least, pieces, off)
     nobodys = least > NEAR * distance
-    nobodys |= (heights > FRAME[0] * distance) & (areas < FRAME[1] * widths * heights)
     nobodys |= (heights > CRACK[0] * distance) & (widths < CRACK[1] * distance)
     owners[nobodys[pieces] | (~whole[pieces] & (off > FAR * distance))] = 0
+    frames = (heights > FRAME[0] * distance) & (areas < FRAME[1] * widths * heights)
+    owners[frames[pieces] & (off > FRAMED * distance)] = 0
     return owners
 
 
@@ -149,22 +152,23 @@ def _lines(
     starts, stops = [used[0], *used[breaks + 1]], [*used[breaks], used[-1]]
     for left, right in zip(starts, np.array(stops) + 1, strict=True):
         inside = (x >= left) & (x < right) & (np.abs(below) < max(REACH * ridges.distance, 2 * height))
-        if right - left < NARROWEST * height or np.count_nonzero(inside) < 0.3 * height * height:
+        if right - left < NARROWEST * height or np.count_nonzero(inside) < THINNEST * height * (right - left):
             continue
         own_y, own_x, own_below = y[inside], x[inside], below[inside]
         top, bottom = np.quantile(own_y, [OUTER, 1 - OUTER])
         middle = np.median(middle_rows(ridge, np.arange(left, right), ridges.cell))
         half = min(BAND * height, ridges.distance / 2)
         top, bottom = max(0.0, min(top, middle - half)), min(shape[0] - 1.0, max(bottom, middle + half))
-        at_edge = left <= 2 or right >= shape[1] - 2 or own_y.min() <= 2 or own_y.max() >= shape[0] - 3
-        if at_edge and right - left < EDGE * height:
+        margin = EDGE[1] * height
+        at_edge = left <= margin or right >= shape[1] - margin or top <= margin or bottom >= shape[0] - margin
+        if at_edge and right - left < EDGE[0] * height:
             continue
-        if _strokes(own_x - left, own_below, height) < max(3, STROKES * (right - left) / height):
+        if strokes(own_x - left, own_below, height) < max(3, STROKES * (right - left) / height):
             continue
         yield LineInk(own_y, own_x, Box(int(left), int(top), int(right), int(bottom) + 1), ridge)
 
 
-def _strokes(x: Columns, below: npt.NDArray[np.float64], height: float) -> int:
+def strokes(x: Columns, below: npt.NDArray[np.float64], height: float) -> int:
     """How many strokes a row through the small letters crosses, at most."""
     most = 0
     for row in (-0.3, 0.0, 0.3):

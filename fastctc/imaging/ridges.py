@@ -28,6 +28,7 @@ SMALL = 0.24  # of the distance of lines that small letters are high at least; s
 CLOSE = 0.55  # of the distance of lines: closer ridges are one line if one is fainter by
 FAINTER = 0.6  # that factor,
 TOUCHING = 1.3  # and in any case if they are closer than so many x-heights
+SHORT = 6.0  # x-heights: a ridge as short as that beside a longer one, closer than lines are, is a capital or a loop
 JUMP = 6.0  # x-heights of paper that a ridge may cross
 STEP = 0.35  # of the distance of lines that it may rise or fall there
 STEEPEST = 0.1  # rows a column, with which it goes on
@@ -96,7 +97,8 @@ def text_ridges(ink: Binary, height: float) -> Ridges:
         unit = height / cell
         distance = _distance(_parted(found, 1.2 * unit, 1.2 * unit))
     distance = distance or 3 * unit
-    found = _parted(found, max(CLOSE * distance, TOUCHING * unit), TOUCHING * unit)
+    close = max(CLOSE * distance, TOUCHING * unit)
+    found = _without_loops(_parted(found, close, TOUCHING * unit), close, SHORT * unit)
     return Ridges(_joined(found, unit, distance), cell, shape, height, distance * cell)
 
 
@@ -168,6 +170,20 @@ def _parted(ridges: list[Ridge], close: float, touching: float) -> list[Ridge]:
             if length >= max(3, close / 2) and (length >= len(free) / 2 or length > 3 * close):
                 kept.append(Ridge(ridge.first + stretch.start, ridge.rows[stretch], ridge.density[stretch]))
     return kept
+
+
+def _without_loops(ridges: list[Ridge], close: float, short: float) -> list[Ridge]:
+    """Ridges without the short ones that run beside a longer one, or off its ends: capitals, ascenders, descenders."""
+    lines = [ridge for ridge in ridges if len(ridge.rows) > short]
+
+    def beside(ridge: Ridge, line: Ridge) -> bool:
+        if ridge.first > line.last + short or ridge.last < line.first - short:
+            return False
+        column = np.clip((ridge.first + ridge.last) // 2, line.first, line.last) - line.first
+        # A ridge on the same row goes on in the line: that is for joining to say.
+        return bool(close / 4 < abs(float(np.median(ridge.rows)) - line.rows[column]) < close)
+
+    return [r for r in ridges if len(r.rows) > short or not any(beside(r, line) for line in lines)]
 
 
 def _joined(ridges: list[Ridge], unit: float, distance: float) -> list[Ridge]:

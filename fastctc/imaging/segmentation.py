@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastctc.imaging import morphology
 from fastctc.imaging.layout import Binary, Box, Grey, PageLayout, TextLine
 from fastctc.imaging.line_ink import LineInk, ink_of_lines, middle_rows
+from fastctc.imaging.plausibility import plausible
 from fastctc.imaging.reading_order import reading_order
 from fastctc.imaging.ridges import text_ridges
 from fastctc.imaging.rules import without_rules
@@ -21,7 +22,7 @@ __all__ = ["Box", "PageLayout", "TextLine", "binarize", "segment_page", "skew", 
 INSTALL = 'segmentation needs SciPy: pip install "fastctc[htr]"'
 REACH = 0.35  # rows of the closing that makes a word of its letters, in x-heights
 GAPS = (0.3, 0.55, 0.9)  # columns of that closing, in x-heights: the least, the usual, the most
-SMALLEST = 0.02  # part of a squared x-height: what is smaller is dirt
+SMALLEST = 0.04  # part of a squared x-height: what is smaller is dirt
 STEEPEST = 15.0  # degrees that a page is turned at most
 PALE = 0.14  # how sure binarization is to be: pale ink counts
 BLOCKS = 1200  # along the longer side of a page, in which ink is counted to find out how it is turned
@@ -169,7 +170,7 @@ def segment_page(image: Grey, gap: float | None = None) -> PageLayout:
         return PageLayout((), image, angle, height)
     clean = np.isin(np.arange(len(boxes) + 1), kept)[labels]
     ridges = text_ridges(clean, _core_height(clean, height))
-    found = ink_of_lines(np.where(clean, labels, 0), boxes, ridges)
+    found = plausible(ink_of_lines(np.where(clean, labels, 0), boxes, ridges), ridges)
     lines, owners = _with_words(found, clean, ridges.height, ridges.cell, gap)
     return PageLayout(lines, image, angle, ridges.height, owners)
 
