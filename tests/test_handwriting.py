@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -891,6 +892,22 @@ def test_our_own_page_xml_can_be_trained_on(font_file, tmp_path):
         (tmp_path / "p.xml").write_text(documents.write(kind, "p.png", found.lines, image.shape), encoding="utf-8")
         items, _ = data.read(tmp_path)
         assert [item.text for item in items] == [line.text for line in found.lines]
+
+
+def test_what_is_no_file_is_no_image(tmp_path):
+    images.save(tmp_path / "a.png", np.full((9, 9), 200, np.uint8))
+    (tmp_path / "b.png").symlink_to("nowhere")
+    (tmp_path / "folder.png").mkdir()
+    images.save(tmp_path / "folder.png" / "c.png", np.full((9, 9), 200, np.uint8))
+    images.save(tmp_path / ".hidden.png", np.full((9, 9), 200, np.uint8))
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")  # reading it would wait for ever
+        with pytest.raises(ValueError, match="must be a file"):
+            images.read(tmp_path / "pipe.png")
+    found = [file.relative_to(tmp_path).as_posix() for file in images.find([tmp_path])]
+    assert found == ["a.png", "b.png", "folder.png/c.png"]
+    with pytest.raises(ValueError, match="there is no such file"):
+        images.read(tmp_path / "b.png")
 
 
 def fastctc(*arguments, cwd):

@@ -30,7 +30,7 @@ def find(
 ) -> Iterator[Path]:
     """The paths themselves, and the image files below those that are folders, in the order of their names; each once.
 
-    In folders, files and folders whose names begin with a dot are left out.
+    In folders, what begins with a dot is left out, and what is no file: a pipe would never end.
 
     What is below ``out``, a folder for results inside of one that was given, is left out.
     """
@@ -47,7 +47,8 @@ def find(
 
 def _below(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
     for file in folder.rglob("*"):
-        if file.suffix.lower() in endings and not any(p.startswith(".") for p in file.relative_to(folder).parts):
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.suffix.lower() in endings and not hidden and (file.is_file() or not file.exists()):  # or leads nowhere
             yield file
 
 
@@ -65,6 +66,8 @@ def read(path: str | PathLike[str]) -> npt.NDArray[Any]:
 
 def read_all(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
     """All pictures of a file, which may have several (TIFF, PDF)."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise ValueError("must be a file, and is a folder, a pipe or a device")
     try:
         yield from _pages(path) if Path(path).suffix.lower() == ".pdf" else _pictures(path)
     except (ValueError, ImportError):
@@ -83,7 +86,7 @@ def _pictures(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
         raise ImportError(f"{INSTALL} ({error})") from None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # LARGEST decides
+            warnings.simplefilter("ignore")  # of size LARGEST decides; what is damaged is said once, as an error
             file = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
         raise ValueError(_unknown(path)) from None
@@ -94,10 +97,12 @@ def _pictures(path: str | PathLike[str]) -> Iterator[npt.NDArray[Any]]:
         # The second picture of a JPEG is a preview or another exposure, those of PNG, GIF and WebP are moving pictures.
         for number in range(getattr(file, "n_frames", 1) if file.format == "TIFF" else 1):
             try:
-                if number:
-                    file.seek(number)
-                _check_size(file.width, file.height)
-                picture = _as_array(ImageOps.exif_transpose(file) or file)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    if number:
+                        file.seek(number)
+                    _check_size(file.width, file.height)
+                    picture = _as_array(ImageOps.exif_transpose(file) or file)
             except Exception as error:
                 where = f"picture {number + 1}: " if number else ""
                 cause = str(error) or type(error).__name__
