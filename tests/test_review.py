@@ -482,6 +482,27 @@ def test_lines_that_were_held_out_always_are():
         data.hold_out(items[:1], 0.2)
 
 
+@pytest.mark.parametrize(
+    ("rates", "share", "after"),
+    [
+        ((0.3, 0.29, 0.21, 0.2, 0.2), 0.5, 0.21),
+        ((0.3, 0.3, 0.28, 0.22, 0.2), 1.0, 0.2),
+        ((0.3, 0.4, 0.5, 0.6, 0.7), 0.0, 0.3),
+    ],
+)
+def test_no_more_is_changed_than_helps(rates, share, after, monkeypatch):
+    from fastctc.htr import train
+
+    seen, given = [], iter(rates)
+    monkeypatch.setattr(train.network, "build_model", lambda _: None)
+    monkeypatch.setattr(train.network, "set_weights", lambda _, weights: seen.append(float(weights["w"][0])))
+    monkeypatch.setattr(train, "evaluate", lambda *_: train.Score(next(given), 0.5))
+    blend = train.blended(None, {"w": np.zeros(1)}, {"w": np.full(1, 8.0)}, None)
+    assert seen == [0, 2, 4, 6, 8]
+    assert (blend.share, blend.before.cer, blend.after.cer) == (share, 0.3, after)
+    assert blend.weights["w"] == 8 * share
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras'
 def test_training_from_a_review(tmp_path, capfd):

@@ -15,7 +15,15 @@ from fastctc.commands.synthesize import add_source, synthesizer
 
 SHIPPED = "latin"  # the name of the weights in the package
 FROM_NOTHING = {"steps": 4000, "columns": 18_000, "learning_rate": 2e-3, "validate_every": 250}
-FROM_REVIEW = {"steps": 300, "columns": 6000, "learning_rate": 3e-4, "validate_every": 50, "warm_up": 30, "short": 0}
+FROM_REVIEW = {
+    "steps": 300,
+    "columns": 6000,
+    "learning_rate": 3e-4,
+    "validate_every": 50,
+    "warm_up": 30,
+    "short": 0,
+    "keep_norms": True,
+}
 REVIEW_VAL = 0.2  # share of the lines of a review to validate on
 FROM_WEIGHTS = {"steps": 800, "columns": 9000, "learning_rate": 5e-4, "validate_every": 100, "warm_up": 50, "short": 0}
 HOLD_OUT = 7  # every seventh font is for validation only
@@ -133,7 +141,7 @@ def run(options: Namespace) -> int:
         usual = FROM_REVIEW if options.from_review else FROM_WEIGHTS if options.init else FROM_NOTHING
         asked = {name: getattr(options, name) for name in usual if getattr(options, name, None) is not None}
         settings = Settings(**{**usual, **asked}, patience=options.patience, seed=options.seed)
-        if options.init and options.data and not options.fonts:
+        if options.init and options.data and not options.fonts and not options.from_review:
             print("what the weights know may be forgotten: --fonts and --text mix rendered text in", file=sys.stderr)
         sources, validation = [], []
         if options.data:
@@ -152,7 +160,8 @@ def run(options: Namespace) -> int:
             keras()
         best = train(config, settings, sources, together, out, initial)
         if options.from_review:
-            best = _let_it_read(options, best, len(together), card)
+            assert initial is not None
+            best = _let_it_read(options, best, validation[0], initial, card)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         print(f"fastctc train: {in_one_line(error)}", file=sys.stderr)
         return 1
@@ -185,22 +194,24 @@ def _begin_with_a_review(options: Namespace) -> None:
         options.out = str(folder / ".review-training" / f"{zlib.crc32(state):08x}")
 
 
-def _let_it_read(options: Namespace, best: Path, n_lines: int, card: dict[str, Any]) -> Path:
+def _let_it_read(options: Namespace, best: Path, held_out: Any, initial: dict[str, Any], card: dict[str, Any]) -> Path:
     """Say what was gained on the lines held out, and give the review the weights if it is anything."""
     from fastctc.htr.checkpoint import load_network, save_network
     from fastctc.htr.review.folder import WEIGHTS
+    from fastctc.htr.train import blended
 
-    config, weights, found = load_network(best)
-    rows = (best.parent / "curves.csv").read_text(encoding="utf-8").splitlines()
-    before, after = float(rows[1].split(",")[rows[0].split(",").index("cer")]), float(found["cer"])
-    print(f"CER on {n_lines} lines held out: {before:.1%} before, {after:.1%} after", file=sys.stderr)
+    config, trained, found = load_network(best)
+    blend = blended(config, initial, trained, held_out)
+    before, after = blend.before.cer, blend.after.cer
+    print(f"CER on {len(held_out)} lines held out: {before:.1%} before, {after:.1%} after", file=sys.stderr)
     if after >= before:
         print("that is not better: the review reads on as before", file=sys.stderr)
         return best
+    print(f"{blend.share:.0%} of the way from the weights before, so that less is forgotten", file=sys.stderr)
     place = Path(options.from_review) / WEIGHTS
     # How sure the network is has hardly changed, so that what was fitted to it is the best that there is.
     kept = {name: card[name] for name in ("temperature", "confidence") if name in card}
-    save_network(place, config, weights, found | kept)
+    save_network(place, config, blend.weights, found | kept | {"cer": after, "share": blend.share})
     print(f"the review reads on with {place}", file=sys.stderr)
     return place
 
