@@ -12,6 +12,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 Array = npt.NDArray[np.float32]
+BAND = 100_000  # numbers of neighbourhoods at a time
 EPSILON = np.float32(1e-3)  # of the batch normalisation
 _PAD_MODES: dict[str, Any] = {"reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
 
@@ -101,18 +102,24 @@ def steps_of(lengths: list[int]) -> Steps:
 
 
 def convolution(x: Array, kernel: Array, padding: str) -> Array:
-    """Cross-correlation of (B, H, W, C) with (h, w, C, K): every neighbourhood as a row of a matrix, times kernel."""
+    """Cross-correlation of (B, H, W, C) with (h, w, C, K): every neighbourhood as a row of a matrix, times kernel.
+
+    The matrix is that of some rows of the image at a time, which stays in the processor's cache.
+    """
     h, w, channels, out = kernel.shape
     batch, height, width = x.shape[:3]
     padded = _padded(x, h // 2, w // 2, padding)
-    if channels == 1:  # every neighbour as a row is copied faster
-        shifts = [padded[:, i : i + height, j : j + width, 0] for i in range(h) for j in range(w)]
-        columns = np.stack(shifts).reshape(h * w, -1)
-        return np.ascontiguousarray(columns.T @ kernel.reshape(-1, out)).reshape(batch, height, width, out)
-    # (B, H, W, C, h, w) -> (B, H, W, h, w, C)
-    neighbours = sliding_window_view(padded, (h, w), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
-    rows = np.ascontiguousarray(neighbours).reshape(-1, h * w * channels)
-    result: Array = (rows @ kernel.reshape(-1, out)).reshape(batch, height, width, out)
+    matrix = kernel.reshape(-1, out)
+    result = np.empty((batch, height, width, out), np.float32)
+    at_once = max(1, BAND // (width * len(matrix)))  # rows of the image
+    rows = np.empty((min(at_once, height), width, h, w, channels), np.float32)
+    for image, convolved in zip(padded, result, strict=True):
+        # (H, W, C, h, w) -> (H, W, h, w, C)
+        neighbours = sliding_window_view(image, (h, w), axis=(0, 1)).transpose(0, 1, 3, 4, 2)
+        for start in range(0, height, at_once):
+            part = rows[: min(at_once, height - start)]
+            np.copyto(part, neighbours[start : start + at_once])
+            np.matmul(part.reshape(-1, len(matrix)), matrix, out=convolved[start : start + at_once].reshape(-1, out))
     return result
 
 
@@ -121,7 +128,9 @@ def _padded(x: Array, rows: int, columns: int, padding: str) -> Array:
     if padding != "zero":
         return np.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode=_PAD_MODES[padding])
     batch, height, width, channels = x.shape
-    padded = np.zeros((batch, height + 2 * rows, width + 2 * columns, channels), np.float32)
+    padded = np.empty((batch, height + 2 * rows, width + 2 * columns, channels), np.float32)
+    padded[:, :rows] = padded[:, rows + height :] = 0
+    padded[:, :, :columns] = padded[:, :, columns + width :] = 0
     padded[:, rows : rows + height, columns : columns + width] = x
     return padded
 
