@@ -39,6 +39,32 @@ class Recording:
     track_labels_off.unit = "share more than a frame off"
 
 
+class Speaker:
+    """A text that its recording leaves out and goes beyond here and there: the graph of words."""
+
+    params = ([4, 40],)
+    param_names = ("paragraphs",)
+
+    def setup(self, n_paragraphs):
+        self.spoken = workloads.speaker(n_paragraphs, skipped=0.1, inserted=0.1, repeated=0.02)
+
+    def _align(self):
+        return forced_align(self.spoken.frames, self.spoken.text, workloads.SPEAKER, skip_text=2.0, skip_audio=2.0)
+
+    def time_skips(self, *_):
+        self._align()
+
+    peakmem_skips = time_skips
+
+    def track_words_off(self, *_):
+        """Of the words that are said, those that do not come out within a frame."""
+        found = np.array([word.first if word.n_frames else -9 for word in self._align().words])
+        off = np.abs(found[:, None] - self.spoken.starts).min(axis=1)
+        return float(np.mean(off[self.spoken.starts[:, 0] >= 0] > 1))
+
+    track_words_off.unit = "share more than a frame off"
+
+
 class Utterance:
     """The default numbers of a hypothesis."""
 

@@ -3,11 +3,12 @@
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench import devices, overview, workloads
-from bench.compare import decoding, drop_ins, loss, measure, peers, report
+from bench.compare import decoding, drop_ins, loss, measure, peers, recordings, report
 from fastctc import Alphabet
 from fastctc.opencl import DeviceInfo
 
@@ -230,3 +231,15 @@ def test_drop_ins_without_their_originals(monkeypatch):
     assert {r["who"] for r in rows} == {"fastctc"}
     assert {r["settings"] for r in rows} == {"compat.fast_ctc_decode", "compat.ctcdecode"}
     assert all(r["agreement"] == 1 for r in rows)
+
+
+def test_recordings_are_aligned_by_everybody_alike(monkeypatch, capsys):
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("memory is measured through /proc, which only Linux has")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setattr("sys.argv", ["recordings", "fastctc", "NumPy", "--minutes", "0.1"])
+    assert recordings.main() == 0
+    head, *rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[1] for row in rows] == ["fastctc", "NumPy"]
+    assert rows[0][head.index("labels within a frame") :] == rows[1][head.index("labels within a frame") :]
+    assert float(rows[0][5]) > 0.97

@@ -53,6 +53,11 @@ WORK = {
         "text = ''.join(rng.choice(list('abcdefgh '), 50_000))\n"
         "    work = lambda x: forced_align_batch(x * 9, [text] * 18, alphabet, threads=2, prove=True)"
     ),
+    "alignment of a text that may be left out": (
+        "text = ''.join(rng.choice(list('abcdefgh '), 10_000))\n"
+        "    work = lambda x: forced_align_batch(\n"
+        "        x * 9, [text] * 18, alphabet, threads=2, prove=True, skip_text=2.0, skip_audio=2.0)"
+    ),
     "gradients": (
         "texts = ['ab' * 20_000] * 16\n    work = lambda x: ctc_loss(x * 8, texts, alphabet, threads=2, gradient=True)"
     ),

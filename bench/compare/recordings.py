@@ -39,13 +39,19 @@ path = np.asarray(path).reshape(-1)
 starts = np.flatnonzero((path != 0) & (path != np.concatenate([[0], path[:-1]])))
 """
 
-# What prepares, what is measured, and where the labels begin.
+# What prepares, what is measured, and where the labels begin. forced_align gives probabilities too, the others do not.
 PEERS = {
     "fastctc": (
         "from fastctc.align.alignment import align_labels\nfrom fastctc.frames import Frames\n"
         "labels = tuple(labels.tolist())",
         "found = align_labels(Frames(frames, True), labels, 0)",
         "starts = found[1]",
+    ),
+    "fastctc, forced_align": (
+        "from fastctc import Alphabet, forced_align\nlabels = labels.tolist()\n"
+        "alphabet = Alphabet('abcdefghijklmnopqrstuvwxyz .,?!', blank=0)",
+        "found = forced_align(frames, labels, alphabet)",
+        "starts = [character.first for character in found.characters]",
     ),
     "torchaudio": (
         "import torch, torchaudio\ntorch.set_num_threads(1)\n"
@@ -110,7 +116,8 @@ def main() -> int:
                 command = [pythons.get(name, sys.executable), "-c", script, *paths]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:
-                    print(f"{minutes:g}\t{name}\tfailed: {done.stderr.strip().splitlines()[-1:]}", flush=True)
+                    said = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}"]
+                    print(f"{minutes:g}\t{name}\tfailed: {said[0]}", flush=True)
                     continue
                 seconds, cpu, peak, found = json.loads(done.stdout.splitlines()[-1])
                 close = ["", ""]
