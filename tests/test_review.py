@@ -225,6 +225,15 @@ def test_training_takes_the_lines_that_are_settled(scans):
     assert data.sample(items[0]).max() > 100
 
 
+@pytest.mark.parametrize(("angle", "n"), [(0, 1), (2.5, 1), (90, 0), (-90, 0), (180, 0)])
+def test_lines_that_lie_on_their_side_are_not_learnt_from(angle, n, scans):
+    now = Transcript.of("a.png", read_lines(), Places(ROWS, COLUMNS, angle), "one", 0.5)
+    now = now.with_line("l1", "Dear friend,", "Deer friend,")
+    (scans / f"a.png{ENDING}").write_text(now.to_xml(), encoding="utf-8")
+    items, _ = data.read(scans)
+    assert [item.text for item in items] == ["Deer friend,"] * n
+
+
 # Folders --------------------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Lines of PAGE XML and ALTO files: which image, where on it, which text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -86,12 +87,19 @@ def _page(root: ElementTree.Element) -> tuple[str, list[Found]]:
 
 
 def _settled(path: Path) -> list[Found]:
+    """Lines that a person has settled, but for those that lie on their side: their pages were turned to be read."""
     found = transcript.Transcript.from_xml(path)
     return [
         (line.name, line.text, list(line.outline), [])
         for line in found.lines
-        if line.words and line.settled(found.doubtful)
+        if line.words and line.settled(found.doubtful) and _runs_right(line.outline)
     ]
+
+
+def _runs_right(outline: Sequence[tuple[int, int]]) -> bool:
+    """Whether the upper edge of what was read, from the first corner to the second, leads to the right."""
+    (left, top), (right, bottom) = outline[0], outline[min(1, len(outline) - 1)]
+    return right - left >= abs(bottom - top)
 
 
 def _alto(root: ElementTree.Element) -> tuple[str, list[Found]]:
