@@ -173,3 +173,34 @@ def test_hot_words_as_a_list(decoder):
     assert other.decode(probs=probs) == decoder(first, hot_words={"ba": 3.0}).decode(probs=probs)
     with pytest.raises(ValueError, match="hot_words must be a list of words, or words with what they add, got 'ab'"):
         decoder(first, hot_words="ab")
+
+
+@pytest.mark.parametrize("kind", ["alone", "lexicon", "model", "both", "characters"])
+def test_hot_words_that_change_from_call_to_call(kind):
+    alphabet = Alphabet("abc ")
+    lm = NGram.train("ab ba\na cab\nba ab c\n", 2, unit="word")
+    options = {
+        "alone": {},
+        "lexicon": {"lexicon": Lexicon.from_words(["ab", "ba", "c"], alphabet)},
+        "model": {"lm": lm, "unknown_log_prob": -9.0},
+        "both": {"lm": lm, "lexicon": Lexicon.from_words(["ab", "ba", "c"], alphabet)},
+        "characters": {"lm": lm, "character_lm": NGram.train("ab ba\n", 2)},
+    }[kind]
+    options["token_min_log_prob"] = -6.0
+    decoder = BeamSearch(alphabet, hot_words=["ba"], hot_word_weight=2.0, **options)
+    rng = np.random.default_rng(1)
+    for words in ([], ["ab"], ["ab", "cab"], ["new ab", "c"][1:], [("a b", 3.0), "ba"], {"bb": 1.0}, ["ba"]):
+        probs = rng.dirichlet(np.full(5, 0.3), 9)
+        for weight in (None, 4.0):
+            other = decoder.with_hot_words(words, weight)
+            fresh = BeamSearch(alphabet, hot_words=words, hot_word_weight=weight or 2.0, **options)
+            assert other == fresh
+            assert other.decode(probs=probs) == fresh.decode(probs=probs)
+    assert decoder == BeamSearch(alphabet, hot_words=["ba"], hot_word_weight=2.0, **options)
+    if kind in ("lexicon", "model", "both"):
+        decoder.decode(probs=probs)
+        other = decoder.with_hot_words(["ab"])
+        assert other._tracker.lexicon is decoder._tracker.lexicon
+        assert other._tracker.model is decoder._tracker.model
+    with pytest.raises(ValueError, match="hot_words must not be empty"):
+        decoder.with_hot_words([""])

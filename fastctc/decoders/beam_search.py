@@ -1,7 +1,7 @@
 """Beam search."""
 
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from math import exp, inf, isfinite, nan
 from os import PathLike
@@ -25,6 +25,7 @@ from fastctc.lm.word_model import WordModel
 from fastctc.search_inputs import CharacterModel, Fusion, LexiconModel, Thresholds
 
 MARKS = BEGIN, END, UNKNOWN
+OF_NO_WORDS = {"_tokens", "_character_model", "_thresholds"}  # what is the same whatever the hot words
 
 Beam = tuple[tuple[int, ...], float]  # labels, score
 
@@ -183,6 +184,30 @@ class BeamSearch(Decoder):
 
         return cls(**{**hub_folder.read(path), **options})
 
+    def with_hot_words(self, hot_words: HotWords, hot_word_weight: float | None = None) -> "BeamSearch":
+        """The same decoder with other hot words, as they change from call to call.
+
+        It shares what has been made of the lexicon and the model, and takes well below a millisecond for each hot word.
+        Words that the lexicon does not have cost more: a lexicon with them is made anew.
+
+        Parameters
+        ----------
+        hot_words, hot_word_weight
+            As of the class; None leaves the weight as it is.
+
+        Examples
+        --------
+        >>> from fastctc import Alphabet, BeamSearch
+        >>> decoder = BeamSearch(Alphabet("ab "))
+        >>> probs = [[0.55, 0.45, 0, 0], [0, 0, 0, 1]]
+        >>> [decoder.with_hot_words(words).decode(probs=probs)[0].text for words in ([], ["b"])]
+        ['a', 'b']
+        """
+        weight = self.hot_word_weight if hot_word_weight is None else hot_word_weight
+        other = replace(self, hot_words=hot_words, hot_word_weight=weight)
+        other.__dict__.update({name: made for name, made in self.__dict__.items() if name in OF_NO_WORDS})
+        return other
+
     def stream(self) -> Stream:
         """Begin to decode a sequence whose frames arrive in pieces."""
         beams = backends.load(self.backend, "stream").StreamBeams(
@@ -205,16 +230,14 @@ class BeamSearch(Decoder):
         if not self._has_words:
             return None
         alphabet, unknown = self.alphabet, self.unknown_log_prob
-        lexicon = self.lexicon
         hot = words_of(alphabet, dict(self._bonuses))
-        if lexicon is None and self.lm is not None and not hot:
+        lexicon = self.lexicon
+        if lexicon is None and self.lm is not None:
             lexicon = self._lexicon_of(self.lm)
-        elif lexicon is None or any(word not in lexicon for word in hot):
-            words = [] if lexicon is None else lexicon.all_words()
-            if lexicon is None and self.lm is not None:
-                words = self._spellable(self.lm)
-                self._check_spelling(self.lm, words)
-            lexicon = Lexicon.from_words(list(dict.fromkeys([*words, *hot])), alphabet)
+        if lexicon is None:
+            lexicon = Lexicon.from_words(list(dict.fromkeys(hot)), alphabet)
+        elif new := tuple(sorted({word for word in hot if word not in lexicon})):
+            lexicon = Lexicon.from_words([*lexicon.all_words(), *new], alphabet)
         if self.lexicon is None and self.lm is None:
             unknown = 0.0  # hot words alone: all others are allowed too
         model = None if self.lm is None else WordModel.of(lexicon, self.lm)
