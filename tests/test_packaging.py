@@ -86,6 +86,8 @@ def test_the_wheel_works_elsewhere(built, tmp_path):
         assert f"fastctc/compiled/{module}.pyi" in names
     for name in ("py.typed", "kernels/morphology.cl", "kernels/best_path.cl", "htr/weights/latin.fastctc"):
         assert f"fastctc/{name}" in names
+    for name in ("en.fastctc", "fr.fastctc", "README.md"):
+        assert f"fastctc/htr/language_models/{name}" in names
     assert not [name for name in names if name.endswith(".c") or name.startswith(("tests", "bench", "examples"))]
     script = (
         "import fastctc; from fastctc.compiled import beam_search as b; print(fastctc.__file__, b.__file__); "
