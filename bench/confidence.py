@@ -1,10 +1,11 @@
 """Fit what makes the handwriting reader's confidence true, by what reads, on lines that training did not see.
 
-    python -m bench.confidence --data FOLDER [--data FOLDER …] [--prose NAME FILE …] [--write]
+    python -m bench.confidence --data FOLDER [--data FOLDER …] [--prose NAME FILE …] [--only characters] [--write]
 
 Validation lines of all folders are read without help, with a model of characters and with a lexicon, in one view and in
 five. How good the confidence is, each folder's hands are asked that were left out of the fit; what ships is fitted on
-all. A folder's model and lexicon are made of the prose named for it, or else of the other folders' training lines.
+all. A folder is read with the model of its language that ships; other models, and the lexica, are made of the prose
+named for it, or else of the other folders' training lines.
 ``--write`` puts the numbers into the card of the shipped weights, and the picture beside them.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.handwriting import MOST, ORDER, card_page, expected_calibration_error, read_prose, spellable
+from bench.train_language_models import SETS
 from fastctc import Lexicon, NGram, storage
 from fastctc.htr import confidence, data
 from fastctc.htr.checkpoint import load_network, save_network
@@ -24,16 +26,28 @@ from fastctc.htr.reader import Reader, shipped_weights
 from fastctc.imaging import images
 
 VIEWS = {"one view": 1, "several views": 5}
+KINDS = ("image", "characters", "words")
 
 
-def readers(reader, lines):
+def readers(reader, lines, language, kinds):
     """What reads, by the name that the card has for it."""
-    lm = NGram.train(lines, ORDER, sentences=True, vocabulary=reader.config.characters)
-    lexicon = Lexicon.from_text("\n".join(lines), reader.word_alphabet)
+    ways = {"image": reader}
+    if language:
+        ways["characters"] = replace(reader, language=language)
+    elif "characters" in kinds:
+        lm = NGram.train(lines, ORDER, sentences=True, vocabulary=reader.config.characters)
+        ways["characters"] = replace(reader, ngram=lm)
+    if "words" in kinds:
+        ways["words"] = replace(reader, lexicon=Lexicon.from_text("\n".join(lines), reader.word_alphabet))
     for views, n_views in VIEWS.items():
-        yield f"image, {views}", replace(reader, n_views=n_views)
-        yield f"characters, {views}", replace(reader, n_views=n_views, ngram=lm)
-        yield f"words, {views}", replace(reader, n_views=n_views, lexicon=lexicon)
+        for kind in kinds:
+            yield f"{kind}, {views}", uncalibrated(replace(ways[kind], n_views=n_views))
+
+
+def uncalibrated(reader):
+    """The same, whose confidence is the posterior that is to be fitted."""
+    reader.card.pop("confidence", None)
+    return reader
 
 
 def words_of(reader, pictures, texts):
@@ -64,13 +78,15 @@ def main():
     parser.add_argument("--weights", default=str(shipped_weights()))
     parser.add_argument("--data", action="append", required=True, metavar="FOLDER")
     parser.add_argument("--prose", nargs="+", action="append", default=[], metavar=("NAME", "FILE"))
+    parser.add_argument(
+        "--only", choices=KINDS, nargs="+", default=KINDS, help="these are fitted anew, and the card keeps the others"
+    )
     parser.add_argument("--write", action="store_true", help="into the card of the shipped weights")
     options = parser.parse_args()
     if len(options.data) < 2:
         parser.error("there must be two folders or more: one is judged by the others")
     config, weights, card = load_network(options.weights)
     reader = Reader(weights=options.weights)
-    reader.card.pop("confidence", None)  # what is fitted begins with the posterior
     parts = {Path(folder).name: data.split(data.read(folder)[0]) for folder in options.data}
     prose = {name: "\n".join(map(read_prose, files)).splitlines() for name, *files in options.prose}
     found = {}
@@ -79,12 +95,13 @@ def main():
         lines = spellable(reader, prose.get(folder, others))
         some = split["val"][:: -(-len(split["val"]) // MOST)]
         pictures = [grey(images.read(item.image)) for item in some]
-        for name, one in readers(reader, lines):
+        language = next((language for language, sets in SETS.items() if folder in sets), "")
+        for name, one in readers(reader, lines, language, options.only):
             found.setdefault(name, {})[folder] = words_of(one, pictures, [item.text for item in some])
             print(f"{folder}, {name}: {len(found[name][folder][1])} words", flush=True)
     fitted, said = {}, {}
-    made, axes = figure(2, 3, figsize=(12, 8))
-    for ax, (name, by_folder) in zip(axes.ravel(), found.items(), strict=True):
+    made, axes = figure(len(VIEWS), len(options.only), figsize=(4 * len(options.only), 8))
+    for ax, (name, by_folder) in zip(np.ravel(axes), found.items(), strict=True):
         sure, before, correct = [], [], []
         for folder, (rows, right) in by_folder.items():
             rest = [by_folder[other] for other in by_folder if other != folder]
@@ -102,10 +119,11 @@ def main():
         everything = [np.concatenate(one) for one in zip(*by_folder.values(), strict=True)]
         fitted[name] = [round(weight, 4) for weight in confidence.fit(*everything)]
     if options.write:
-        card = {name: value for name, value in card.items() if not name.startswith("ece ")}
-        card |= {"confidence": fitted, **said}
+        kept = {name: value for name, value in card.get("confidence", {}).items() if name not in fitted}
+        card |= {"confidence": kept | fitted, **said}
         save_network(shipped_weights(), config, weights, card, dtype="f2")
-        save(made, shipped_weights().parent / "reliability.png")
+        if len(options.only) == len(KINDS):
+            save(made, shipped_weights().parent / "reliability.png")
         storage.write_text(shipped_weights().parent / "README.md", card_page(card))
 
 
