@@ -33,7 +33,7 @@ from fastctc.compiled.band_sums cimport (
 )
 from fastctc.compiled.interrupts cimport look_after
 from fastctc.compiled.lattice cimport LN2
-from fastctc.compiled.magnitudes cimport Wide, keep_greater, multiply, two_to_the
+from fastctc.compiled.magnitudes cimport Wide, add_to, keep_greater, multiply, two_to_the
 
 REGISTERS = choose_registers().decode("ascii")  # whose copies of the loops run
 
@@ -125,7 +125,7 @@ cdef int go_back(Room *room, Job *job, Py_ssize_t end, double reach) except -1 n
                     most = max(greatest(back.blanks, s.width), greatest(back.labels, s.width))
                     if 0.0 < most < INFINITY:
                         shift = ilogb(most)
-                        keep_greater(&back.anything, 27.0 * most, back.exponent)  # 3 a frame until the next look
+                        add_to(&back.anything, 40.0 * most, back.exponent)  # 1 + 3 + 9 + 27, until the next look
                         for w in range(back.n_active):
                             room.waiting[room.active[w]] *= two_to_the(-shift)
                 load(room, job, t, two_to_the(-shift))
@@ -142,7 +142,7 @@ cdef int go_back(Room *room, Job *job, Py_ssize_t end, double reach) except -1 n
                 multiply(&back.above, room.growth[t])
                 multiply(&back.below, room.growth[t])
                 if s.low > n - (job.text.n_frames - start):
-                    keep_greater(&back.below, back.labels[0], back.exponent)
+                    add_to(&back.below, back.labels[0], back.exponent)
                     keep_greater(&away, back.below.value, back.below.exponent)
                 if room.growth[t] > 1.0:
                     keep_greater(&away, back.above.value, back.above.exponent)

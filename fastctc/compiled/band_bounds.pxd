@@ -1,9 +1,15 @@
 """How much the band of a text's lattice can have lost.
 
-There are two bounds. The way back bounds what was cut off: outside the band the sum over what follows a state grows by
-no more than the blank and the two most probable labels of each frame. That is enough for a line. Of more frames it is
-noted what leaves the band and where, and bounded by groups of labels (see outside.pyx), up to where the band holds so
-much more that it is no more than a share of that. Whatever is watched here is a logarithm.
+There are two bounds. The way back bounds what was cut off by the most that what follows a state outside may come to.
+
+Proof that a frame multiplies this by no more than its blank and its two most probable labels, and adds what enters the
+band. After a frame a path is in a blank, in the same label, or in the next label if that is another class. So of what
+follows a state, that part which stays outside is at most (blank + the two labels) times the most for the frame after.
+The rest enters the band: below it, by its first label only; above it, where the band begins to hold more labels.
+
+That is enough for a line. Of more frames it is noted what leaves the band and where, and bounded by groups of labels
+(see outside.pyx), up to where the band holds so much more that it is no more than a share of that. All these numbers
+are logarithms.
 """
 
 from libc.math cimport INFINITY, exp, log
@@ -14,7 +20,7 @@ from libc.string cimport memset
 from fastctc.compiled.band cimport STRETCH, describe, greatest
 from fastctc.compiled.band_sums cimport Back, Job, Room, Stretch, log_product, row_of
 from fastctc.compiled.lattice cimport LN2
-from fastctc.compiled.magnitudes cimport Wide, keep_greater, log_add, log_of
+from fastctc.compiled.magnitudes cimport Wide, add_to, keep_greater, log_add, log_of
 from fastctc.compiled.memory cimport resize
 from fastctc.compiled.outside cimport (
     Outside, Place, bound_places, leave_room, nats, note, note_sure, take_room
@@ -107,7 +113,7 @@ cdef inline int bound_losses(
     # What was cut off is in the band again where that was empty, or else outside.
     if i < s.width:
         top = 3.0 * max(greatest(back.blanks + i, s.width - i), greatest(back.labels + i, s.width - i))
-        keep_greater(&back.above, top, back.exponent)
+        add_to(&back.above, top, back.exponent)
     if s.dropped > -INFINITY:
         if back.below.value > 0.0:
             back.lost = log_add(back.lost, s.dropped + log_of(back.below))
@@ -115,7 +121,7 @@ cdef inline int bound_losses(
             back.lost = log_add(back.lost, s.dropped + log_of(back.above))
     # What vanished unseen was below the least double, in any state of the band.
     top = 3.0 * max(greatest(back.blanks, s.width), greatest(back.labels, s.width))
-    keep_greater(&back.anything, top, back.exponent)
+    add_to(&back.anything, top, back.exponent)
     unseen = log(<double> (2 * STRETCH * s.width)) + (room.exponents[t] - 1022) * LN2
     if top > 0.0:
         back.lost = log_add(back.lost, unseen + log(top) + back.exponent * LN2)

@@ -37,6 +37,16 @@ cdef inline void keep_greater(Wide *a, double value, Py_ssize_t exponent) noexce
             a.exponent = exponent
 
 
+cdef inline void add_to(Wide *a, double value, Py_ssize_t exponent) noexcept nogil:
+    """Add value * 2**exponent to ``a``; where no double holds their ratio, twice the greater one instead."""
+    if value > 0.0:
+        if exponent <= a.exponent + 900 and a.value > 0.0:
+            a.value += value * two_to_the(exponent - a.exponent)
+        else:
+            keep_greater(a, value, exponent)
+            a.value *= 2.0
+
+
 cdef inline void multiply(Wide *a, double factor) noexcept nogil:
     """Multiply by a factor between 1e-200 and 1e200, or 0: the product of that and a value within 1e90 is a double."""
     cdef int shift = 0
