@@ -1,9 +1,9 @@
-"""What is measured of every decoder."""
+"""The base of the benchmarks of decoders."""
 
 from abc import ABC, abstractmethod
 
 
-class Decoding(ABC):
+class DecoderBenchmark(ABC):
     """Time and memory of ``self.decode(self.frames)``, and the cost, the negative score, of what it finds."""
 
     @abstractmethod

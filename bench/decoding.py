@@ -6,14 +6,14 @@ asv takes less for better, and ratios of what it tracks: costs and shares of err
 import numpy as np
 
 from bench import workloads
-from bench.measured import Decoding
+from bench.base import DecoderBenchmark
 from fastctc import BeamSearch, BestPath, NGram, PrefixSearch
 
 BACKENDS = ["reference", "compiled"]
 FRAMES = {"peaky": workloads.peaky, "flat": workloads.flat}
 
 
-class BestPathOne(Decoding):
+class BestPathOne(DecoderBenchmark):
     """One sequence; numpy.argmax over the same array is the yardstick."""
 
     params = (list(workloads.SIZES), [*workloads.BACKENDS, "numpy.argmax"])
@@ -33,7 +33,7 @@ class BestPathOne(Decoding):
         return super().track_cost()
 
 
-class BestPathBatch(Decoding):
+class BestPathBatch(DecoderBenchmark):
     """Lines of 100 frames and 80 classes."""
 
     params = ([1, 8, 64, 512], [*workloads.BACKENDS, "numpy.argmax"])
@@ -60,7 +60,7 @@ class BestPathBatch(Decoding):
     track_cost.unit = "nats a line"
 
 
-class BeamSearchWidth(Decoding):
+class BeamSearchWidth(DecoderBenchmark):
     """A line of 100 frames and 80 classes; ``exact`` adds the true probability, alignment and words of the result."""
 
     params = ([10, 25, 100], BACKENDS, ["peaky", "flat"], [False, True])
@@ -76,7 +76,7 @@ class BeamSearchWidth(Decoding):
         self.decode = BeamSearch(workloads.alphabet(80), beam_width, exact=exact, backend=backend).decode
 
 
-class BeamSearchLength(Decoding):
+class BeamSearchLength(DecoderBenchmark):
     """The memory grows with frames times beam width, not with the classes."""
 
     params = ([1000, 4000, 16000], [32, 512])
@@ -87,7 +87,7 @@ class BeamSearchLength(Decoding):
         self.decode = BeamSearch(workloads.alphabet(n_classes), 25, exact=False).decode
 
 
-class CharacterModel(Decoding):
+class CharacterModel(DecoderBenchmark):
     """A line of 100 frames and 80 classes, weighed by an n-gram model of its characters; order 0 is none."""
 
     params = ([10, 25, 100], [0, 2, 5])
@@ -100,7 +100,7 @@ class CharacterModel(Decoding):
         self.decode = BeamSearch(alphabet, beam_width, lm=lm, exact=False).decode
 
 
-class PrefixSearchSections(Decoding):
+class PrefixSearchSections(DecoderBenchmark):
     """A line of 100 frames and 80 classes, cut at sure blanks."""
 
     params = (BACKENDS,)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import workloads
-from bench.measured import Decoding
+from bench.base import DecoderBenchmark
 from fastctc import BeamSearch, Lexicon, LexiconSearch, NGram, TokenPassing, WordBeamSearch
 
 
@@ -83,7 +83,7 @@ class Building:
     track_missing.unit = "share of words"
 
 
-class Tolerance(Decoding):
+class Tolerance(DecoderBenchmark):
     """The approximate search among 100 000 words."""
 
     params = ([1, 2, 4],)
@@ -96,7 +96,7 @@ class Tolerance(Decoding):
         self.frames = workloads.spelled(alphabet.encode(made_up[7]), 32, 80)
 
 
-class Passing(Decoding):
+class Passing(DecoderBenchmark):
     """A line of 100 frames and 80 classes: token passing, with and without bigrams."""
 
     params = ([1_000, 10_000], [False, True])
@@ -138,7 +138,7 @@ class Saved:
     track_missing.unit = "share of words"
 
 
-class RunningWords(Decoding):
+class RunningWords(DecoderBenchmark):
     """A line of 100 frames and 80 classes: word beam search, and shallow fusion with a model of words."""
 
     params = ([10_000, 100_000], ["words", "ngrams", "ngrams_forecast", "fusion"], [25, 100])

@@ -91,7 +91,7 @@ class Workspace:
 
 
 def as_probabilities(batch: list[Frames], workspace: Workspace) -> list[Probabilities]:
-    """Check the frames of a batch and convert them, all at one stretch: threads wait for each other less often.
+    """Check the frames of a batch and convert them, all in one call: so threads wait for each other less often.
 
     The result lies in the workspace, until it is used again.
     """

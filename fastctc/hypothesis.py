@@ -1,6 +1,6 @@
 """Hypothesis: what a decoder found, with its true probability."""
 
-from math import exp
+from math import exp, nan
 from typing import NamedTuple
 
 from fastctc import backends
@@ -86,6 +86,11 @@ def hypotheses(
         bounds = bound, word_bound if words else 0.0
         result.append(Hypothesis(text, log_prob, score, labels, first, words, confidence, None, *bounds))
     return result
+
+
+def inexact(text: str, labels: tuple[int, ...], score: float) -> Hypothesis:
+    """A hypothesis of a decoder that does not compute the exact numbers (``exact=False``)."""
+    return Hypothesis(text, nan, score, labels, (), (), nan)
 
 
 def unnormalized(found: list[Hypothesis], log_normalizer: float) -> list[Hypothesis]:

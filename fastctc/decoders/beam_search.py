@@ -16,7 +16,7 @@ from fastctc.decoders.hot_words import Bonuses, HotWords, frozen_bonuses, hot_tr
 from fastctc.decoders.stream import BeamStream, Stream
 from fastctc.decoders.word_tracker import LMState, WordTracker
 from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
-from fastctc.hypothesis import Hypothesis, hypotheses, with_dropped
+from fastctc.hypothesis import Hypothesis, hypotheses, inexact, with_dropped
 from fastctc.lexicon import Lexicon
 from fastctc.lm.kenlm import KenLM
 from fastctc.lm.ngram import BEGIN, END, UNKNOWN, NGram
@@ -376,10 +376,7 @@ class BeamSearch(Decoder):
             result = [[next(flat) for _ in beams] for beams in found]
         else:
             decode = self.alphabet.decode
-            result = [
-                [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score in beams]
-                for beams in found
-            ]
+            result = [[inexact(decode(labels), labels, score) for labels, score in beams] for beams in found]
         if self.lm is not None:
             result = [
                 [h._replace(lm_log_prob=self._end(self._follow(before, h.labels)).log_prob) for h in beams]

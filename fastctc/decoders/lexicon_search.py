@@ -1,7 +1,7 @@
 """Lexicon search."""
 
 from dataclasses import KW_ONLY, dataclass
-from math import exp, inf, log, nan
+from math import exp, inf, log
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
 from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
-from fastctc.hypothesis import Hypothesis, hypotheses
+from fastctc.hypothesis import Hypothesis, hypotheses, inexact
 from fastctc.lexicon import Lexicon
 
 MOST = 1 << 40  # words, and nodes
@@ -136,10 +136,7 @@ class LexiconSearch(Decoder):
             plain = hypotheses(self.alphabet, results, self.backend)
         else:
             decode = self.alphabet.decode
-            plain = [
-                Hypothesis(decode(text), nan, score, text, (), (), nan)
-                for text, (_, score) in zip(labels, found, strict=True)
-            ]
+            plain = [inexact(decode(text), text, score) for text, (_, score) in zip(labels, found, strict=True)]
         if not lexicon.has_priors:
             return plain
         return [h._replace(lm_log_prob=log(lexicon.priors[word])) for h, (word, _) in zip(plain, found, strict=True)]

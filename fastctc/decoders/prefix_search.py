@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import KW_ONLY, dataclass
 from functools import cmp_to_key
-from math import inf, log, nan
+from math import inf, log
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
 from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
-from fastctc.hypothesis import Hypothesis, hypotheses
+from fastctc.hypothesis import Hypothesis, hypotheses, inexact
 
 MEMORY = 1 << 30  # bytes that the prefixes may take, if nothing else is said
 MOST = 1 << 24  # texts
@@ -25,8 +25,9 @@ class PrefixSearch(Decoder):
     """The most probable texts of all, provably: for short or well recognised sequences.
 
     Best-first search over all prefixes: the one whose continuations hold most probability is extended next, until no
-    prefix can hold a better text than those found. Takes O(T C) a prefix for T frames of C classes, and O(T) memory;
-    how many prefixes have to be seen depends on how sure the network is, and grows exponentially where it is not.
+    prefix can hold a better text than those found. A prefix takes O(T C) time for T frames of C classes, and O(T)
+    memory; how many prefixes have to be seen depends on how sure the network is, and grows exponentially where it is
+    not.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ class PrefixSearch(Decoder):
             found = hypotheses(self.alphabet, [(frames, labels, score) for labels, score in texts], self.backend)
             return sorted(found, key=lambda one: (-one.log_prob, one.labels)) if self.split is not None else found
         decode = self.alphabet.decode
-        return [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score in texts]
+        return [inexact(decode(labels), labels, score) for labels, score in texts]
 
     def _sections(self, frames: Probabilities) -> list[Probabilities]:
         if self.split is None or not len(frames.probs):

@@ -11,7 +11,7 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.word_tracker import LMState
 from fastctc.frames import Floats, Frames, Probabilities, Workspace, as_frames, as_probabilities
-from fastctc.hypothesis import Hypothesis, hypotheses, with_dropped
+from fastctc.hypothesis import Hypothesis, hypotheses, inexact, with_dropped
 
 Labels = tuple[int, ...]
 SILENCE = 100  # frames that are kept before and after a pause, for labels that end or begin there
@@ -209,7 +209,7 @@ class Stream:
         labels = self._search.stable()
         if not self._exact:
             self._search.commit(len(labels))
-            return Hypothesis(self._alphabet.decode(labels), nan, nan, labels, (), (), nan)
+            return inexact(self._alphabet.decode(labels), labels, nan)
         values = self._values()
         labels, end = self._boundary(labels, values)
         self._search.commit(len(labels))

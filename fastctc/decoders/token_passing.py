@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from itertools import pairwise
-from math import inf, nan
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from fastctc import backends
 from fastctc.alphabet import Alphabet
 from fastctc.decoders.decoder import Decoder
 from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
-from fastctc.hypothesis import Hypothesis, hypotheses
+from fastctc.hypothesis import Hypothesis, hypotheses, inexact
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import BEGIN, NGram
 from fastctc.search_inputs import Bigrams
@@ -125,7 +125,7 @@ class TokenPassing(Decoder):
         if self.exact:
             [found] = hypotheses(self.alphabet, [(probabilities, labels, score)], self.backend, [spans])
         else:
-            found = Hypothesis(self.alphabet.decode(labels), nan, score, labels, (), (), nan)
+            found = inexact(self.alphabet.decode(labels), labels, score)
         return [found if self.lm is None else found._replace(lm_log_prob=self._weigh(words))]
 
     def _weigh(self, words: list[int]) -> float:

@@ -15,7 +15,7 @@ MEASURES = ("cer", "wer")
 
 
 class Trial(NamedTuple):
-    """What weights cost."""
+    """Weights, and their error rates."""
 
     lm_weight: float
     bonus: float  # character_bonus for a model of characters, word_bonus for one of words
@@ -24,7 +24,7 @@ class Trial(NamedTuple):
 
 
 class Tuning(NamedTuple):
-    """The best decoder, what it costs, and everything that was tried, in the order of the trials."""
+    """The best decoder, its error rates, and all trials in their order."""
 
     decoder: BeamSearch
     best: Trial

@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from math import inf, nan
+from math import inf
 from typing import cast
 
 import numpy as np
@@ -14,7 +14,7 @@ from fastctc.decoders.hot_words import Bonuses, HotWords, frozen_bonuses, hot_tr
 from fastctc.decoders.stream import BeamStream, Stream
 from fastctc.decoders.word_tracker import LMState, WordTracker
 from fastctc.frames import Frames, Probabilities, Workspace, as_probabilities
-from fastctc.hypothesis import Hypothesis, hypotheses
+from fastctc.hypothesis import Hypothesis, hypotheses, inexact
 from fastctc.lexicon import Lexicon
 from fastctc.lm.ngram import NGram
 from fastctc.lm.word_model import WordModel
@@ -211,7 +211,7 @@ class WordBeamSearch(Decoder):
             plain = hypotheses(self.alphabet, results, self.backend)
         else:
             decode = self.alphabet.decode
-            plain = [Hypothesis(decode(labels), nan, score, labels, (), (), nan) for labels, score, _ in chosen]
+            plain = [inexact(decode(labels), labels, score) for labels, score, _ in chosen]
         if self.lm is not None:
             plain = [h._replace(lm_log_prob=past.log_prob) for h, (_, _, past) in zip(plain, chosen, strict=True)]
         if self.rescore:

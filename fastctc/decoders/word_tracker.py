@@ -1,4 +1,4 @@
-"""Follows the words of a text that comes piece by piece, as a language model scores them."""
+"""The words of a text that arrives piece by piece, and what a language model says about them."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple

@@ -37,7 +37,7 @@ def build_model(config: Config) -> Any:
             x
         )  # (B, rows, columns, channels)
         # Pooled first, so that the rest has a quarter of the work; with the maximum that is the classic order's result.
-        x = _pooled(x, pool, config.pooling, i)  # (B, rows / pool, columns / pool, channels)
+        x = pooled(x, pool, config.pooling, i)  # (B, rows / pool, columns / pool, channels)
         x = layers.BatchNormalization(momentum=0.95, epsilon=1e-3, name=f"norm{i}")(x)
         x = layers.ReLU(name=f"relu{i}")(x)
     features = config.rows * config.channels[-1]
@@ -69,7 +69,7 @@ def _padded(x: Any, kernel: tuple[int, int], padding: str) -> Any:
     return x
 
 
-def _pooled(x: Any, pool: tuple[int, int], pooling: str, i: int) -> Any:
+def pooled(x: Any, pool: tuple[int, int], pooling: str, i: int) -> Any:
     """One number for each pool of pixels."""
     layers = keras().layers
     if pool == (1, 1):

@@ -23,7 +23,7 @@ def decompose(mask: npt.NDArray[np.bool_]) -> tuple[Table, Table]:
 
     A part is a pair of windows of 2^level pixels: one begins in the part's column, the other so many pixels further
     right. They overlap to a run of any length, or leave a gap. Parts may overlap, since a maximum may take a pixel
-    twice. Masks whose rows are whole runs, such as disks, are their runs.
+    twice. A mask of which every row is one run, such as a disk, is decomposed into these runs.
     """
     runs, lengths = runs_of(mask)
     kinds = [_run(length) for length in lengths.tolist()]

@@ -142,3 +142,6 @@ def findings(result: Edits) -> list[str]:
     if best:
         said.append(f"It is possible to help, too: {result.names[best]}.")
     return said
+
+
+RESULT = Edits  # what run() returns

@@ -195,3 +195,6 @@ def findings(result: Padding) -> list[str]:
         f"That {'is' if agree else 'is not'} what the table of coverage says."
     )
     return said
+
+
+RESULT = Padding  # what run() returns

@@ -288,3 +288,6 @@ def findings(result: Relevance) -> list[str]:
             f"{plain_one:.2f}, that of integrated gradients {integrated:.2f} (1 would say the same)."
         )
     return said
+
+
+RESULT = Relevance  # what run() returns

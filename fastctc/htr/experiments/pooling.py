@@ -55,7 +55,7 @@ def build(pools: int, kind: str) -> Any:
     for i, channels in enumerate((3, 3, 1)):
         x = layers.Conv2D(channels, 3, padding="same", activation="relu" if i < 2 else None)(x)
         if i < pools:
-            x = network._pooled(x, (2, 2), kind, i)
+            x = network.pooled(x, (2, 2), kind, i)
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(image, layers.Activation("sigmoid")(layers.Rescaling(GAIN)(x)))
 
@@ -175,3 +175,6 @@ def findings(result: Pooling) -> list[str]:
             f"{'do not overlap' if result.swing[order[0]].max() < result.swing[order[-1]].min() else 'overlap'}."
         )
     return said
+
+
+RESULT = Pooling  # what run() returns

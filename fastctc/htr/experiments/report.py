@@ -162,13 +162,10 @@ def run(
     work = tasks(reader, effort, image, text)
     for name in names:
         module = experiments.load(name)
-        kind = next(value for value in vars(module).values() if isinstance(value, type) and value.__module__ ==
-        module.__name__
-                    and hasattr(value, "load"))  # fmt: skip
         file = f"{name}-{key}"
         start = time.monotonic()
         try:
-            result = kind.load(out, file)
+            result = module.RESULT.load(out, file)
             report(f"{name}: kept from before")
         except (OSError, ValueError):
             report(f"{name} ...")

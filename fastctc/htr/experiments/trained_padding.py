@@ -165,3 +165,6 @@ def findings(result: TrainedPadding) -> list[str]:
         f"{'do not overlap' if apart else 'overlap, so that these seeds do not show that padding matters for reading'}."
     )
     return said
+
+
+RESULT = TrainedPadding  # what run() returns

@@ -215,3 +215,6 @@ def findings(result: Shifts) -> list[str]:
             f"Blurred pooling makes the score vary less over the shifts with {calmer.sum()} of {len(calmer)} seeds."
         )
     return said
+
+
+RESULT = Shifts  # what run() returns
