@@ -59,7 +59,12 @@ class BestPath(Decoder):
             if bad >= 0 and frames.is_log:
                 frames.refuse(bad)
             return [
-                [new(Hypothesis, (alphabet.decode(labels), nan, score, labels, timesteps, (), nan, None, 0.0, 0.0))]
+                [
+                    new(
+                        Hypothesis,
+                        (alphabet.decode(labels), nan, score, labels, timesteps, (), nan, None, 0.0, 0.0, 0.0),
+                    )
+                ]
             ]
         paths = twin.best_paths([frames.log_probs() for frames in batch], alphabet.blank)
         for frames, path in zip(batch, paths, strict=True):
@@ -71,7 +76,7 @@ class BestPath(Decoder):
             )
         texts = alphabet.decode_all([path[0] for path in paths])
         return [
-            [new(Hypothesis, (text, nan, score, labels, timesteps, (), nan, None, 0.0, 0.0))]
+            [new(Hypothesis, (text, nan, score, labels, timesteps, (), nan, None, 0.0, 0.0, 0.0))]
             for text, (labels, timesteps, score, _) in zip(texts, paths, strict=True)
         ]
 
