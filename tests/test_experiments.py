@@ -1,6 +1,7 @@
 """The experiments: fast versions against their definitions, known findings, the report."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -146,6 +147,18 @@ def test_moved_text_is_scored_as_one_image_after_the_other(tiny):
     power = [abs(sum(r * np.exp(-2j * np.pi * k * t / 12) for t, r in enumerate(rest))) ** 2 for k in range(1, 7)]
     power[-1] /= 2
     np.testing.assert_allclose(translation_invariance.spectrum(values), np.array(power) / sum(power), rtol=1e-9)
+
+
+def test_what_numpy_computes_is_shown_without_keras(tiny, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras", None)
+    config, weights, ink = tiny
+    found = translation_invariance.run(config, weights, [ink], ["ab"], shifts=8, steps=5)
+    assert np.isfinite(found.log_probs).all()
+    assert found.toys == []
+    said = " ".join(translation_invariance.findings(found))
+    assert 'were left out: the network needs Keras: pip install "fastctc[train]"' in said
+    labels = [label.get_text() for label in translation_invariance.plot(found).axes[0].get_xticklabels()]
+    assert labels == [f"{shift} {text}" for shift, text in enumerate(found.best_path[0])]
 
 
 def shifts(**changes):

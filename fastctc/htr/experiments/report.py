@@ -75,7 +75,7 @@ class Effort:
     prior: str = "histogram"
 
 
-FULL = Effort("are", 1, 32, 700, 3, ("zero", "reflect", "symmetric", "circular"),
+FULL = Effort("are", 1, 28, 700, 3, ("zero", "reflect", "symmetric", "circular"),
               ((0, "max"), (1, "max"), (2, "max"), (2, "average"), (2, "blur")))  # fmt: skip
 QUICK = Effort("are", 8, 8, 3, 1, ("zero", "circular"), ((0, "max"), (1, "max")))
 
