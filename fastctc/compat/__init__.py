@@ -33,6 +33,14 @@ ALIASES: dict[str, dict[str, str]] = {
     "fast_ctc_decode": {"fast_ctc_decode": "fast_ctc_decode"},
     "flashlight": {"flashlight.lib.text": "flashlight"},
     "kenlm": {"kenlm": "kenlm"},
+    "keras": {  # on each of its backends
+        "keras.src.backend.jax.nn:ctc_decode": "keras_on_jax.ctc_decode",
+        "keras.src.backend.jax.nn:ctc_loss": "keras_on_jax.ctc_loss",
+        "keras.src.backend.tensorflow.nn:ctc_decode": "keras.ctc_decode",
+        "keras.src.backend.tensorflow.nn:ctc_loss": "keras.ctc_loss",
+        "keras.src.backend.torch.nn:ctc_decode": "keras_on_torch.ctc_decode",
+        "keras.src.backend.torch.nn:ctc_loss": "keras_on_torch.ctc_loss",
+    },
     "pyctcdecode": {"pyctcdecode": "pyctcdecode", "kenlm": "kenlm"},
     "tensorflow": {  # wherever TensorFlow, and Keras on it, keep a function
         "tensorflow._api.v2.nn:ctc_greedy_decoder": "tensorflow.ctc_greedy_decoder",

@@ -1,4 +1,7 @@
-"""The CTC functions of Keras 3 on TensorFlow: those behind ``keras.ops``, and the legacy backend's pair."""
+"""The CTC functions of Keras 3 on TensorFlow: those behind ``keras.ops``, and the legacy backend's pair.
+
+On PyTorch and JAX ``keras.ops`` has those of :mod:`fastctc.compat.keras_on_torch` and ``keras_on_jax``.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +36,7 @@ def ctc_decode(
     """
     import tensorflow as tf
 
-    if strategy not in ("greedy", "beam_search"):
-        raise ValueError(f"Invalid strategy {strategy}. Supported values are 'greedy' and 'beam_search'.")
+    check_strategy(strategy)
     blank = -1 if mask_index is None else mask_index
     if not isinstance(inputs, tf.Tensor):
         inputs = tf.convert_to_tensor(inputs)
@@ -42,13 +44,7 @@ def ctc_decode(
         inputs = tf.cast(inputs, tf.float32)
 
     def decode(frames: Floats, lengths: Any) -> list[Any]:
-        frames = np.moveaxis(frames, 0, 1) if frames.ndim == 3 else frames
-        if strategy == "greedy":
-            path, scores = greedy(frames, lengths, merge_repeated, blank)
-            paths = [path]
-        else:
-            paths, scores = beam_search(frames, lengths, beam_width, top_paths, blank)
-        return [np.stack([padded(path, len(frames), np.int32) for path in paths]), scores]
+        return decoded(frames, lengths, strategy, beam_width, top_paths, merge_repeated, blank)
 
     n_paths = 1 if strategy == "greedy" else top_paths
 
@@ -116,6 +112,25 @@ def ctc_batch_cost(y_true: "Tensor", y_pred: "Tensor", input_length: "Tensor", l
         tf.cast(y_true, tf.int32), logits, label_length, input_length, logits_time_major=False, blank_index=-1
     )
     return tf.expand_dims(loss, 1)
+
+
+def check_strategy(strategy: str) -> None:
+    """Refuse other names, with Keras' words."""
+    if strategy not in ("greedy", "beam_search"):
+        raise ValueError(f"Invalid strategy {strategy}. Supported values are 'greedy' and 'beam_search'.")
+
+
+def decoded(
+    frames: Floats, lengths: Any, strategy: str, beam_width: int, top_paths: int, merge_repeated: bool, blank: int
+) -> list[Any]:
+    """Labels (paths, batch, frames) and scores (batch, paths) of arrays of logits (batch, frames, classes)."""
+    frames = np.moveaxis(frames, 0, 1) if frames.ndim == 3 else frames
+    if strategy == "greedy":
+        path, scores = greedy(frames, lengths, merge_repeated, blank)
+        paths = [path]
+    else:
+        paths, scores = beam_search(frames, lengths, beam_width, top_paths, blank)
+    return [np.stack([padded(path, len(frames), np.int32) for path in paths]), scores]
 
 
 def padded(paths: Paths, n_frames: int, kind: Any) -> NDArray[Any]:
