@@ -1,6 +1,8 @@
 """Pictures of what was found: matplotlib for curves and maps, Pillow for boxes on images."""
 
+import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,9 @@ STYLES = [
         ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"], ["-", "--", ":", "-.", "-"], "os^xD", strict=True
     )
 ]
+
+# Of Linux, Windows and macOS, as Pillow finds them by name: the font that Pillow brings has no accents.
+FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "arial.ttf", "Arial.ttf", "Helvetica.ttc")
 
 
 def figure(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
@@ -105,9 +110,33 @@ def draw_boxes(image: npt.NDArray[np.uint8], lines: "Sequence[TextLine]") -> npt
     return np.asarray(picture)
 
 
+@cache
+def system_font(size: int) -> Any:
+    """A font of the system that has accents, or None."""
+    from PIL import ImageFont
+
+    for name in FONTS:
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return None
+
+
+def lettering(text: str, size: int) -> tuple[str, Any]:
+    """Text and a font to write it in: without accents, if the system has no font that is known to have them."""
+    from PIL import ImageFont
+
+    font = system_font(size)
+    if font is not None:
+        return text, font
+    plain = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+    return plain, ImageFont.load_default(size)
+
+
 def draw_overlay(image: npt.NDArray[np.uint8], lines: "Sequence[Line]", doubtful: float = 0.5) -> npt.NDArray[np.uint8]:
-    """The image with boxes around its words and what was read above them; doubtful words in red and dashed."""
-    from PIL import Image, ImageDraw, ImageFont
+    """The image with boxes around its words and what was read above them; doubtful words in red, with a ?."""
+    from PIL import Image, ImageDraw
 
     picture = Image.fromarray(image).convert("RGB")
     scale = max(1, round(min(picture.size) / 900))
@@ -119,8 +148,7 @@ def draw_overlay(image: npt.NDArray[np.uint8], lines: "Sequence[Line]", doubtful
             colour = (0, 110, 60) if sure else (200, 30, 30)
             draw.rectangle((b.left, b.top, b.right, b.bottom), outline=colour, width=scale)
             size = int(np.clip(b.height * 0.35, 11, 40))
-            font = ImageFont.load_default(size)
-            text = word.text if sure else f"{word.text} ?"
+            text, font = lettering(word.text if sure else f"{word.text} ?", size)
             left, top, right, bottom = draw.textbbox((b.left, max(0, b.top - 1.1 * size)), text, font=font)
             draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), fill=(255, 255, 235))
             draw.text((b.left, max(0, b.top - 1.1 * size)), text, fill=colour, font=font)
