@@ -46,6 +46,7 @@ def test_rounds_and_ratios():
     assert all(r["low"] <= r["ms"] <= r["high"] for r in rows)
 
 
+@pytest.mark.slow
 def test_a_section_without_peers(monkeypatch):
     monkeypatch.setattr(peers, "optional", lambda _: None)
     rows = decoding.best_path(0.0) + loss.loss(0.0)

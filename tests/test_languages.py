@@ -58,7 +58,7 @@ def test_a_language_reads_with_its_model():
         assert line.words[0].fitted_for == "characters, one view"
 
 
-@pytest.mark.parametrize("n_views", [1, 2])
+@pytest.mark.parametrize("n_views", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_of_several_languages_the_more_probable_one_is_taken(n_views):
     images = lines_of_page()
     readings = {tag: Reader(language=tag, n_views=n_views).read_lines(images) for tag in ("en", "fr-CA")}

@@ -22,7 +22,9 @@ def upright():
     return Reader().read_page(PAGE)
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
+@pytest.mark.parametrize(
+    "quarters", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_pages_are_turned_the_right_way(quarters, upright):
     scan = np.ascontiguousarray(np.rot90(images.read(PAGE), quarters))
     page = Reader().read_page(scan)
@@ -50,6 +52,7 @@ def fastctc(*arguments, cwd):
     )
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_was_turned(tmp_path, upright):
     images.save(tmp_path / "p.png", np.rot90(images.read(PAGE), 2))
     done = fastctc("read", "p.png", "--format", "page", cwd=tmp_path)
@@ -58,6 +61,7 @@ def test_the_command_line_says_what_was_turned(tmp_path, upright):
     assert upright.lines[0].words[0].text in done.stdout
 
 
+@pytest.mark.slow
 def test_noise_is_said_to_be_noise(tmp_path):
     """Strokes without meaning, in rows as a page has them."""
     from PIL import Image, ImageDraw

@@ -294,6 +294,7 @@ def test_what_leads_out_of_the_folder_is_no_scan(scans, tmp_path, capsys):
     assert "leads out of the folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_alternatives_of_a_real_reader():
     example = Path(__file__).parents[1] / "examples" / "handwriting" / "page.jpg"
     plain, page = Reader().read_page(example), Reader(n_alternatives=3).read_page(example)

@@ -318,7 +318,7 @@ def test_loss(case, is_log, factor):
     np.testing.assert_allclose(compiled.span_probabilities(*arguments, spans), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("is_log", [False, True])
+@pytest.mark.parametrize("is_log", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_very_improbable_text_keeps_its_probability(is_log):
     """The sums vanish in linear arithmetic: 400 labels of a billionth each."""
     probs = np.full((450, 4), 1e-9)
