@@ -39,10 +39,11 @@ test: $(VENV)/dev
 # All tests but those of what is not compiled code of ours (drivers, builds, pages, style), those that need what the
 # environment has not (a cluster, OpenCL, TensorFlow), those that measure, those that count memory, as the sanitizer does,
 # and those of the reader, which take hours and have no compiled code but that of decoders and morphology.
-NOT_SANITIZED := benchmarks broken_devices compare distributed documentation experiments handwriting imports long_runs \
-	network opencl packaging style synthesis
+NOT_SANITIZED := benchmarks broken_devices compare distributed documentation experiments handwriting imports languages \
+	long_runs network onnx opencl packaging page_lines page_orientation plot_alignment plotting review searchable_pdf style \
+	synthesis
 SANITIZED := $(filter-out $(NOT_SANITIZED),$(patsubst tests/test_%.py,%,$(sort $(wildcard tests/test_*.py))))
-SANITIZED_QUICK := alignment annotation brute_force decoders fusion lexicon loss metrics ngram processor search
+SANITIZED_QUICK := alignment annotation arpa brute_force decoders fast_ctc_decode fusion lexicon loss metrics ngram processor search
 sanitize: $(SANITIZE)/made
 	@cd $(SANITIZE)/source && find . -type f ! -path './build/*' ! -name '*.c' ! -name '*.so' -delete
 	@git ls-files -z | xargs -0 cp --parents --preserve=timestamps -t $(SANITIZE)/source
