@@ -205,7 +205,9 @@ def test_unknown_backend():
 
 
 @decoders
-@pytest.mark.parametrize("threads", [None, 1, 2, 5])
+@pytest.mark.parametrize(
+    "threads", [pytest.param(None, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow), 2, 5]
+)
 def test_a_batch_is_its_sequences(decoder, threads):
     rng = np.random.default_rng(5)
     batch = np.stack([peaky(rng, 12, 3, np.float32) for _ in range(40)])

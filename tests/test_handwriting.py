@@ -982,7 +982,7 @@ def below(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("kind", documents.FORMATS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.slow) for kind in documents.FORMATS])
 def test_no_result_replaces_another(kind, pages_of_one_name):
     ending = {"text": ".txt", "json": ".json", "hocr": ".hocr", "alto": ".alto.xml", "page": ".page.xml"}[kind]
     options = ("--level", "line", "--format", kind)

@@ -118,7 +118,7 @@ def test_search_finds_the_best_words(case, data):
         assert exp(explored) >= certainty * (exp(explored) + exp(rest)) * (1 - 1e-9)
 
 
-@pytest.mark.parametrize("n_best", [1, 5])
+@pytest.mark.parametrize("n_best", [pytest.param(1, marks=pytest.mark.slow), 5])
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_search_equals_scoring_every_word(n_best, temperature):
     rng = np.random.default_rng(8)

@@ -16,6 +16,8 @@ from test_values import ALPHABET, CHARACTERS, DECODERS, LEXICON, WORDS
 
 from fastctc import BeamSearch, BestPath, WordBeamSearch
 
+pytestmark = pytest.mark.slow
+
 PIECES = [peaky(np.random.default_rng(seed), 12, 5) for seed in range(20)]
 BLOCKS = 150  # of Python's that may come and go: what libraries keep at hand,
 BYTES = 1 << 16  # and of the C library's

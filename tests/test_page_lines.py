@@ -196,7 +196,9 @@ def test_lines_at_the_edges_of_the_page_are_cut_out_whole():
         assert (cut.image < 120).any()
 
 
-@pytest.mark.parametrize("angle", [-14.5, -9.0, 7.5, 15.0])
+@pytest.mark.parametrize(
+    "angle", [-14.5, pytest.param(-9.0, marks=pytest.mark.slow), pytest.param(7.5, marks=pytest.mark.slow), 15.0]
+)
 def test_steep_pages_are_straightened(angle):
     picture, boxes = written(sentences(12, words=7), left=300)
     turned = picture.rotate(angle, Image.Resampling.BICUBIC, fillcolor=235)
